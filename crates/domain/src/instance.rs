@@ -1,0 +1,120 @@
+//! An instance: one provisioned task of a service, for a tenant or for none, and what it holds in the world.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::IpAddr};
+
+use crate::{Attempt, InstanceId, Service, State, Tenant, Timestamp, state::IllegalTransition};
+
+/// The record's body: everything that is known of one instance. Only the driver that holds its lease writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: InstanceId,
+    /// As it was configured when the instance was claimed.
+    pub service: Service,
+    pub tenant: Option<Tenant>,
+    /// Given with the request, laid over the service's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+    #[serde(flatten)]
+    pub state: State,
+    /// The attempt that runs, or ran last.
+    pub attempt: Attempt,
+    pub held: Resources,
+    /// From here on nothing but an explicit end releases name, database or secrets.
+    pub first_ready_at: Option<Timestamp>,
+    /// When its task died by itself, lately: what the limit of heals counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crashes: Vec<Timestamp>,
+    /// The last lines that the task printed before it died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_output: Option<String>,
+    /// SHA-256 of the request's parsed fields as sent: the same name with the same fields is the same request.
+    pub request_hash: String,
+    /// SHA-256 of the token that may watch it.
+    pub status_token_hash: Option<String>,
+}
+
+impl Instance {
+    /// Takes the instance to its next state.
+    pub fn transition(&mut self, next: State) -> Result<(), IllegalTransition> {
+        self.state = self.state.clone().to(next)?;
+        Ok(())
+    }
+
+    /// What people call it: the tenant's name, or the id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tenant.as_ref().map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
+    }
+}
+
+/// What an instance holds in the world, each as soon as the step that makes it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// A port that Wharf leased; the platform's own choice stands only in the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(default)]
+    pub secrets: bool,
+    /// The database's name on its server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    #[serde(default)]
+    pub route: bool,
+}
+
+impl Resources {
+    /// Whether nothing is held any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A task as its platform names it: an ECS task ARN, a container id, `pid:start time`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TaskRef {
+    pub id: String,
+    pub attempt: Attempt,
+}
+
+/// Where a task listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Endpoint {
+    /// An address of its own, or of its host with a port of its own.
+    Address { ip: IpAddr, port: u16 },
+    /// A port of an EC2 instance, which is what an `instance` target group registers; `ip` where it is known.
+    Host { ec2_instance: String, ip: Option<IpAddr>, port: u16 },
+}
+
+impl Endpoint {
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Address { port, .. } | Self::Host { port, .. } => *port,
+        }
+    }
+
+    #[must_use]
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address { ip, .. } => Some(*ip),
+            Self::Host { ip, .. } => *ip,
+        }
+    }
+
+    /// The text under which the registry keeps an endpoint unique.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Address { ip, port } => std::net::SocketAddr::new(*ip, *port).to_string(),
+            Self::Host { ec2_instance, port, .. } => format!("{ec2_instance}:{port}"),
+        }
+    }
+}

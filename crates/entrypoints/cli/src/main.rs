@@ -1,0 +1,2 @@
+//! `wharf`: the program.
+fn main() {}
