@@ -30,7 +30,7 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    Start(StartDetail),
+    Start(Box<StartDetail>),
     Stop(StopDetail),
 }
 
@@ -63,13 +63,27 @@ pub struct StopDetail {
 
 impl Default for StopDetail {
     fn default() -> Self {
-        Self { services: Vec::new(), deregister_targets: true }
+        Self {
+            services: Vec::new(),
+            deregister_targets: true,
+        }
     }
 }
 
 const START_FIELDS: &[&str] = &[
-    "service", "cluster", "taskDefinition", "targetGroupArn", "targetGroupArns", "subnets", "securityGroups", "containerName",
-    "port", "waitForHealthy", "count", "environment", "schemaVersion",
+    "service",
+    "cluster",
+    "taskDefinition",
+    "targetGroupArn",
+    "targetGroupArns",
+    "subnets",
+    "securityGroups",
+    "containerName",
+    "port",
+    "waitForHealthy",
+    "count",
+    "environment",
+    "schemaVersion",
 ];
 const STOP_FIELDS: &[&str] = &["services", "deregister_targets", "schemaVersion"];
 
@@ -82,16 +96,24 @@ fn invalid(why: impl Into<String>) -> Failure {
 impl Event {
     /// Reads an envelope, or a bare `detail` (a start).
     pub fn parse(value: &Value) -> Result<Self, Failure> {
-        let object = value.as_object().ok_or_else(|| invalid("the event is not a JSON object"))?;
+        let object = value
+            .as_object()
+            .ok_or_else(|| invalid("the event is not a JSON object"))?;
         let text = |key: &str| match object.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(invalid(format!("{key:?} of the event is not a text"))),
         };
-        let is_envelope = object.contains_key("detail-type") || object.contains_key("source") || object.contains_key("detail");
+        let is_envelope =
+            object.contains_key("detail-type") || object.contains_key("source") || object.contains_key("detail");
         if !is_envelope {
             let (detail, unknown) = detail::<StartDetail>(object, START_FIELDS)?;
-            return Ok(Self { id: None, source: None, ask: Ask::Start(checked(detail)?), unknown });
+            return Ok(Self {
+                id: None,
+                source: None,
+                ask: Ask::Start(Box::new(checked(detail)?)),
+                unknown,
+            });
         }
         let body = match object.get("detail") {
             Some(Value::Object(body)) => body,
@@ -101,20 +123,32 @@ impl Event {
         let (ask, unknown) = match text("detail-type")?.as_deref() {
             Some(START) => {
                 let (detail, unknown) = detail::<StartDetail>(body, START_FIELDS)?;
-                (Ask::Start(checked(detail)?), unknown)
+                (Ask::Start(Box::new(checked(detail)?)), unknown)
             }
             Some(STOP) => {
                 let (detail, unknown) = detail::<StopDetail>(body, STOP_FIELDS)?;
                 (Ask::Stop(detail), unknown)
             }
-            Some(other) => return Err(invalid(format!("the detail-type {other:?} is neither {START:?} nor {STOP:?}"))),
+            Some(other) => {
+                return Err(invalid(format!(
+                    "the detail-type {other:?} is neither {START:?} nor {STOP:?}"
+                )));
+            }
             None => return Err(invalid("the event has no \"detail-type\"")),
         };
-        Ok(Self { id: text("id")?, source: text("source")?, ask, unknown })
+        Ok(Self {
+            id: text("id")?,
+            source: text("source")?,
+            ask,
+            unknown,
+        })
     }
 }
 
-fn detail<T: for<'de> Deserialize<'de>>(body: &Map<String, Value>, known: &[&str]) -> Result<(T, Vec<String>), Failure> {
+fn detail<T: for<'de> Deserialize<'de>>(
+    body: &Map<String, Value>,
+    known: &[&str],
+) -> Result<(T, Vec<String>), Failure> {
     match body.get("schemaVersion") {
         None | Some(Value::Null) => {}
         Some(version) => match version.as_u64() {
@@ -126,11 +160,20 @@ fn detail<T: for<'de> Deserialize<'de>>(body: &Map<String, Value>, known: &[&str
                 )
                 .hint("upgrade Wharf, or send the earlier form"));
             }
-            _ => return Err(invalid(format!("\"schemaVersion\" is {version}, not a whole number from 1"))),
+            _ => {
+                return Err(invalid(format!(
+                    "\"schemaVersion\" is {version}, not a whole number from 1"
+                )));
+            }
         },
     }
-    let parsed = T::deserialize(Value::Object(body.clone())).map_err(|error| invalid(format!("\"detail\" of the event: {error}")))?;
-    let unknown = body.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect();
+    let parsed = T::deserialize(Value::Object(body.clone()))
+        .map_err(|error| invalid(format!("\"detail\" of the event: {error}")))?;
+    let unknown = body
+        .keys()
+        .filter(|key| !known.contains(&key.as_str()))
+        .cloned()
+        .collect();
     Ok((parsed, unknown))
 }
 
@@ -155,7 +198,9 @@ mod tests {
     fn the_documented_start_event_in_its_three_forms() {
         let envelope = json!({"source": "custom.app", "detail-type": "Start ECS Task", "detail": {"service": "auth"}});
         let event = Event::parse(&envelope).expect("documented");
-        let Ask::Start(detail) = event.ask else { panic!("a start") };
+        let Ask::Start(detail) = event.ask else {
+            panic!("a start")
+        };
         assert_eq!(detail.service.expect("named").as_str(), "auth");
 
         let explicit = json!({
@@ -163,18 +208,31 @@ mod tests {
             "detail": {"cluster": "my-cluster", "taskDefinition": "my-task:1", "targetGroupArn": "arn:aws:elasticloadbalancing:x",
                        "subnets": ["subnet-xxx"], "securityGroups": ["sg-xxx"], "port": 8080}
         });
-        let Ask::Start(detail) = Event::parse(&explicit).expect("documented").ask else { panic!("a start") };
-        assert_eq!((detail.cluster.as_deref(), detail.port), (Some("my-cluster"), Some(8080)));
+        let Ask::Start(detail) = Event::parse(&explicit).expect("documented").ask else {
+            panic!("a start")
+        };
+        assert_eq!(
+            (detail.cluster.as_deref(), detail.port),
+            (Some("my-cluster"), Some(8080))
+        );
 
-        let Ask::Start(detail) = Event::parse(&json!({"service": "pdf"})).expect("bare").ask else { panic!("a start") };
+        let Ask::Start(detail) = Event::parse(&json!({"service": "pdf"})).expect("bare").ask else {
+            panic!("a start")
+        };
         assert_eq!(detail.service.expect("named").as_str(), "pdf");
     }
 
     #[test]
     fn a_stop_deregisters_unless_told_otherwise() {
-        let event = |detail: Value| Event::parse(&json!({"detail-type": "Stop ECS Tasks", "detail": detail})).expect("a stop").ask;
+        let event = |detail: Value| {
+            Event::parse(&json!({"detail-type": "Stop ECS Tasks", "detail": detail}))
+                .expect("a stop")
+                .ask
+        };
         assert_eq!(event(json!({})), Ask::Stop(StopDetail::default()));
-        let Ask::Stop(stop) = event(json!({"services": ["auth"], "deregister_targets": false})) else { panic!("a stop") };
+        let Ask::Stop(stop) = event(json!({"services": ["auth"], "deregister_targets": false})) else {
+            panic!("a stop")
+        };
         assert!(!stop.deregister_targets);
     }
 
@@ -182,13 +240,33 @@ mod tests {
     fn what_is_wrong_is_named() {
         let cases = [
             (json!([]), Code::EventInvalid, "not a JSON object"),
-            (json!({"source": "custom.app", "detail-type": "Start ECS Task"}), Code::EventInvalid, "no \"detail\""),
+            (
+                json!({"source": "custom.app", "detail-type": "Start ECS Task"}),
+                Code::EventInvalid,
+                "no \"detail\"",
+            ),
             (json!({"detail": {}}), Code::EventInvalid, "no \"detail-type\""),
-            (json!({"detail-type": "Start ECS Task", "detail": 7}), Code::EventInvalid, "not an object"),
+            (
+                json!({"detail-type": "Start ECS Task", "detail": 7}),
+                Code::EventInvalid,
+                "not an object",
+            ),
             (json!({"service": 7}), Code::EventInvalid, "expected a string"),
-            (json!({"service": "auth", "count": 11}), Code::EventInvalid, "from 1 to 10"),
-            (json!({"service": "auth", "schemaVersion": 2}), Code::EventSchema, "version 2"),
-            (json!({"service": "auth", "schemaVersion": "x"}), Code::EventInvalid, "whole number"),
+            (
+                json!({"service": "auth", "count": 11}),
+                Code::EventInvalid,
+                "from 1 to 10",
+            ),
+            (
+                json!({"service": "auth", "schemaVersion": 2}),
+                Code::EventSchema,
+                "version 2",
+            ),
+            (
+                json!({"service": "auth", "schemaVersion": "x"}),
+                Code::EventInvalid,
+                "whole number",
+            ),
         ];
         for (value, code, part) in cases {
             let failure = Event::parse(&value).expect_err("refused");

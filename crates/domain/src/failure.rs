@@ -136,7 +136,11 @@ pub struct Failure {
 impl Failure {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     #[must_use]
@@ -172,7 +176,14 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors");
         let pages: BTreeSet<String> = std::fs::read_dir(folder)
             .expect("docs/errors")
-            .filter_map(|entry| entry.expect("entry").file_name().to_str()?.strip_suffix(".md").map(str::to_owned))
+            .filter_map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".md")
+                    .map(str::to_owned)
+            })
             .filter(|name| name != "README")
             .collect();
         let codes: BTreeSet<String> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();

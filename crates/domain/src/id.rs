@@ -52,7 +52,10 @@ impl FromStr for InstanceId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix(INSTANCE_PREFIX) {
             Some(rest) if rest.len() == 26 && BASE32.decode(rest.as_bytes()).is_ok() => Ok(Self(text.to_owned())),
-            _ => Err(ParseIdError { text: text.chars().take(64).collect(), form: "inst_ and 26 characters" }),
+            _ => Err(ParseIdError {
+                text: text.chars().take(64).collect(),
+                form: "inst_ and 26 characters",
+            }),
         }
     }
 }
@@ -100,7 +103,10 @@ impl FromStr for DeploymentId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix(DEPLOYMENT_PREFIX) {
             Some(rest) if rest.len() == 16 && BASE32.decode(rest.as_bytes()).is_ok() => Ok(Self(text.to_owned())),
-            _ => Err(ParseIdError { text: text.chars().take(64).collect(), form: "dep_ and 16 characters" }),
+            _ => Err(ParseIdError {
+                text: text.chars().take(64).collect(),
+                form: "dep_ and 16 characters",
+            }),
         }
     }
 }
@@ -178,7 +184,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_id() {
-        for text in ["", "inst_", "inst_0123", "dep_00000000000000000000000000", "inst_!!!!!!!!!!!!!!!!!!!!!!!!!!"] {
+        for text in [
+            "",
+            "inst_",
+            "inst_0123",
+            "dep_00000000000000000000000000",
+            "inst_!!!!!!!!!!!!!!!!!!!!!!!!!!",
+        ] {
             assert!(text.parse::<InstanceId>().is_err(), "{text}");
         }
     }

@@ -45,7 +45,9 @@ impl Instance {
     /// What people call it: the tenant's name, or the id.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.tenant.as_ref().map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
+        self.tenant
+            .as_ref()
+            .map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
     }
 }
 
@@ -90,7 +92,11 @@ pub enum Endpoint {
     /// An address of its own, or of its host with a port of its own.
     Address { ip: IpAddr, port: u16 },
     /// A port of an EC2 instance, which is what an `instance` target group registers; `ip` where it is known.
-    Host { ec2_instance: String, ip: Option<IpAddr>, port: u16 },
+    Host {
+        ec2_instance: String,
+        ip: Option<IpAddr>,
+        port: u16,
+    },
 }
 
 impl Endpoint {

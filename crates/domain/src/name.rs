@@ -13,12 +13,75 @@ pub const LABEL_MAX: usize = 63;
 
 /// Names that a tenant cannot have: they are, or read as, the operator's own.
 pub const RESERVED: &[&str] = &[
-    "account", "accounts", "admin", "administrator", "api", "app", "assets", "auth", "autoconfig", "autodiscover", "billing",
-    "blog", "cdn", "console", "dashboard", "dev", "dns", "docs", "email", "ftp", "git", "help", "host", "hostmaster", "imap",
-    "info", "internal", "localhost", "login", "mail", "metrics", "mx", "news", "noc", "ns", "ns1", "ns2", "pop", "pop3",
-    "postmaster", "prod", "production", "registry", "root", "security", "services", "signup", "sip", "smtp", "ssh", "ssl",
-    "staging", "static", "status", "support", "sysadmin", "system", "test", "tls", "usenet", "vpn", "web", "webmail",
-    "webmaster", "wharf", "wpad", "www", "www1", "www2",
+    "account",
+    "accounts",
+    "admin",
+    "administrator",
+    "api",
+    "app",
+    "assets",
+    "auth",
+    "autoconfig",
+    "autodiscover",
+    "billing",
+    "blog",
+    "cdn",
+    "console",
+    "dashboard",
+    "dev",
+    "dns",
+    "docs",
+    "email",
+    "ftp",
+    "git",
+    "help",
+    "host",
+    "hostmaster",
+    "imap",
+    "info",
+    "internal",
+    "localhost",
+    "login",
+    "mail",
+    "metrics",
+    "mx",
+    "news",
+    "noc",
+    "ns",
+    "ns1",
+    "ns2",
+    "pop",
+    "pop3",
+    "postmaster",
+    "prod",
+    "production",
+    "registry",
+    "root",
+    "security",
+    "services",
+    "signup",
+    "sip",
+    "smtp",
+    "ssh",
+    "ssl",
+    "staging",
+    "static",
+    "status",
+    "support",
+    "sysadmin",
+    "system",
+    "test",
+    "tls",
+    "usenet",
+    "vpn",
+    "web",
+    "webmail",
+    "webmaster",
+    "wharf",
+    "wpad",
+    "www",
+    "www1",
+    "www2",
 ];
 
 /// Why a text is not a name. `Display` says it to the person who typed it.
@@ -81,7 +144,9 @@ impl Label {
 /// sslip.io follows four numbers between hyphens wherever they stand in a name.
 fn reads_as_address(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    parts.windows(4).any(|four| four.iter().all(|part| part.parse::<u8>().is_ok()))
+    parts
+        .windows(4)
+        .any(|four| four.iter().all(|part| part.parse::<u8>().is_ok()))
 }
 
 /// The nearest valid name, where there is one: what the error offers, and never takes by itself.
@@ -112,12 +177,18 @@ pub fn suggest(text: &str, max: usize) -> Option<String> {
 
 /// A name that is refused, as a failure with the nearest name that would do.
 fn refuse(what: &str, text: &str, max: usize, error: &NameError) -> Failure {
-    let code = if matches!(error, NameError::Reserved(_)) { Code::NameReserved } else { Code::NameInvalid };
+    let code = if matches!(error, NameError::Reserved(_)) {
+        Code::NameReserved
+    } else {
+        Code::NameInvalid
+    };
     let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
     let failure = Failure::new(code, format!("{what} {shown:?} cannot be used: {error}"));
     match suggest(text, max) {
         Some(better) => failure.hint(format!("use {better:?}, for example")),
-        None => failure.hint("use small letters, digits and single hyphens, starting with a letter, for example \"acme\""),
+        None => {
+            failure.hint("use small letters, digits and single hyphens, starting with a letter, for example \"acme\"")
+        }
     }
 }
 
@@ -225,7 +296,17 @@ mod tests {
 
     #[test]
     fn a_suggestion_is_itself_valid_or_absent() {
-        for text in ["Acme Inc.", "a_b", "--x--", "10-0-0-1", "www", "日本", "", "1st", &"Z".repeat(99)] {
+        for text in [
+            "Acme Inc.",
+            "a_b",
+            "--x--",
+            "10-0-0-1",
+            "www",
+            "日本",
+            "",
+            "1st",
+            &"Z".repeat(99),
+        ] {
             if let Some(better) = suggest(text, SUBDOMAIN_MAX) {
                 assert_eq!(Subdomain::check(&better), Ok(()), "{text} → {better}");
             }

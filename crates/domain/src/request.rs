@@ -33,11 +33,17 @@ impl Start {
     pub fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), Failure> {
         let refuse = |why: String| Err(Failure::new(Code::RequestInvalid, why).hint("a variable is NAME = \"value\""));
         if environment.len() > ENVIRONMENT_MAX {
-            return refuse(format!("{} variables are given, and at most {ENVIRONMENT_MAX} are allowed", environment.len()));
+            return refuse(format!(
+                "{} variables are given, and at most {ENVIRONMENT_MAX} are allowed",
+                environment.len()
+            ));
         }
         for (name, value) in environment {
             let head = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-            if name.len() > 128 || !name.bytes().next().is_some_and(head) || !name.bytes().all(|b| head(b) || b.is_ascii_digit()) {
+            if name.len() > 128
+                || !name.bytes().next().is_some_and(head)
+                || !name.bytes().all(|b| head(b) || b.is_ascii_digit())
+            {
                 return refuse(format!("{name:?} is not a variable's name"));
             }
             if name.starts_with("WHARF_") {
@@ -62,16 +68,25 @@ pub struct TriggerKey {
 impl TriggerKey {
     pub fn new(scope: impl Into<String>, key: &str) -> Result<Self, Failure> {
         if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Failure::new(Code::RequestInvalid, "the idempotency key has not 1 to 255 visible ASCII characters")
-                .hint("use a UUID, one for each thing that you ask for"));
+            return Err(Failure::new(
+                Code::RequestInvalid,
+                "the idempotency key has not 1 to 255 visible ASCII characters",
+            )
+            .hint("use a UUID, one for each thing that you ask for"));
         }
-        Ok(Self { scope: scope.into(), key: key.to_owned() })
+        Ok(Self {
+            scope: scope.into(),
+            key: key.to_owned(),
+        })
     }
 
     /// The i-th of `count` (from 0).
     #[must_use]
     pub fn nth(&self, i: usize) -> Self {
-        Self { scope: self.scope.clone(), key: format!("{}#{i}", self.key) }
+        Self {
+            scope: self.scope.clone(),
+            key: format!("{}#{i}", self.key),
+        }
     }
 
     /// The text under which the registry keeps it.

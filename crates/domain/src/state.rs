@@ -30,7 +30,11 @@ pub enum State {
     /// Never became Ready. Nothing of it is left.
     Failed { at: Timestamp, cause: Failure },
     /// Something could not be undone, and waits for a person.
-    Stuck { at: Timestamp, step: String, cause: Failure },
+    Stuck {
+        at: Timestamp,
+        step: String,
+        cause: Failure,
+    },
     /// Ended on request. Nothing of it runs or is held.
     Ended { at: Timestamp },
 }
@@ -61,8 +65,17 @@ impl State {
     }
 
     /// All names, for filters.
-    pub const NAMES: &[&str] =
-        &["provisioning", "ready", "restoring", "down", "stopping", "stopped", "failed", "stuck", "ended"];
+    pub const NAMES: &[&str] = &[
+        "provisioning",
+        "ready",
+        "restoring",
+        "down",
+        "stopping",
+        "stopped",
+        "failed",
+        "stuck",
+        "ended",
+    ];
 
     /// Nothing of the instance is left, and nothing will happen to it any more.
     #[must_use]
@@ -74,9 +87,10 @@ impl State {
     #[must_use]
     pub const fn cause(&self) -> Option<&Failure> {
         match self {
-            Self::Restoring { cause, .. } | Self::Down { cause, .. } | Self::Failed { cause, .. } | Self::Stuck { cause, .. } => {
-                Some(cause)
-            }
+            Self::Restoring { cause, .. }
+            | Self::Down { cause, .. }
+            | Self::Failed { cause, .. }
+            | Self::Stuck { cause, .. } => Some(cause),
             _ => None,
         }
     }
@@ -110,7 +124,14 @@ impl State {
             (Stuck { .. }, Stopping { .. } | Failed { .. }) => true,
             _ => false,
         };
-        if legal { Ok(next) } else { Err(IllegalTransition { from: self.name(), to: next.name() }) }
+        if legal {
+            Ok(next)
+        } else {
+            Err(IllegalTransition {
+                from: self.name(),
+                to: next.name(),
+            })
+        }
     }
 }
 
@@ -124,13 +145,29 @@ mod tests {
         let cause = Failure::new(Code::TaskCrashed, "it ended");
         vec![
             State::Provisioning { since: at },
-            State::Ready { since: at, url: "http://a.localhost".into() },
-            State::Restoring { since: at, cause: cause.clone() },
-            State::Down { since: at, cause: cause.clone() },
+            State::Ready {
+                since: at,
+                url: "http://a.localhost".into(),
+            },
+            State::Restoring {
+                since: at,
+                cause: cause.clone(),
+            },
+            State::Down {
+                since: at,
+                cause: cause.clone(),
+            },
             State::Stopping { since: at, end: true },
             State::Stopped { since: at },
-            State::Failed { at, cause: cause.clone() },
-            State::Stuck { at, step: "task".into(), cause },
+            State::Failed {
+                at,
+                cause: cause.clone(),
+            },
+            State::Stuck {
+                at,
+                step: "task".into(),
+                cause,
+            },
             State::Ended { at },
         ]
     }
@@ -149,7 +186,12 @@ mod tests {
         let ready = all().remove(1);
         for to in all() {
             let legal = ready.clone().to(to.clone()).is_ok();
-            assert_eq!(legal, matches!(to, State::Restoring { .. } | State::Stopping { .. }), "{}", to.name());
+            assert_eq!(
+                legal,
+                matches!(to, State::Restoring { .. } | State::Stopping { .. }),
+                "{}",
+                to.name()
+            );
         }
     }
 

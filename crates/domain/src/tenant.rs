@@ -33,13 +33,20 @@ impl Email {
         if text.len() > EMAIL_MAX {
             return Some("it is longer than 254 characters");
         }
-        if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['<', '>', '(', ')', ',', ';', ':', '"', '\\', '[', ']']) {
+        if !text.bytes().all(|b| b.is_ascii_graphic())
+            || text.contains(['<', '>', '(', ')', ',', ';', ':', '"', '\\', '[', ']'])
+        {
             return Some("it has a character that an address does not have");
         }
         let Some((local, domain)) = text.split_once('@') else {
             return Some("it has no @");
         };
-        if local.is_empty() || local.len() > 64 || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+        if local.is_empty()
+            || local.len() > 64
+            || local.starts_with('.')
+            || local.ends_with('.')
+            || local.contains("..")
+        {
             return Some("what stands before the @ is not a mailbox");
         }
         let label = |label: &str| {
@@ -62,8 +69,10 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, Failure> {
         match Self::fault(text) {
             None => Ok(Self(text.to_owned())),
-            Some(why) => Err(Failure::new(Code::EmailInvalid, format!("the e-mail address cannot be used: {why}"))
-                .hint("give an address such as admin@example.com")),
+            Some(why) => Err(
+                Failure::new(Code::EmailInvalid, format!("the e-mail address cannot be used: {why}"))
+                    .hint("give an address such as admin@example.com"),
+            ),
         }
     }
 }
@@ -120,8 +129,10 @@ impl FromStr for CompanyName {
         } else {
             return Ok(Self(text.to_owned()));
         };
-        Err(Failure::new(Code::CompanyInvalid, format!("the company name cannot be used: {why}"))
-            .hint("give the name as it should stand on the page, for example Acme Inc."))
+        Err(
+            Failure::new(Code::CompanyInvalid, format!("the company name cannot be used: {why}"))
+                .hint("give the name as it should stand on the page, for example Acme Inc."),
+        )
     }
 }
 
@@ -151,14 +162,31 @@ mod tests {
 
     #[test]
     fn addresses_that_people_have() {
-        for text in ["a@b.c", "first.last+tag@sub.example.com", "root@localhost", "o'brien@example.ie"] {
+        for text in [
+            "a@b.c",
+            "first.last+tag@sub.example.com",
+            "root@localhost",
+            "o'brien@example.ie",
+        ] {
             assert!(text.parse::<Email>().is_ok(), "{text}");
         }
     }
 
     #[test]
     fn addresses_that_would_harm_a_mail() {
-        for text in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a@b\r\nBcc: x@y", "<a@b>", "a@-b", "a..b@c", "ü@b.c"] {
+        for text in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            "a@b\r\nBcc: x@y",
+            "<a@b>",
+            "a@-b",
+            "a..b@c",
+            "ü@b.c",
+        ] {
             let failure = text.parse::<Email>().expect_err(text);
             assert_eq!(failure.code, Code::EmailInvalid);
         }
@@ -166,7 +194,13 @@ mod tests {
 
     #[test]
     fn a_company_may_be_called_anything_that_can_be_shown() {
-        assert_eq!("  Müller & Söhne <b>GmbH</b> ".parse::<CompanyName>().expect("fine").as_str(), "Müller & Söhne <b>GmbH</b>");
+        assert_eq!(
+            "  Müller & Söhne <b>GmbH</b> "
+                .parse::<CompanyName>()
+                .expect("fine")
+                .as_str(),
+            "Müller & Söhne <b>GmbH</b>"
+        );
         for text in ["", "   ", "a\u{0}b", "a\nb", "evil\u{202e}eman", &"x".repeat(10_000)] {
             assert!(text.parse::<CompanyName>().is_err());
         }

@@ -1,0 +1,68 @@
+//! Routes: what brings a request to an endpoint.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use wharf_domain::{Attempt, Endpoint, Failure, InstanceId};
+
+use crate::Owner;
+
+/// What a request is told by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RouteKey {
+    /// A host name, in lower case and without a port: one instance has it.
+    Host { host: String },
+    /// A path prefix of the services' host, as whole segments: `/api/auth` takes `/api/auth` and `/api/auth/x`, not `/api/authx`. Several instances may share it.
+    Path { prefix: String },
+}
+
+/// What a route leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    pub owner: Owner,
+    pub key: RouteKey,
+    pub endpoint: Endpoint,
+    /// The response header by which the instance names itself; an answer that names another one is not passed on.
+    pub identity_header: Option<String>,
+    pub health: wharf_domain::service::HealthCheck,
+}
+
+/// Why a route leads nowhere just now: what a visitor is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Being started, for the first time or again: the page waits.
+    Starting,
+    /// Stopped on request.
+    Stopped,
+    /// It kept failing, and was taken out of service.
+    Down,
+}
+
+/// Puts endpoints behind routes, and takes them out.
+///
+/// Expected flow: `announce(Starting)` → `register` → … → `withdraw` until `true` → (the task is stopped) → `announce` or `forget`.
+///
+/// Guarantees wanted:
+/// - A host that another instance holds is `route.taken`, and stays that one's.
+/// - `register` of a later attempt replaces an earlier one's endpoint; an earlier attempt never replaces a later one's.
+/// - `withdraw` stops new requests at once, and is `true` when those under way are over or `drain` has passed since the first call. It never touches another attempt's endpoint.
+#[async_trait]
+pub trait Routes: Send + Sync + 'static {
+    async fn register(&self, backend: Backend) -> Result<(), Failure>;
+
+    async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> Result<bool, Failure>;
+
+    /// The load balancer's own view of a registered endpoint; `None` where it has none, and the [`Prober`](crate::Prober) decides.
+    async fn health(&self, owner: &Owner, key: &RouteKey) -> Result<Option<Result<(), Failure>>, Failure>;
+
+    /// What to tell visitors of a host that leads nowhere. Best effort; nothing depends on it.
+    fn announce(&self, instance: &InstanceId, key: &RouteKey, standing: Standing);
+
+    /// The host is nobody's: visitors get a 404.
+    fn forget(&self, instance: &InstanceId, key: &RouteKey);
+
+    /// Every endpoint that carries this deployment's mark.
+    async fn all(&self) -> Result<Vec<(InstanceId, Attempt, RouteKey)>, Failure>;
+}

@@ -1,0 +1,108 @@
+//! Tasks: what the platform runs for an instance. An ECS task, a Docker container, a local process.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use secrecy::SecretString;
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use wharf_domain::{Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
+
+use crate::Owner;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct TaskSpec {
+    pub owner: Owner,
+    pub service: ServiceName,
+    /// With every placeholder filled in.
+    pub run: RunSpec,
+    /// The port that Wharf leased for it, where it did. The task finds it in `PORT`.
+    pub port: Option<u16>,
+    /// Complete, secrets included.
+    pub environment: BTreeMap<String, SecretString>,
+    /// The intent's time: an adapter whose platform forgets tokens compares it with what it finds.
+    pub intended_at: Timestamp,
+}
+
+/// Who decides on a dynamic port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortSource {
+    /// Wharf leases one from this range before the start.
+    Leased(RangeInclusive<u16>),
+    /// The platform, or the task has an address of its own; known once it runs.
+    Platform,
+}
+
+/// How a task is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskStatus {
+    /// Accepted, and on its way: `why` says on what it waits.
+    Pending { why: String },
+    /// It runs. The endpoint is there as soon as the platform can tell it.
+    Running { endpoint: Option<Endpoint> },
+    /// It runs no more.
+    Stopped {
+        /// `task.crashed`, `task.memory`, `task.command`, …, with reason and exit code in words.
+        cause: Failure,
+        exit_code: Option<i32>,
+        /// The last lines it printed, at most 4 KiB.
+        output: Option<String>,
+    },
+    /// The platform knows nothing of it (any more).
+    Gone,
+}
+
+/// How far a stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// Nothing of it runs: its port can be leased again.
+    Stopped,
+    /// It was told; look again.
+    Underway,
+}
+
+/// Starts and stops tasks.
+///
+/// Expected flow: `start` → `look` until Running → … → `stop` until `Stopped`.
+///
+/// Guarantees wanted:
+/// - `start` with an owner (instance and attempt) that was started before gives that task again, running or stopped, and starts no second one, also across a crash of Wharf, as long as the platform remembers it.
+/// - `stop` of a task with children of its own ends them too.
+/// - `all` lists every task of this deployment, also those that Wharf forgot.
+#[async_trait]
+pub trait Tasks: Send + Sync + 'static {
+    /// Where dynamic ports come from.
+    fn port_source(&self) -> PortSource;
+
+    /// Whether tasks live on when Wharf ends. Where they do not, an instance that was Ready is restored at the next start.
+    fn survives_restart(&self) -> bool;
+
+    /// What can be known to be wrong before anything is started (a command that does not exist). An error is final.
+    async fn check(&self, run: &RunSpec) -> Result<(), Failure>;
+
+    async fn start(&self, spec: TaskSpec) -> Result<TaskRef, Failure>;
+
+    async fn look(&self, owner: &Owner, task: &TaskRef) -> Result<TaskStatus, Failure>;
+
+    /// The task of an owner whose `start` may have happened without an answer.
+    async fn find(&self, owner: &Owner) -> Result<Option<TaskRef>, Failure>;
+
+    /// Asks it to end, and after `grace` makes it. Never waits for that: call again until `Stopped`.
+    async fn stop(&self, owner: &Owner, task: &TaskRef, grace: Duration) -> Result<Stopping, Failure>;
+
+    /// Every task that carries this deployment's mark.
+    async fn all(&self) -> Result<Vec<(Owner, TaskRef)>, Failure>;
+}
+
+/// Something happened to a task. Events may be lost, late, doubled and out of order: they say where to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskEvent {
+    pub instance: InstanceId,
+    pub task: TaskRef,
+    pub status: TaskStatus,
+}
+
+/// What the platform tells by itself.
+pub trait TaskEvents: Send + Sync + 'static {
+    /// Events from now on. A subscriber that is too slow loses the oldest.
+    fn subscribe(&self) -> BoxStream<'static, TaskEvent>;
+}
