@@ -103,6 +103,7 @@ codes! {
     StoreFull = "store.full", Operator, true, "the disk of the registry is full";
     StoreDamaged = "store.damaged", Operator, false, "the registry's file is damaged";
     StoreNewer = "store.newer", Operator, false, "the registry was written by a later version";
+    StepTimeout = "step.timeout", Operator, true, "a step did not return in time";
     StepUnknown = "step.unknown", Operator, false, "the saga has a step that this version does not have";
     ConfigInvalid = "config.invalid", Operator, false, "the configuration has errors";
     DataDirectory = "data.directory", Operator, false, "the data directory cannot be used";
@@ -131,6 +132,9 @@ pub struct Failure {
     /// What to do now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Evidence of several lines for the operator, such as the task's last output. Never shown to visitors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 impl Failure {
@@ -146,6 +150,19 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// As a visitor may see it.
+    #[must_use]
+    pub fn without_detail(mut self) -> Self {
+        self.detail = None;
         self
     }
 

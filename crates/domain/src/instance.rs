@@ -26,9 +26,9 @@ pub struct Instance {
     /// When its task died by itself, lately: what the limit of heals counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crashes: Vec<Timestamp>,
-    /// The last lines that the task printed before it died.
+    /// When the next attempt may begin: the backoff of a heal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_output: Option<String>,
+    pub pause_until: Option<Timestamp>,
     /// SHA-256 of the request's parsed fields as sent: the same name with the same fields is the same request.
     pub request_hash: String,
     /// SHA-256 of the token that may watch it.

@@ -42,7 +42,7 @@ pub enum Standing {
 
 /// Puts endpoints behind routes, and takes them out.
 ///
-/// Expected flow: `announce(Starting)` → `register` → … → `withdraw` until `true` → (the task is stopped) → `announce` or `forget`.
+/// Expected flow: `announce(Starting)` → `register` → (health) → `open` → … → `withdraw` until `true` → (the task is stopped) → `announce` or `forget`.
 ///
 /// Guarantees wanted:
 /// - A host that another instance holds is `route.taken`, and stays that one's.
@@ -51,6 +51,13 @@ pub enum Standing {
 #[async_trait]
 pub trait Routes: Send + Sync + 'static {
     async fn register(&self, backend: Backend) -> Result<(), Failure>;
+
+    /// Lets requests through to a registered endpoint that has proven that it answers. A load balancer that checks health by
+    /// itself does so by itself.
+    async fn open(&self, owner: &Owner, key: &RouteKey) -> Result<(), Failure> {
+        let _ = (owner, key);
+        Ok(())
+    }
 
     async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> Result<bool, Failure>;
 

@@ -16,11 +16,19 @@
 //! | `engine` | who drives what, and when: wakes, sweep, bounds |
 //! | `limits` | constants that belong together, and their inequalities |
 
+mod drive;
+pub mod engine;
 pub mod limits;
+pub mod plan;
+pub mod record;
 pub mod step;
 pub mod store;
+pub mod workflow;
 pub mod world;
 
+pub use engine::{Engine, Observer};
+pub use record::{Ending, Progress, Record, Way};
 pub use step::{Context, Outcome, Step};
 pub use store::{Batch, CommitError, Committed, Store, StoreError};
+pub use workflow::{Decision, Next, Workflow};
 pub use world::{Clock, Ids, Waker};

@@ -1,0 +1,393 @@
+//! Who drives what, and when: pokes, wakes, the sweep, and the bounds on all of them.
+
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wharf_domain::{Failure, InstanceId, Timestamp};
+
+use crate::{
+    drive::Drive,
+    limits,
+    record::Record,
+    store::{
+        Batch, CommitError, Committed, Expect, Happening, HistoryEntry, Lease, LeaseChange, RecordWrite, Store, Wake,
+    },
+    workflow::{Plan, Workflow},
+    world::{Clock, Ids, Waker},
+};
+
+pub use crate::drive::Drove;
+
+/// Told of every commit, after it. Must not wait.
+pub trait Observer<D>: Send + Sync + 'static {
+    fn committed(&self, id: &InstanceId, data: &D, state: &'static str);
+}
+
+/// An observer that looks away.
+impl<D> Observer<D> for () {
+    fn committed(&self, _: &InstanceId, _: &D, _: &'static str) {}
+}
+
+/// What an engine is made of.
+pub struct Parts<W: Workflow> {
+    pub store: Arc<dyn Store>,
+    pub workflow: W,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub waker: Arc<dyn Waker>,
+    pub observer: Arc<dyn Observer<W::Data>>,
+    /// How many instances are driven at once.
+    pub drivers: usize,
+    /// Waits up to this long are waited out by the driver; [`limits::LINGER`] on a server, nothing where waiting is billed.
+    pub linger: Duration,
+}
+
+pub(crate) struct Inner<W: Workflow> {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) workflow: W,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) waker: Arc<dyn Waker>,
+    pub(crate) observer: Arc<dyn Observer<W::Data>>,
+    pub(crate) linger: Duration,
+    /// Names this engine, and no other, in leases.
+    pub(crate) holder: String,
+    pub(crate) stopping: CancellationToken,
+    permits: Semaphore,
+    slots: Mutex<HashMap<InstanceId, Arc<Slot>>>,
+    /// Leases of others, and since when they have not changed by our own clock.
+    seen: Mutex<HashMap<InstanceId, (Lease, Instant)>>,
+    tasks: TaskTracker,
+}
+
+impl<W: Workflow> Inner<W> {
+    pub(crate) fn chance(&self) -> u8 {
+        let mut byte = [0];
+        self.ids.fill(&mut byte);
+        byte[0]
+    }
+}
+
+/// One instance that is driven in this process: at most one drive each.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    notify: Notify,
+    /// Somebody poked since the drive last looked: look once more before leaving.
+    again: Mutex<bool>,
+}
+
+impl Slot {
+    pub(crate) async fn notified(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// The engine of one process. Cheap to clone.
+pub struct Engine<W: Workflow> {
+    inner: Arc<Inner<W>>,
+}
+
+impl<W: Workflow> Clone for Engine<W> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<W: Workflow> std::fmt::Debug for Engine<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("holder", &self.inner.holder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: Workflow> Engine<W> {
+    #[must_use]
+    pub fn new(parts: Parts<W>) -> Self {
+        let Parts {
+            store,
+            workflow,
+            clock,
+            ids,
+            waker,
+            observer,
+            drivers,
+            linger,
+        } = parts;
+        let now = clock.now();
+        let holder = format!("driver_{}", &ids.instance_id(now).as_str()["inst_".len()..]);
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                workflow,
+                clock,
+                ids,
+                waker,
+                observer,
+                linger,
+                holder,
+                stopping: CancellationToken::new(),
+                permits: Semaphore::new(drivers),
+                slots: Mutex::default(),
+                seen: Mutex::default(),
+                tasks: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// Makes a record and begins a saga on it, in one commit with whatever `batch` reserves and sends; then drives it.
+    ///
+    /// The saga's first `done` steps are what the commit itself does; the intent of the step after them is written with it.
+    /// `batch.record`, `expect` and `lease` are filled in here.
+    pub async fn claim(&self, mut batch: Batch, data: W::Data, plan: &Plan, done: usize) -> Result<(), CommitError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let id = batch.instance.clone();
+        let attempt = inner.workflow.attempt(&data);
+        let note = |what| HistoryEntry { at: now, attempt, what };
+        let mut record = Record::new(data);
+        let mut progress = plan.begin(now);
+        progress.at = done;
+        progress.begun = true;
+        let index = inner.workflow.index(&record.data);
+        batch.history.push(note(Happening::Began {
+            saga: plan.saga.to_owned(),
+        }));
+        batch.history.push(note(Happening::State {
+            state: index.state.to_owned(),
+            cause: None,
+        }));
+        for (step, _) in plan.steps.iter().take(done) {
+            batch.history.push(note(Happening::Done {
+                step: (*step).to_owned(),
+                undo: false,
+                millis: 0,
+            }));
+        }
+        if let Some((step, _)) = plan.steps.get(done) {
+            batch.history.push(note(Happening::Started {
+                step: (*step).to_owned(),
+                undo: false,
+            }));
+        }
+        record.progress = Some(progress);
+        let wake = Wake {
+            at: now + limits::LEASE + limits::LEASE_MARGIN,
+            seq: 0,
+        };
+        batch.expect = Expect::Absent;
+        batch.lease = LeaseChange::Take {
+            holder: inner.holder.clone(),
+        };
+        let state = index.state;
+        batch.record = Some(RecordWrite {
+            body: serde_json::to_string(&record)
+                .map_err(|error| CommitError::Unknown(Failure::internal(error.to_string())))?,
+            index,
+            wake: Some(wake),
+        });
+        let committed = inner.store.commit(batch).await?;
+        inner.observer.committed(&id, &record.data, state);
+        self.spawn(id, Some((record, committed, wake)));
+        Ok(())
+    }
+
+    /// Appends a message to an instance's inbox and sees that somebody reads it. `None`: there is no such instance.
+    pub async fn send(
+        &self,
+        id: &InstanceId,
+        message: &W::Message,
+        key: Option<String>,
+    ) -> Result<Option<u64>, Failure> {
+        let body = serde_json::to_string(message).map_err(|error| Failure::internal(error.to_string()))?;
+        let seq = self.inner.store.append(id, body, key, self.inner.clock.now()).await?;
+        if seq.is_some() {
+            self.poke(id);
+        }
+        Ok(seq)
+    }
+
+    /// Sees that somebody looks at the instance now.
+    pub fn poke(&self, id: &InstanceId) {
+        self.spawn(id.clone(), None);
+    }
+
+    /// A wake has come. One that is stale finds nothing to do.
+    pub fn wake(&self, id: &InstanceId, _seq: u64) {
+        self.poke(id);
+    }
+
+    /// Whether the instance is being driven in this process.
+    #[must_use]
+    pub fn is_driving(&self, id: &InstanceId) -> bool {
+        self.inner.slots.lock().contains_key(id)
+    }
+
+    fn spawn(&self, id: InstanceId, claimed: Option<(Record<W::Data>, Committed, Wake)>) {
+        let slot = {
+            let mut slots = self.inner.slots.lock();
+            if let Some(slot) = slots.get(&id) {
+                *slot.again.lock() = true;
+                slot.notify.notify_one();
+                return;
+            }
+            if self.inner.stopping.is_cancelled() {
+                return;
+            }
+            let slot = Arc::new(Slot::default());
+            slots.insert(id.clone(), slot.clone());
+            slot
+        };
+        let engine = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { engine.occupy(id, slot, claimed).await });
+    }
+
+    /// Drives the instance as long as somebody pokes it, then leaves its slot.
+    async fn occupy(self, id: InstanceId, slot: Arc<Slot>, mut claimed: Option<(Record<W::Data>, Committed, Wake)>) {
+        let inner = &self.inner;
+        loop {
+            *slot.again.lock() = false;
+            let drove = match inner.permits.acquire().await {
+                Ok(_permit) => self.drive(&id, &slot, claimed.take()).await,
+                Err(_) => Drove::Held,
+            };
+            match &drove {
+                Drove::Broken(failure) => {
+                    tracing::error!(instance = %id, code = %failure.code, error = %failure.message, "the saga cannot go on now");
+                }
+                Drove::Lacks { step } => {
+                    tracing::error!(instance = %id, step, "this version has no such step, and leaves the saga alone");
+                }
+                _ => {}
+            }
+            let mut slots = inner.slots.lock();
+            let again = *slot.again.lock()
+                && !inner.stopping.is_cancelled()
+                && !matches!(drove, Drove::Broken(_) | Drove::Held);
+            if !again {
+                slots.remove(&id);
+                return;
+            }
+        }
+    }
+
+    async fn drive(
+        &self,
+        id: &InstanceId,
+        slot: &Arc<Slot>,
+        claimed: Option<(Record<W::Data>, Committed, Wake)>,
+    ) -> Drove {
+        let inner = &self.inner;
+        if let Some((record, committed, wake)) = claimed {
+            return Drive::claimed(inner.clone(), slot.clone(), id.clone(), record, committed, wake)
+                .run()
+                .await;
+        }
+        let stored = match inner.store.load(id).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Drove::Unknown,
+            Err(error) => return Drove::Broken(error.failure),
+        };
+        let nothing_to_do =
+            stored.inbox_head == stored.inbox_read && stored.wake.is_none_or(|wake| wake.at > inner.clock.now());
+        if nothing_to_do {
+            return Drove::Rests;
+        }
+        if !self.may_take(id, &stored.lease) {
+            return Drove::Held;
+        }
+        match Drive::stored(inner.clone(), slot.clone(), stored) {
+            Ok(drive) => drive.run().await,
+            Err(failure) => Drove::Broken(failure),
+        }
+    }
+
+    /// A lease is taken over when it was seen unchanged twice, a lease and a margin apart, by our own clock.
+    fn may_take(&self, id: &InstanceId, lease: &Lease) -> bool {
+        let mut seen = self.inner.seen.lock();
+        if lease.holder.as_ref().is_none_or(|holder| *holder == self.inner.holder) {
+            seen.remove(id);
+            return true;
+        }
+        match seen.get(id) {
+            Some((before, since)) if before == lease => {
+                let over = since.elapsed() >= limits::LEASE + limits::LEASE_MARGIN;
+                if over {
+                    seen.remove(id);
+                }
+                over
+            }
+            _ => {
+                seen.insert(id.clone(), (lease.clone(), Instant::now()));
+                false
+            }
+        }
+    }
+
+    /// Takes up whatever is due, once. Gives how many that were.
+    pub async fn sweep(&self) -> Result<usize, Failure> {
+        let due = self
+            .inner
+            .store
+            .due(self.inner.clock.now(), limits::SWEEP_BATCH)
+            .await?;
+        let due: Vec<_> = due.into_iter().filter(|due| !self.is_driving(&due.id)).collect();
+        for due in &due {
+            self.poke(&due.id);
+        }
+        Ok(due.len())
+    }
+
+    /// Sweeps until the engine stops. It is always on: a wake can be lost.
+    pub async fn sweep_forever(&self) {
+        let mut hands_full = false;
+        loop {
+            let pause = if hands_full { limits::SWEEP / 50 } else { limits::SWEEP };
+            tokio::select! {
+                () = self.inner.stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            match self.sweep().await {
+                Ok(taken) => hands_full = taken >= limits::SWEEP_BATCH,
+                Err(failure) => {
+                    tracing::error!(code = %failure.code, error = %failure.message, "the sweep cannot read the registry");
+                }
+            }
+        }
+    }
+
+    /// Takes up everything that was under way when the process before this one ended. Gives how many that were.
+    pub async fn resume(&self) -> Result<usize, Failure> {
+        let now = self.inner.clock.now();
+        let mut taken = 0;
+        for due in self.inner.store.due(Timestamp::MAX, usize::MAX).await? {
+            if due.wake.at <= now {
+                self.poke(&due.id);
+                taken += 1;
+            } else {
+                self.inner.waker.wake(&due.id, due.wake.at, due.wake.seq).await;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Takes up nothing more, and waits until every drive has come to a wait or to rest, at most `grace`. What is not through by then goes on at the next start.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.inner.stopping.cancel();
+        for slot in self.inner.slots.lock().values() {
+            slot.notify.notify_one();
+        }
+        self.inner.tasks.close();
+        if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!("some sagas are in the middle of a step; they go on at the next start");
+        }
+    }
+}
