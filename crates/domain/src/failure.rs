@@ -144,6 +144,7 @@ impl Failure {
             code,
             message: message.into(),
             hint: None,
+            detail: None,
         }
     }
 
