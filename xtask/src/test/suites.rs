@@ -1,0 +1,153 @@
+//! The suites: their names, what each needs, and how it is run. The cheap ones stand first.
+
+use clap::builder::PossibleValuesParser;
+use std::fs;
+
+use super::{Counts, Machine};
+use crate::{
+    error::Error,
+    layers, links,
+    tools::{CHROMIUM, CLIPPY, DENY, NEXTEST, RUSTFMT, Tool},
+    workspace::{follow, read, succeeds},
+};
+
+/// Which tests drive a browser, in nextest's language.
+const BROWSER: &str = "binary(browser)";
+/// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
+const NEXTEST_FOLDER: &str = "target/nextest";
+const NEXTEST_REPORT: &str = "junit.xml";
+
+/// A part of `cargo xtask test`.
+pub(crate) struct Suite {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub needs: &'static [&'static Tool],
+    pub check: fn(&Machine<'_>) -> Result<Counts, Error>,
+}
+
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "format",
+        about: "all code is formatted by rustfmt",
+        needs: &[&RUSTFMT],
+        check: |machine| cargo(machine, &["fmt", "--all", "--check"]),
+    },
+    Suite {
+        name: "layers",
+        about: "dependencies point one way",
+        needs: &[],
+        check: |machine| layers::run(machine.workspace).map(Counts::one),
+    },
+    Suite {
+        name: "links",
+        about: "the documentation's links lead somewhere",
+        needs: &[],
+        check: |machine| links::run(machine.workspace).map(Counts::one),
+    },
+    Suite {
+        name: "deny",
+        about: "licences, sources and banned crates",
+        needs: &[&DENY],
+        check: |machine| cargo(machine, &["deny", "check", "bans", "licenses", "sources"]),
+    },
+    Suite {
+        name: "clippy",
+        about: "no warnings, in tests and benchmarks too",
+        needs: &[&CLIPPY],
+        check: |machine| {
+            let words = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+            cargo(machine, &words)
+        },
+    },
+    Suite {
+        name: "tests",
+        about: "every test but those in a browser",
+        needs: &[&NEXTEST],
+        check: |machine| nextest(machine, &format!("not {BROWSER}")),
+    },
+    Suite {
+        name: "doctests",
+        about: "the examples in the documentation of the code",
+        needs: &[],
+        check: doctests,
+    },
+    Suite {
+        name: "browser",
+        about: "a person's way through the pages, in Chromium",
+        needs: &[&NEXTEST, &CHROMIUM],
+        check: |machine| nextest(machine, BROWSER),
+    },
+];
+
+impl Suite {
+    /// Its line in `--help`.
+    fn row(&self) -> String {
+        let programs: Vec<_> = self.needs.iter().map(|tool| tool.program).collect();
+        let needs = if programs.is_empty() {
+            String::new()
+        } else {
+            format!(" (needs {})", programs.join(", "))
+        };
+        format!("  {:<10} {}{needs}\n", self.name, self.about)
+    }
+}
+
+/// What `--suite` takes.
+pub(crate) fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name))
+}
+
+/// The suites and what each needs, for `--help`.
+pub(crate) fn help() -> String {
+    let rows: String = SUITES.iter().map(Suite::row).collect();
+    format!(
+        "Suites, in this order:\n{rows}\n\
+         What is missing is installed: cargo's tools into target/tools, Debian's packages where this runs as root.\n\
+         A suite whose tools cannot be had is left out and named; with CI=true in the environment that is a failure.\n\
+         The last line of the output is `N passed, N failed`."
+    )
+}
+
+/// A check that is one cargo command.
+fn cargo(machine: &Machine<'_>, words: &[&str]) -> Result<Counts, Error> {
+    succeeds(&mut machine.workspace.cargo(words)).map(Counts::one)
+}
+
+/// The tests that a filter chooses, each in a process of its own.
+fn nextest(machine: &Machine<'_>, filter: &str) -> Result<Counts, Error> {
+    let profile = machine.profile();
+    let report = machine
+        .workspace
+        .root()
+        .join(NEXTEST_FOLDER)
+        .join(profile)
+        .join(NEXTEST_REPORT);
+    // If the build fails nothing is written, and an earlier run's report must not be taken for this one's.
+    if report.exists() {
+        fs::remove_file(&report).map_err(|source| Error::Read {
+            path: report.clone(),
+            source,
+        })?;
+    }
+    let mut command = machine
+        .workspace
+        .cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+    command.args(["--profile", profile, "--filterset", filter]);
+    let good = succeeds(&mut command)?;
+    let counts = if report.exists() {
+        Counts::of_junit(&read(&report)?)
+    } else {
+        None
+    };
+    Ok(counts.unwrap_or_default().of_runner(good))
+}
+
+/// The examples in the documentation, which nextest does not run.
+fn doctests(machine: &Machine<'_>) -> Result<Counts, Error> {
+    let mut counts = Counts::default();
+    let mut command = machine
+        .workspace
+        .cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]);
+    let good = follow(&mut command, |line| counts.add_result_line(line))?;
+    Ok(counts.of_runner(good))
+}
