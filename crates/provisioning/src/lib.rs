@@ -1,1 +1,40 @@
-//! (to come)
+//! The use cases: provision, start, stop, heal, end, repair.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `wharf` | the way in: everything that can be asked of Wharf |
+//! | `claim` | admission: a request becomes a record, in one commit |
+//! | `events` | EventBridge's start and stop events, and the documented answers |
+//! | `workflow` | the decisions: what a message or a saga's end means for an instance |
+//! | `sagas` | the sagas, as lists of steps |
+//! | `steps/` | one file a step: `run` and `undo` together |
+//! | `recovery` | after a restart: what was under way goes on, what was Ready comes back |
+//! | `outbox`, `mail` | mails, rendered and handed over |
+//! | `repair/` | registry and world compared, and brought together |
+//! | `settings`, `tokens`, `template`, `view`, `watch` | what the others share |
+//!
+//! What must not be here: anything that names an adapter, a protocol or a file format of the entrypoints.
+
+pub mod claim;
+pub mod events;
+pub mod mail;
+pub mod message;
+pub mod outbox;
+pub mod recovery;
+pub mod repair;
+pub mod sagas;
+pub mod settings;
+mod steps;
+mod template;
+pub mod tokens;
+pub mod view;
+pub mod watch;
+pub mod wharf;
+pub mod workflow;
+
+pub use claim::{Accepted, Caller};
+pub use message::Message;
+pub use settings::{Addresses, Settings};
+pub use view::{InstanceView, StepView};
+pub use wharf::Wharf;
+pub use workflow::Provisioning;

@@ -1,0 +1,347 @@
+//! Admission: a request becomes a record under a unique name, in one commit, or is refused with nothing written.
+
+use std::collections::BTreeMap;
+use wharf_domain::{
+    Attempt, Code, Failure, Instance, InstanceId, Resources, Service, State, StatusToken, Subdomain, Tenant,
+    request::{KEY_RETENTION, Provision, Start, TriggerKey, fields_hash},
+    service::PortRule,
+};
+use wharf_platform::PortSource;
+use wharf_saga::{
+    Batch, CommitError,
+    store::{Expect, Kind, LeaseChange, Reservation, Reserve},
+};
+
+use crate::{sagas, wharf::Wharf};
+
+/// Who asks: what a trigger's key is scoped by, and what the answer may tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody on the sign-up page.
+    Visitor,
+    /// The bearer of the admin token.
+    Admin,
+    /// An event from a bus that only the operator's own programs can put events on.
+    Event,
+}
+
+impl Caller {
+    const fn scope(self) -> &'static str {
+        match self {
+            Self::Visitor => "visitor",
+            Self::Admin => "admin",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// A request that was taken.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub id: InstanceId,
+    /// Not there where the instance is another caller's who had the name first.
+    pub token: Option<StatusToken>,
+    /// The same request was taken before, and this is its instance.
+    pub replayed: bool,
+    /// The instance, as far as it is known.
+    pub instance: Instance,
+}
+
+/// Other claims for the same port may win a race; so many are lost before it is called exhausted.
+const PORT_TRIES: usize = 64;
+
+/// What a claim is made of.
+struct Claim {
+    service: Service,
+    tenant: Option<Tenant>,
+    environment: BTreeMap<String, String>,
+    hash: String,
+    trigger: Option<TriggerKey>,
+}
+
+impl Wharf {
+    /// Takes a sign-up.
+    pub async fn provision(&self, request: Provision, caller: Caller, key: Option<&str>) -> Result<Accepted, Failure> {
+        let settings = self.settings();
+        let name = request
+            .service
+            .as_ref()
+            .or(settings.tenant_service.as_ref())
+            .ok_or_else(|| {
+                Failure::new(Code::ServiceUnknown, "no service for tenants is configured")
+                    .hint("give a service `tenant = true` in wharf.toml")
+            })?;
+        let service = settings.service(name)?.clone();
+        if !service.tenant {
+            return Err(
+                Failure::new(Code::ServiceTenant, format!("the service {name} has no tenants"))
+                    .hint(format!("start it with `wharf start {name}`")),
+            );
+        }
+        let subdomain = &request.tenant.subdomain;
+        if settings
+            .reserved_names
+            .iter()
+            .any(|reserved| reserved == subdomain.as_str())
+        {
+            return Err(Failure::new(
+                Code::NameReserved,
+                format!("the subdomain {:?} is reserved", subdomain.as_str()),
+            )
+            .hint("choose another name"));
+        }
+        let hash = fields_hash(&request);
+        let trigger = key
+            .map(|key| TriggerKey::new(format!("{}:provision", caller.scope()), key))
+            .transpose()?;
+        let claim = Claim {
+            service,
+            tenant: Some(request.tenant),
+            environment: BTreeMap::new(),
+            hash,
+            trigger,
+        };
+        self.claim(claim, caller).await
+    }
+
+    /// Starts one instance of a service that has no tenants; a singleton that lives already is given instead.
+    pub async fn start_service(
+        &self,
+        request: Start,
+        caller: Caller,
+        key: Option<TriggerKey>,
+    ) -> Result<Accepted, Failure> {
+        let service = self.settings().service(&request.service)?.clone();
+        if service.tenant {
+            return Err(Failure::new(
+                Code::ServiceTenant,
+                format!("the service {} is for tenants", service.name),
+            )
+            .hint(format!(
+                "sign a tenant up with `wharf provision SUBDOMAIN --email … --company … --service {}`",
+                service.name
+            )));
+        }
+        Start::check_environment(&request.environment)?;
+        let hash = fields_hash(&request);
+        self.claim(
+            Claim {
+                service,
+                tenant: None,
+                environment: request.environment,
+                hash,
+                trigger: key,
+            },
+            caller,
+        )
+        .await
+    }
+
+    /// The trigger's key of a start by this caller.
+    pub fn start_key(caller: Caller, key: &str) -> Result<TriggerKey, Failure> {
+        TriggerKey::new(format!("{}:start", caller.scope()), key)
+    }
+
+    async fn claim(&self, claim: Claim, caller: Caller) -> Result<Accepted, Failure> {
+        let now = self.clock().now();
+        let id = self.ids().instance_id(now);
+        let token = self.tokens().status(&id);
+        let range = match (&claim.service.port, self.platform().tasks.port_source()) {
+            (PortRule::Static { first, last }, _) => Some(*first..=*last),
+            (PortRule::Dynamic, PortSource::Leased(range)) => Some(range),
+            (PortRule::Dynamic, PortSource::Platform) => None,
+        };
+        let mut instance = Instance {
+            id: id.clone(),
+            service: claim.service,
+            tenant: claim.tenant,
+            environment: claim.environment,
+            created_at: now,
+            state: State::Provisioning { since: now },
+            attempt: Attempt(1),
+            held: Resources::default(),
+            first_ready_at: None,
+            crashes: Vec::new(),
+            pause_until: None,
+            request_hash: claim.hash.clone(),
+            status_token_hash: Some(token.hash()),
+        };
+        let plan = sagas::provision(&instance.service);
+        for _ in 0..PORT_TRIES {
+            if let Some(range) = &range {
+                let port = self
+                    .store()
+                    .free_port(range.clone(), now)
+                    .await?
+                    .ok_or_else(|| exhausted(range))?;
+                instance.held.port = Some(port);
+            }
+            let batch = self.batch(&instance, claim.trigger.as_ref(), &token);
+            match self.engine().claim(batch, instance.clone(), &plan, 1).await {
+                Ok(()) => {
+                    return Ok(Accepted {
+                        id,
+                        token: Some(token),
+                        replayed: false,
+                        instance,
+                    });
+                }
+                Err(CommitError::Taken { kind: Kind::Port, .. }) => {}
+                Err(CommitError::Taken {
+                    kind: Kind::Trigger,
+                    by,
+                    ..
+                }) => return self.replay(&by, &claim.hash).await,
+                Err(CommitError::Taken {
+                    kind: Kind::Name, by, ..
+                }) => return self.taken(&instance, &by, caller).await,
+                Err(error) => return Err(refusal(error)),
+            }
+        }
+        Err(range.map_or_else(
+            || Failure::internal("a claim without a port lost a race for one"),
+            |range| exhausted(&range),
+        ))
+    }
+
+    fn batch(&self, instance: &Instance, trigger: Option<&TriggerKey>, token: &StatusToken) -> Batch {
+        let now = instance.created_at;
+        let reserve = |kind, key: String, value: String, until| Reserve {
+            kind,
+            key,
+            value,
+            until,
+            now,
+        };
+        let mut batch = Batch::new(instance.id.clone(), Expect::Absent, LeaseChange::Keep);
+        batch.at_most_live = Some(self.settings().max_instances);
+        // The trigger's key first: a repeated request is answered as such, whatever else is taken meanwhile.
+        if let Some(trigger) = trigger {
+            batch.reserve.push(reserve(
+                Kind::Trigger,
+                trigger.text(),
+                instance.request_hash.clone(),
+                Some(now + KEY_RETENTION),
+            ));
+        }
+        if let Some(tenant) = &instance.tenant {
+            batch
+                .reserve
+                .push(reserve(Kind::Name, tenant.subdomain.to_string(), String::new(), None));
+        } else if instance.service.singleton {
+            batch.reserve.push(reserve(
+                Kind::Name,
+                singleton_key(&instance.service),
+                String::new(),
+                None,
+            ));
+        }
+        if let Some(port) = instance.held.port {
+            batch
+                .reserve
+                .push(reserve(Kind::Port, port.to_string(), String::new(), None));
+        }
+        batch
+            .reserve
+            .push(reserve(Kind::Token, token.hash(), String::new(), None));
+        batch
+    }
+
+    /// The key was used before: by the same request, or by another one.
+    async fn replay(&self, by: &Reservation, hash: &str) -> Result<Accepted, Failure> {
+        if by.value != hash {
+            return Err(Failure::new(
+                Code::KeyReused,
+                "this idempotency key was used before, with other fields",
+            )
+            .hint("use a new key for a new request, and the same fields for the same one"));
+        }
+        let instance = self.instance(&by.owner).await?;
+        Ok(Accepted {
+            id: by.owner.clone(),
+            token: Some(self.tokens().status(&by.owner)),
+            replayed: true,
+            instance,
+        })
+    }
+
+    /// The name is taken: by a singleton that runs, by the very same request of a caller that we trust, or by somebody else.
+    async fn taken(&self, wanted: &Instance, by: &Reservation, caller: Caller) -> Result<Accepted, Failure> {
+        let held = !by.resting;
+        if held && wanted.tenant.is_none() {
+            let instance = self.instance(&by.owner).await?;
+            return Ok(Accepted {
+                id: by.owner.clone(),
+                token: None,
+                replayed: true,
+                instance,
+            });
+        }
+        if held && caller != Caller::Visitor {
+            let instance = self.instance(&by.owner).await?;
+            if instance.request_hash == wanted.request_hash {
+                return Ok(Accepted {
+                    id: by.owner.clone(),
+                    token: None,
+                    replayed: true,
+                    instance,
+                });
+            }
+        }
+        let name = wanted.tenant.as_ref().map_or("", |tenant| tenant.subdomain.as_str());
+        let failure = if held {
+            Failure::new(Code::NameTaken, format!("the name {name:?} is taken"))
+        } else {
+            Failure::new(
+                Code::NameResting,
+                format!("the name {name:?} was used until a short while ago, and rests"),
+            )
+        };
+        Err(match another(name) {
+            Some(free) => failure.hint(format!("choose another name, for example {free:?}")),
+            None => failure.hint("choose another name"),
+        })
+    }
+}
+
+/// What keeps a singleton single, among the names: no tenant's name has a colon.
+pub(crate) fn singleton_key(service: &Service) -> String {
+    format!("service:{}", service.name)
+}
+
+/// A name like the one that is taken. Whether it is free is not looked up: that would tell strangers who is a customer.
+fn another(name: &str) -> Option<String> {
+    ["shop", "app", "2"]
+        .iter()
+        .map(|tail| format!("{name}-{tail}"))
+        .find(|name| Subdomain::check(name).is_ok())
+}
+
+fn exhausted(range: &std::ops::RangeInclusive<u16>) -> Failure {
+    Failure::new(
+        Code::PortExhausted,
+        format!(
+            "every port from {} to {} is leased or rests",
+            range.start(),
+            range.end()
+        ),
+    )
+    .hint("end instances that nobody needs, or widen the range in wharf.toml")
+}
+
+/// What a refused claim means to the one who asked.
+fn refusal(error: CommitError) -> Failure {
+    match error {
+        CommitError::TooMany { live } => Failure::new(
+            Code::LimitInstances,
+            format!("there are {live} instances, and no more are allowed"),
+        )
+        .hint("end instances that nobody needs, or raise `max_instances` in wharf.toml"),
+        CommitError::Taken { kind, key, .. } => Failure::internal(format!("{kind} {key} of a new instance is taken")),
+        CommitError::Store(error) => error.failure,
+        CommitError::Unknown(failure) => failure,
+        CommitError::Fenced | CommitError::InboxMoved | CommitError::Exists | CommitError::NotHeld { .. } => {
+            Failure::internal(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What others want of an instance, as it waits in its inbox.
+
+use serde::{Deserialize, Serialize};
+use wharf_domain::{Attempt, Failure};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum Message {
+    /// Stop it, to come back: name, port, database and secrets are kept. Without a tenant: end it.
+    Stop,
+    /// End it for good.
+    End,
+    /// Bring a stopped instance, or one that is down, back.
+    Start,
+    /// Its task runs no more.
+    TaskStopped { attempt: Attempt, cause: Failure },
+    /// What ran its task is gone, through no fault of its own.
+    Lost { attempt: Attempt, cause: Failure },
+    /// Its task runs, and has not answered for as long as its health check allows.
+    Unhealthy { attempt: Attempt, cause: Failure },
+    /// Take up what is stuck.
+    Resume,
+    /// Give up what is stuck: somebody has seen to it.
+    Abandon { reason: String },
+}

@@ -1,0 +1,172 @@
+//! After a start: what was under way goes on, and what was Ready comes back, a few at a time, those first that somebody asks for.
+
+use parking_lot::Mutex;
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+use wharf_domain::{Code, Failure, Instance, InstanceId, State};
+use wharf_saga::store::{PAGE_MAX, Query};
+
+use crate::{
+    message::Message,
+    wharf::{Wharf, read},
+};
+
+/// How long one instance may take of a slot; after that the next one is begun beside it.
+const SLOT: Duration = Duration::from_mins(1);
+
+/// Instances that wait to be brought back.
+#[derive(Debug, Default)]
+pub struct RestoreQueue {
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    asked_for: VecDeque<InstanceId>,
+    others: VecDeque<InstanceId>,
+    waiting: HashSet<InstanceId>,
+}
+
+impl RestoreQueue {
+    fn push(&self, id: InstanceId) {
+        let mut lists = self.lists.lock();
+        if lists.waiting.insert(id.clone()) {
+            lists.others.push_back(id);
+        }
+    }
+
+    /// Somebody asks for this instance: it comes next, if it waits at all.
+    pub fn ask_for(&self, id: &InstanceId) {
+        let mut lists = self.lists.lock();
+        if lists.waiting.contains(id) && !lists.asked_for.contains(id) {
+            lists.asked_for.push_back(id.clone());
+        }
+    }
+
+    fn pop(&self) -> Option<InstanceId> {
+        let mut lists = self.lists.lock();
+        loop {
+            let id = lists.asked_for.pop_front().or_else(|| lists.others.pop_front())?;
+            if lists.waiting.remove(&id) {
+                return Some(id);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lists.lock().waiting.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Wharf {
+    /// Reads the registry once: tells the load balancer of every host, takes up what was under way, and gives the queue of
+    /// those that have to be brought back.
+    pub async fn recover(&self) -> Result<Arc<RestoreQueue>, Failure> {
+        let queue = Arc::new(RestoreQueue::default());
+        let lost = !self.platform().tasks.survives_restart();
+        let mut before = None;
+        loop {
+            let page = self
+                .store()
+                .list(Query {
+                    live: Some(true),
+                    before,
+                    limit: PAGE_MAX,
+                    ..Query::default()
+                })
+                .await?;
+            let full = page.len() == PAGE_MAX;
+            before = page.last().map(|last| last.id.clone());
+            for stored in &page {
+                let instance = match read(stored) {
+                    Ok(record) => record.data,
+                    Err(failure) => {
+                        tracing::error!(instance = %stored.id, error = %failure.message, "left alone");
+                        continue;
+                    }
+                };
+                self.watchers().announce(&instance);
+                if lost && matches!(instance.state, State::Ready { .. }) {
+                    self.announce_restoring(&instance);
+                    queue.push(instance.id);
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+        let resumed = self.engine().resume().await?;
+        if resumed > 0 || !queue.is_empty() {
+            tracing::info!(resumed, restoring = queue.len(), "going on where the last run ended");
+        }
+        Ok(queue)
+    }
+
+    /// It says Ready and is not there: until its turn comes, its visitors are told to wait.
+    fn announce_restoring(&self, instance: &Instance) {
+        if let Some(key) = self.settings().route_key(instance) {
+            self.platform()
+                .routes
+                .announce(&instance.id, &key, wharf_platform::Standing::Starting);
+        }
+    }
+
+    /// Brings back what waits in the queue, `restore_parallel` at a time, until it is empty.
+    pub async fn restore(&self, queue: Arc<RestoreQueue>) {
+        let slots = Arc::new(Semaphore::new(self.settings().restore_parallel.max(1)));
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            let Some(id) = queue.pop() else { return };
+            let wharf = self.clone();
+            tokio::spawn(async move {
+                let _slot = slot;
+                if let Err(failure) = wharf.bring_back(&id).await {
+                    tracing::error!(instance = %id, code = %failure.code, error = %failure.message, "it could not be brought back");
+                }
+            });
+        }
+    }
+
+    async fn bring_back(&self, id: &InstanceId) -> Result<(), Failure> {
+        let instance = self.instance(id).await?;
+        if !matches!(instance.state, State::Ready { .. }) {
+            return Ok(());
+        }
+        let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its tasks with it");
+        self.send(
+            id,
+            Message::Lost {
+                attempt: instance.attempt,
+                cause,
+            },
+        )
+        .await?;
+        let attempt = instance.attempt;
+        let watch = self.watch(id);
+        let settled = async {
+            loop {
+                let changed = watch.changed();
+                let instance = self.instance(id).await?;
+                if instance.attempt > attempt && !matches!(instance.state, State::Restoring { .. })
+                    || instance.state.cause().is_some_and(|cause| cause.code != Code::TaskLost)
+                {
+                    return Ok(());
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(SLOT, settled).await.unwrap_or(Ok(()))
+    }
+}

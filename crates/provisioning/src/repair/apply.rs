@@ -1,0 +1,103 @@
+//! Applies a plan, one mend after the other. What is applied was compared a moment ago: each mend checks once more that it still fits.
+
+use std::time::Duration;
+use wharf_domain::{Code, Failure, InstanceId, State};
+use wharf_saga::{
+    Batch,
+    store::{Expect, Kind, LeaseChange, Release},
+};
+
+use super::{Finding, Mend, Mended};
+use crate::{message::Message, wharf::Wharf};
+
+/// How long repair lets an orphan end by itself.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Wharf {
+    /// Does what the plan says. Gives one line for each mend.
+    pub async fn repair_apply(&self, plan: Vec<Finding>) -> Vec<Mended> {
+        let mut done = Vec::new();
+        for mend in plan.into_iter().filter_map(|finding| finding.mend) {
+            let error = self.mend(&mend).await.err().map(|failure| failure.message);
+            tracing::info!(mend = %mend, error, "repair");
+            done.push(Mended { mend, error });
+        }
+        done
+    }
+
+    async fn mend(&self, mend: &Mend) -> Result<(), Failure> {
+        let platform = self.platform();
+        match mend {
+            Mend::StopTask { owner, task } => {
+                if let Ok(instance) = self.instance(&owner.instance).await
+                    && instance.held.task.as_ref() == Some(task)
+                {
+                    return Err(changed());
+                }
+                platform.tasks.stop(owner, task, GRACE).await.map(|_| ())
+            }
+            Mend::WithdrawRoute { owner, route } => platform.routes.withdraw(owner, route, GRACE).await.map(|_| ()),
+            Mend::RemoveSecrets { instance } => {
+                self.must_be_over(instance).await?;
+                platform.secrets.remove(instance).await
+            }
+            Mend::RemoveDatabase { instance, name } => {
+                self.must_be_over(instance).await?;
+                platform.databases.remove(instance, name).await
+            }
+            Mend::ReleaseReservations { instance } => {
+                self.must_be_over(instance).await?;
+                let now = self.clock().now();
+                let rest = self.settings().port_quarantine;
+                let mut batch = Batch::new(instance.clone(), Expect::Anything, LeaseChange::Keep);
+                for (kind, key, reservation) in self.store().reservations_of(instance).await? {
+                    if matches!(kind, Kind::Name | Kind::Port | Kind::Endpoint) && !reservation.resting {
+                        batch.release.push(Release {
+                            kind,
+                            key,
+                            rest_until: Some(now + rest),
+                            must_hold: false,
+                        });
+                    }
+                }
+                self.store()
+                    .commit(batch)
+                    .await
+                    .map(|_| ())
+                    .map_err(|error| Failure::new(Code::StoreUnavailable, error.to_string()))
+            }
+            Mend::BringBack { instance } => {
+                let current = self.instance(instance).await?;
+                if !matches!(current.state, State::Ready { .. }) {
+                    return Err(changed());
+                }
+                let cause = Failure::new(Code::TaskLost, "repair found it gone");
+                self.send(
+                    instance,
+                    Message::Lost {
+                        attempt: current.attempt,
+                        cause,
+                    },
+                )
+                .await
+            }
+        }
+    }
+
+    /// An instance that the registry does not know is over too.
+    async fn must_be_over(&self, id: &InstanceId) -> Result<(), Failure> {
+        match self.instance(id).await {
+            Ok(instance) if !instance.state.is_final() => Err(changed()),
+            Ok(_) => Ok(()),
+            Err(failure) if failure.code == Code::InstanceUnknown => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn changed() -> Failure {
+    Failure::new(
+        Code::InstanceState,
+        "it has changed since the plan was made: make a new one",
+    )
+}

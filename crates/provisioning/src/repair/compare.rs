@@ -1,0 +1,205 @@
+//! The comparison: reads registry and world, and says how they differ.
+
+use std::collections::{HashMap, HashSet};
+use wharf_domain::{Failure, Instance, InstanceId, State};
+use wharf_platform::Owner;
+use wharf_saga::store::{Kind, PAGE_MAX, Query};
+
+use super::{Finding, Mend};
+use crate::wharf::{Wharf, read};
+
+/// What the registry says, as far as the comparison needs it.
+struct Registry {
+    /// Live instances that no saga has in its hands.
+    at_rest: HashMap<InstanceId, Instance>,
+    /// Live instances in the middle of a saga: passed over.
+    moving: HashSet<InstanceId>,
+    /// Ended ones.
+    over: Vec<InstanceId>,
+}
+
+impl Registry {
+    /// Whether whatever this instance has in the world is in order, or is being seen to.
+    fn is_live(&self, id: &InstanceId) -> bool {
+        self.moving.contains(id) || self.at_rest.contains_key(id)
+    }
+}
+
+impl Wharf {
+    /// Compares registry and world. Changes nothing.
+    pub async fn repair_plan(&self) -> Result<Vec<Finding>, Failure> {
+        // The world first: what a saga makes meanwhile is then in the registry already, and not taken for an orphan.
+        let tasks = self.platform().tasks.all().await?;
+        let routes = self.platform().routes.all().await?;
+        let secrets = self.platform().secrets.all().await?;
+        let databases = self.platform().databases.all().await?;
+        let registry = self.registry().await?;
+        let mut findings = Vec::new();
+        let mut find =
+            |what: String, mend: Option<Mend>, hint: Option<String>| findings.push(Finding { what, mend, hint });
+
+        let mut running = HashSet::new();
+        for (owner, task) in &tasks {
+            let expected = match registry.at_rest.get(&owner.instance) {
+                Some(instance) => instance.held.task.as_ref() == Some(task),
+                None => registry.moving.contains(&owner.instance),
+            };
+            if expected {
+                running.insert(owner.instance.clone());
+            } else {
+                let mend = Mend::StopTask {
+                    owner: owner.clone(),
+                    task: task.clone(),
+                };
+                find(
+                    format!(
+                        "task {} of {} (attempt {}) runs, and the registry does not want it",
+                        task.id, owner.instance, owner.attempt
+                    ),
+                    Some(mend),
+                    None,
+                );
+            }
+        }
+        let mut routed = HashSet::new();
+        for (id, attempt, route) in routes {
+            let expected = match registry.at_rest.get(&id) {
+                Some(instance) => matches!(instance.state, State::Ready { .. }) && instance.attempt == attempt,
+                None => registry.moving.contains(&id),
+            };
+            if expected {
+                routed.insert(id);
+            } else {
+                let owner = Owner {
+                    deployment: self.settings().deployment.clone(),
+                    instance: id.clone(),
+                    attempt,
+                };
+                find(
+                    format!("a route leads to {id} (attempt {attempt}), which is not there"),
+                    Some(Mend::WithdrawRoute { owner, route }),
+                    None,
+                );
+            }
+        }
+        for (id, instance) in &registry.at_rest {
+            let name = instance.name();
+            match &instance.state {
+                State::Ready { .. } if !running.contains(id) => {
+                    find(
+                        format!("{name} is ready in the registry, and its task does not run"),
+                        Some(Mend::BringBack { instance: id.clone() }),
+                        None,
+                    );
+                }
+                State::Ready { .. } if self.settings().route_key(instance).is_some() && !routed.contains(id) => {
+                    find(
+                        format!("{name} is ready in the registry, and no route leads to it"),
+                        Some(Mend::BringBack { instance: id.clone() }),
+                        None,
+                    );
+                }
+                State::Stuck { step, cause, .. } => find(
+                    format!("{name} is stuck at step {step}: {}", cause.message),
+                    None,
+                    Some(format!(
+                        "mend the cause, then `wharf resume {name}`; or `wharf abandon {name} --reason …`"
+                    )),
+                ),
+                State::Down { cause, .. } => find(
+                    format!("{name} is down: {}", cause.message),
+                    None,
+                    Some(format!("`wharf logs {name}`, then `wharf start {name}`")),
+                ),
+                _ => {}
+            }
+            if instance.held.secrets && !secrets.contains(id) {
+                find(
+                    format!("the secrets of {name} are gone"),
+                    None,
+                    Some("restore the data directory's `secrets` folder from a backup".to_owned()),
+                );
+            }
+            if let Some(database) = &instance.held.database
+                && !databases.iter().any(|(owner, name)| owner == id && name == database)
+            {
+                find(
+                    format!("the database {database} of {name} is gone"),
+                    None,
+                    Some("restore the data directory's `databases` folder from a backup".to_owned()),
+                );
+            }
+        }
+        for id in secrets.into_iter().filter(|id| !registry.is_live(id)) {
+            find(
+                format!("there are secrets of {id}, which is over"),
+                Some(Mend::RemoveSecrets { instance: id }),
+                None,
+            );
+        }
+        for (id, name) in databases.into_iter().filter(|(id, _)| !registry.is_live(id)) {
+            find(
+                format!("there is a database {name} of {id}, which is over"),
+                Some(Mend::RemoveDatabase { instance: id, name }),
+                None,
+            );
+        }
+        for id in &registry.over {
+            let held = self.store().reservations_of(id).await?;
+            let kept: Vec<String> = held
+                .into_iter()
+                .filter(|(kind, _, reservation)| {
+                    matches!(kind, Kind::Name | Kind::Port | Kind::Endpoint) && !reservation.resting
+                })
+                .map(|(kind, key, _)| format!("{kind} {key}"))
+                .collect();
+            if !kept.is_empty() {
+                find(
+                    format!("{id} is over and still holds {}", kept.join(", ")),
+                    Some(Mend::ReleaseReservations { instance: id.clone() }),
+                    None,
+                );
+            }
+        }
+        findings.sort_by(|a, b| a.what.cmp(&b.what));
+        Ok(findings)
+    }
+
+    async fn registry(&self) -> Result<Registry, Failure> {
+        let mut registry = Registry {
+            at_rest: HashMap::new(),
+            moving: HashSet::new(),
+            over: Vec::new(),
+        };
+        let mut before = None;
+        loop {
+            let page = self
+                .store()
+                .list(Query {
+                    before,
+                    limit: PAGE_MAX,
+                    ..Query::default()
+                })
+                .await?;
+            let full = page.len() == PAGE_MAX;
+            before = page.last().map(|last| last.id.clone());
+            for stored in &page {
+                let record = read(stored)?;
+                let under_way = record
+                    .progress
+                    .as_ref()
+                    .is_some_and(|progress| progress.halted.is_none());
+                if record.data.state.is_final() {
+                    registry.over.push(stored.id.clone());
+                } else if under_way || stored.inbox_head > stored.inbox_read || self.engine().is_driving(&stored.id) {
+                    registry.moving.insert(stored.id.clone());
+                } else {
+                    registry.at_rest.insert(stored.id.clone(), record.data);
+                }
+            }
+            if !full {
+                return Ok(registry);
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the use cases are configured with: values, already checked. Where they come from is the configuration's business.
+
+use std::{collections::BTreeMap, time::Duration};
+use wharf_domain::{Code, DeploymentId, Failure, Instance, Service, ServiceName, service::RouteRule};
+use wharf_platform::RouteKey;
+
+/// One deployment's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub deployment: DeploymentId,
+    pub services: BTreeMap<ServiceName, Service>,
+    /// The service that a sign-up gets unless it names one.
+    pub tenant_service: Option<ServiceName>,
+    pub addresses: Addresses,
+    /// Live instances, at the most.
+    pub max_instances: u64,
+    /// How long a name that was Ready rests before somebody else may have it.
+    pub name_rest: Duration,
+    /// Names that tenants cannot have, beside the built-in ones.
+    pub reserved_names: Vec<String>,
+    /// How long a port or an endpoint rests after its task has stopped.
+    pub port_quarantine: Duration,
+    /// How long a port rests that stood in a direct URL.
+    pub direct_quarantine: Duration,
+    pub heal: Heal,
+    /// `Name <address>`.
+    pub mail_from: String,
+    /// How long the first password's link works.
+    pub password_link: Duration,
+    /// Patterns of what an event may name beside what is configured.
+    pub events_allow: Vec<String>,
+    /// Instances that are brought back at once after a restart.
+    pub restore_parallel: usize,
+}
+
+/// How often a task may die before its instance is taken out of service.
+#[derive(Clone, Debug)]
+pub struct Heal {
+    /// More crashes than this within `within`: Down.
+    pub limit: usize,
+    pub within: Duration,
+    /// The pause before the first new attempt; each later one is twice as long.
+    pub backoff_first: Duration,
+    pub backoff_longest: Duration,
+}
+
+/// Where everything is found. Links are made from these, never from a request's `Host`.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Sign-up, console and API, without a slash at the end: `http://localhost:8080`.
+    pub public_url: String,
+    /// `http` or `https`, of tenants' and services' URLs.
+    pub scheme: String,
+    pub tenant_domain: String,
+    pub services_host: String,
+    /// The port in tenants' and services' URLs; `None` where it is the scheme's own.
+    pub port: Option<u16>,
+}
+
+impl Addresses {
+    fn origin(&self, host: &str) -> String {
+        match self.port {
+            Some(port) => format!("{}://{host}:{port}", self.scheme),
+            None => format!("{}://{host}", self.scheme),
+        }
+    }
+
+    /// A tenant's host name.
+    #[must_use]
+    pub fn tenant_host(&self, subdomain: &str) -> String {
+        format!("{subdomain}.{}", self.tenant_domain)
+    }
+}
+
+impl Settings {
+    pub fn service(&self, name: &ServiceName) -> Result<&Service, Failure> {
+        self.services.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.services.keys().map(ServiceName::as_str).collect();
+            Failure::new(
+                Code::ServiceUnknown,
+                format!("no service is called {:?}", name.as_str()),
+            )
+            .hint(format!("the configured services are {}", known.join(", ")))
+        })
+    }
+
+    /// What the load balancer knows an instance by; `None` where it has a direct URL.
+    #[must_use]
+    pub fn route_key(&self, instance: &Instance) -> Option<RouteKey> {
+        match (&instance.service.route, &instance.tenant) {
+            (RouteRule::Host, Some(tenant)) => Some(RouteKey::Host {
+                host: self.addresses.tenant_host(tenant.subdomain.as_str()),
+            }),
+            (RouteRule::Path { prefix }, _) => Some(RouteKey::Path { prefix: prefix.clone() }),
+            (RouteRule::Host | RouteRule::Direct { .. }, _) => None,
+        }
+    }
+
+    /// The instance's URL, as soon as it can be told.
+    #[must_use]
+    pub fn url(&self, instance: &Instance) -> Option<String> {
+        match &instance.service.route {
+            RouteRule::Host => {
+                let tenant = instance.tenant.as_ref()?;
+                Some(format!(
+                    "{}/",
+                    self.addresses
+                        .origin(&self.addresses.tenant_host(tenant.subdomain.as_str()))
+                ))
+            }
+            RouteRule::Path { prefix } => Some(format!(
+                "{}{prefix}",
+                self.addresses.origin(&self.addresses.services_host)
+            )),
+            RouteRule::Direct { url } => {
+                let endpoint = instance.held.endpoint.as_ref();
+                let port = endpoint.map(wharf_domain::Endpoint::port).or(instance.held.port);
+                let mut text = url.clone();
+                for (placeholder, value) in [
+                    (
+                        "{subdomain}",
+                        instance.tenant.as_ref().map(|tenant| tenant.subdomain.to_string()),
+                    ),
+                    (
+                        "{ip}",
+                        endpoint.and_then(wharf_domain::Endpoint::ip).map(|ip| ip.to_string()),
+                    ),
+                    ("{port}", port.map(|port| port.to_string())),
+                ] {
+                    if text.contains(placeholder) {
+                        text = text.replace(placeholder, &value?);
+                    }
+                }
+                Some(text)
+            }
+        }
+    }
+
+    /// The pause before the attempt after this many crashes.
+    #[must_use]
+    pub fn backoff(&self, crashes: usize) -> Duration {
+        let doublings = u32::try_from(crashes.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+        self.heal
+            .backoff_first
+            .saturating_mul(1 << doublings)
+            .min(self.heal.backoff_longest)
+    }
+}

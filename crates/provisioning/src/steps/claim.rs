@@ -1,0 +1,72 @@
+//! `claim`: the record under a unique name, with the trigger's key and, where Wharf picks it, the port's lease.
+//!
+//! The claim's commit is made by admission (`crate::claim`), which is what creates the record; here is how it is given back.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use wharf_domain::{Instance, service::RouteRule};
+use wharf_saga::{
+    Context, Outcome, Step,
+    store::{Kind, Release},
+};
+
+use super::{World, rest};
+
+pub(crate) struct Claim(pub(crate) Arc<World>);
+
+#[async_trait]
+impl Step<Instance> for Claim {
+    fn name(&self) -> &'static str {
+        "claim"
+    }
+
+    fn has_effect(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, _: &mut Context<'_>, _: &mut Instance) -> Outcome {
+        Outcome::Done
+    }
+
+    /// The trigger's key and the status token stay: the same request again is answered with what became of it.
+    async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        give_back(&self.0.settings, context.now, context.writes, instance);
+        Outcome::Done
+    }
+}
+
+/// Releases name and port. A name that was Ready rests, so that its next holder does not inherit the last one's visitors.
+pub(crate) fn give_back(
+    settings: &crate::Settings,
+    now: wharf_domain::Timestamp,
+    writes: &mut wharf_saga::step::Writes,
+    instance: &mut Instance,
+) {
+    let release = |kind, key, rest_until| Release {
+        kind,
+        key,
+        rest_until,
+        must_hold: false,
+    };
+    if let Some(tenant) = &instance.tenant {
+        let name_rests = instance.first_ready_at.and_then(|_| rest(now, settings.name_rest));
+        writes
+            .release
+            .push(release(Kind::Name, tenant.subdomain.to_string(), name_rests));
+    } else if instance.service.singleton {
+        writes.release.push(release(
+            Kind::Name,
+            crate::claim::singleton_key(&instance.service),
+            None,
+        ));
+    }
+    if let Some(port) = instance.held.port.take() {
+        let quarantine = match instance.service.route {
+            RouteRule::Direct { .. } if instance.first_ready_at.is_some() => settings.direct_quarantine,
+            _ => settings.port_quarantine,
+        };
+        writes
+            .release
+            .push(release(Kind::Port, port.to_string(), rest(now, quarantine)));
+    }
+}

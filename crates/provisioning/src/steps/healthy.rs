@@ -1,0 +1,93 @@
+//! `healthy`: a whole HTTP answer, from this very instance, by the means that the platform offers.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use wharf_domain::{Code, Failure, Instance};
+use wharf_platform::Probe;
+use wharf_saga::{Context, Outcome, Step};
+
+use super::{World, is_over, look_again, missing};
+
+pub(crate) struct Healthy(pub(crate) Arc<World>);
+
+impl Healthy {
+    /// The load balancer's view where it has one, our own probes elsewhere.
+    async fn check(&self, instance: &Instance, probe: &Probe) -> Result<Result<(), Failure>, Failure> {
+        let platform = &self.0.platform;
+        if let Some(key) = self.0.settings.route_key(instance)
+            && let Some(view) = platform.routes.health(&probe.owner, &key).await?
+        {
+            return Ok(view);
+        }
+        for _ in 0..instance.service.health.healthy.max(1) {
+            if let Err(failure) = platform.prober.probe(probe).await {
+                return Ok(Err(failure));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+#[async_trait]
+impl Step<Instance> for Healthy {
+    fn name(&self) -> &'static str {
+        "healthy"
+    }
+
+    fn has_effect(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        let Some((task, endpoint)) = instance.held.task.clone().zip(instance.held.endpoint.clone()) else {
+            return missing("task");
+        };
+        let service = &instance.service;
+        let key = self.0.settings.route_key(instance);
+        let host = match &instance.tenant {
+            Some(tenant) => self.0.settings.addresses.tenant_host(tenant.subdomain.as_str()),
+            None => self.0.settings.addresses.services_host.clone(),
+        };
+        let owner = self.0.owner(instance, instance.attempt);
+        let probe = Probe {
+            owner: owner.clone(),
+            task,
+            endpoint,
+            host,
+            path: service.health.path.clone(),
+            timeout: service.health.timeout,
+            identity_header: service.identity_header.clone(),
+        };
+        let failure = match self.check(instance, &probe).await {
+            Ok(Ok(())) => match &key {
+                Some(key) => return Outcome::from(self.0.platform.routes.open(&owner, key).await),
+                None => return Outcome::Done,
+            },
+            Ok(Err(failure)) => failure,
+            Err(failure) => return Outcome::from_failure(failure),
+        };
+        // Somebody else at our address does not go away by waiting.
+        if failure.code == Code::RouteIdentity {
+            return Outcome::Fail(failure);
+        }
+        if is_over(context, service.start_timeout) {
+            return Outcome::Fail(
+                Failure::new(
+                    Code::RouteUnhealthy,
+                    format!(
+                        "{} did not answer within {:?}: {}",
+                        service.health.path, service.start_timeout, failure.message
+                    ),
+                )
+                .hint(failure.hint.unwrap_or_else(|| {
+                    "see with `wharf logs` what the task does; it has to listen on the port in PORT".to_owned()
+                })),
+            );
+        }
+        look_again(context, service.health.interval, "the task to answer")
+    }
+
+    async fn undo(&self, _: &mut Context<'_>, _: &mut Instance) -> Outcome {
+        super::NOTHING_TO_UNDO
+    }
+}

@@ -1,0 +1,89 @@
+//! The steps: one file each, `run` and `undo` together. A step's name stands in journals and never changes.
+
+mod attempt;
+mod claim;
+mod database;
+mod endpoint;
+mod healthy;
+mod pause;
+mod ready;
+mod route;
+mod running;
+mod secrets;
+mod task;
+
+use std::{sync::Arc, time::Duration};
+use wharf_domain::{Attempt, Code, Failure, Instance, Timestamp};
+use wharf_platform::{Owner, Platform};
+use wharf_saga::{Context, Outcome, Step};
+
+pub(crate) use claim::give_back;
+
+use crate::settings::Settings;
+
+/// What steps work with.
+pub(crate) struct World {
+    pub(crate) platform: Platform,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) ids: Arc<dyn wharf_saga::Ids>,
+    pub(crate) tokens: crate::tokens::TokenKey,
+}
+
+impl World {
+    fn owner(&self, instance: &Instance, attempt: Attempt) -> Owner {
+        Owner {
+            deployment: self.settings.deployment.clone(),
+            instance: instance.id.clone(),
+            attempt,
+        }
+    }
+}
+
+/// Every step that this version has.
+pub(crate) fn all(world: &Arc<World>) -> Vec<Box<dyn Step<Instance>>> {
+    vec![
+        Box::new(claim::Claim(world.clone())),
+        Box::new(secrets::Secrets(world.clone())),
+        Box::new(database::Database(world.clone())),
+        Box::new(pause::Pause),
+        Box::new(attempt::NextAttempt),
+        Box::new(task::Task(world.clone())),
+        Box::new(running::Running(world.clone())),
+        Box::new(endpoint::Endpoint(world.clone())),
+        Box::new(route::Route(world.clone())),
+        Box::new(healthy::Healthy(world.clone())),
+        Box::new(ready::Ready(world.clone())),
+    ]
+}
+
+/// Looks again after about an eighth of the time that it has taken so far: quick things are found at once, slow ones are not pestered.
+fn look_again(context: &Context<'_>, longest: Duration, why: impl Into<String>) -> Outcome {
+    let taken = context.now.since(context.since);
+    let pause = (taken / 8).clamp(Duration::from_millis(1), longest.max(Duration::from_millis(1)));
+    Outcome::Wait {
+        until: context.now + pause,
+        why: why.into(),
+    }
+}
+
+/// Whether a step that began at `since` has had its time.
+fn is_over(context: &Context<'_>, allowed: Duration) -> bool {
+    context.now.since(context.since) >= allowed
+}
+
+/// A step that is nothing in the world has nothing to undo.
+const NOTHING_TO_UNDO: Outcome = Outcome::Done;
+
+/// The secrets of an instance, by these names.
+pub(crate) const APP_PASSWORD: &str = "APP_PASSWORD";
+pub(crate) const DATABASE_PASSWORD: &str = "DATABASE_PASSWORD";
+
+/// When a release at `now` ends its rest; `None` where it does not rest.
+fn rest(now: Timestamp, quarantine: Duration) -> Option<Timestamp> {
+    (!quarantine.is_zero()).then(|| now + quarantine)
+}
+
+/// A step was reached without what an earlier one should have made.
+fn missing(what: &str) -> Outcome {
+    Outcome::Fail(Failure::new(Code::Internal, format!("the record holds no {what}")))
+}

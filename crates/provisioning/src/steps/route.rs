@@ -1,0 +1,63 @@
+//! `route`: puts the endpoint behind the load balancer, and takes it out again: withdrawn first, drained, and only then is the task stopped.
+
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+use wharf_domain::{Attempt, Instance};
+use wharf_platform::Backend;
+use wharf_saga::{Context, Outcome, Step};
+
+use super::{World, look_again, missing};
+
+pub(crate) struct Route(pub(crate) Arc<World>);
+
+#[async_trait]
+impl Step<Instance> for Route {
+    fn name(&self) -> &'static str {
+        "route"
+    }
+
+    async fn run(&self, _: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        let Some(endpoint) = instance.held.endpoint.clone() else {
+            return missing("endpoint");
+        };
+        // A direct URL has no load balancer in front.
+        if let Some(key) = self.0.settings.route_key(instance) {
+            let backend = Backend {
+                owner: self.0.owner(instance, instance.attempt),
+                key,
+                endpoint,
+                identity_header: instance.service.identity_header.clone(),
+                health: instance.service.health.clone(),
+            };
+            if let Err(failure) = self.0.platform.routes.register(backend).await {
+                return Outcome::from_failure(failure);
+            }
+        }
+        instance.held.route = true;
+        Outcome::Done
+    }
+
+    async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        if let Some(key) = self.0.settings.route_key(instance) {
+            let attempt: Attempt = instance
+                .held
+                .task
+                .as_ref()
+                .map_or(instance.attempt, |task| task.attempt);
+            let owner = self.0.owner(instance, attempt);
+            match self
+                .0
+                .platform
+                .routes
+                .withdraw(&owner, &key, instance.service.drain_timeout)
+                .await
+            {
+                Ok(true) => {}
+                Ok(false) => return look_again(context, Duration::from_secs(1), "requests under way to end"),
+                Err(failure) => return Outcome::from_failure(failure),
+            }
+        }
+        instance.held.route = false;
+        Outcome::Done
+    }
+}

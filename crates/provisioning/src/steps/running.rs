@@ -1,0 +1,63 @@
+//! `running`: waits until the task runs, and fails fast when it stopped.
+
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+use wharf_domain::{Code, Failure, Instance};
+use wharf_platform::TaskStatus;
+use wharf_saga::{Context, Outcome, Step};
+
+use super::{World, is_over, look_again, missing};
+
+/// A look is the back-stop of the platform's events, never the first means.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Running(pub(crate) Arc<World>);
+
+#[async_trait]
+impl Step<Instance> for Running {
+    fn name(&self) -> &'static str {
+        "running"
+    }
+
+    fn has_effect(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        let Some(task) = &instance.held.task else {
+            return missing("task");
+        };
+        let owner = self.0.owner(instance, task.attempt);
+        let allowed = instance.service.start_timeout;
+        match self.0.platform.tasks.look(&owner, task).await {
+            Ok(TaskStatus::Running {
+                endpoint: Some(endpoint),
+            }) => {
+                instance.held.endpoint = Some(endpoint);
+                Outcome::Done
+            }
+            Ok(TaskStatus::Running { endpoint: None } | TaskStatus::Pending { .. }) if is_over(context, allowed) => {
+                Outcome::Fail(
+                    Failure::new(Code::TaskTimeout, format!("the task did not run within {allowed:?}"))
+                        .hint("raise the service's `start_timeout`, or see with `wharf logs` what it waits for"),
+                )
+            }
+            Ok(TaskStatus::Running { endpoint: None }) => {
+                look_again(context, LOOK_AT_LEAST_EVERY, "the task's address")
+            }
+            Ok(TaskStatus::Pending { why }) => look_again(context, LOOK_AT_LEAST_EVERY, why),
+            Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(match output {
+                Some(output) if cause.detail.is_none() => cause.detail(output),
+                _ => cause,
+            }),
+            Ok(TaskStatus::Gone) => {
+                Outcome::Fail(Failure::new(Code::TaskLost, "the task is gone, and nothing tells why"))
+            }
+            Err(failure) => Outcome::from_failure(failure),
+        }
+    }
+
+    async fn undo(&self, _: &mut Context<'_>, _: &mut Instance) -> Outcome {
+        super::NOTHING_TO_UNDO
+    }
+}

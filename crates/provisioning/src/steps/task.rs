@@ -1,0 +1,146 @@
+//! `task`: starts the attempt's task, and stops it, confirmed.
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use wharf_domain::{Code, Failure, Instance, instance::TaskRef, service::RunSpec};
+use wharf_platform::{Stopping, TaskSpec};
+use wharf_saga::{Context, Outcome, Step};
+
+use super::{APP_PASSWORD, World, database::database_name, is_over, look_again};
+use crate::template::fill;
+
+/// Beyond the service's own grace: how long a platform may take to confirm that a task is gone.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) struct Task(pub(crate) Arc<World>);
+
+impl Task {
+    async fn start(&self, context: &Context<'_>, instance: &Instance) -> Result<TaskRef, Failure> {
+        let world = &self.0;
+        let values = placeholders(instance);
+        let run = filled(&instance.service.run, &values);
+        world.platform.tasks.check(&run).await?;
+        let spec = TaskSpec {
+            owner: world.owner(instance, instance.attempt),
+            service: instance.service.name.clone(),
+            run,
+            port: instance.held.port,
+            environment: self.environment(instance, &values).await?,
+            intended_at: context.since,
+        };
+        world.platform.tasks.start(spec).await
+    }
+
+    /// What the container is given: the service's variables, the request's over them, Wharf's own over both.
+    async fn environment(
+        &self,
+        instance: &Instance,
+        values: &[(&str, String)],
+    ) -> Result<BTreeMap<String, SecretString>, Failure> {
+        let mut environment: BTreeMap<String, SecretString> = BTreeMap::new();
+        for (name, value) in instance.service.environment.iter().chain(&instance.environment) {
+            environment.insert(name.clone(), SecretString::from(fill(value, values)));
+        }
+        let mut own = |name: &str, value: String| environment.insert(name.to_owned(), SecretString::from(value));
+        own("WHARF_INSTANCE_ID", instance.id.to_string());
+        if let Some(port) = instance.held.port {
+            own("PORT", port.to_string());
+        }
+        if let Some(tenant) = &instance.tenant {
+            own("USER_ID", tenant.subdomain.to_string());
+            own("COMPANY_NAME", tenant.company_name.to_string());
+        }
+        if instance.service.database {
+            let database = self.0.database(instance).await?;
+            own("DB_NAME", database_name(instance));
+            own("DATABASE_URL", database.url.expose_secret().to_owned());
+        }
+        let secrets = self.0.platform.secrets.get(&instance.id).await?.unwrap_or_default();
+        if let Some(password) = secrets.get(APP_PASSWORD) {
+            environment.insert(APP_PASSWORD.to_owned(), password.clone());
+        }
+        Ok(environment)
+    }
+}
+
+fn placeholders(instance: &Instance) -> Vec<(&'static str, String)> {
+    let mut values = vec![("instance_id", instance.id.to_string())];
+    if let Some(port) = instance.held.port {
+        values.push(("port", port.to_string()));
+    }
+    if let Some(tenant) = &instance.tenant {
+        values.push(("subdomain", tenant.subdomain.to_string()));
+        values.push(("company_name", tenant.company_name.to_string()));
+        values.push(("admin_email", tenant.admin_email.to_string()));
+    }
+    values
+}
+
+fn filled(run: &RunSpec, values: &[(&str, String)]) -> RunSpec {
+    match run {
+        RunSpec::Process {
+            command,
+            memory,
+            directory,
+        } => RunSpec::Process {
+            command: command.iter().map(|word| fill(word, values)).collect(),
+            memory: *memory,
+            directory: directory.clone(),
+        },
+    }
+}
+
+#[async_trait]
+impl Step<Instance> for Task {
+    fn name(&self) -> &'static str {
+        "task"
+    }
+
+    async fn run(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        match self.start(context, instance).await {
+            Ok(task) => {
+                instance.held.task = Some(task);
+                Outcome::Done
+            }
+            Err(failure) => Outcome::from_failure(failure),
+        }
+    }
+
+    async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        let tasks = &self.0.platform.tasks;
+        let found = match &instance.held.task {
+            Some(task) => Ok(Some(task.clone())),
+            // The answer to a start may have been lost: what carries our mark is ours.
+            None => tasks.find(&self.0.owner(instance, instance.attempt)).await,
+        };
+        let task = match found {
+            Ok(Some(task)) => task,
+            Ok(None) => return Outcome::Done,
+            Err(failure) => return Outcome::from_failure(failure),
+        };
+        let grace = instance.service.stop_timeout;
+        match tasks.stop(&self.0.owner(instance, task.attempt), &task, grace).await {
+            Ok(Stopping::Stopped) => {
+                instance.held.task = None;
+                Outcome::Done
+            }
+            Ok(Stopping::Underway) if is_over(context, grace + CONFIRM_WITHIN) => Outcome::Fail(
+                Failure::new(
+                    Code::TaskStopTimeout,
+                    format!(
+                        "task {} was told to end and did not within {:?}",
+                        task.id,
+                        grace + CONFIRM_WITHIN
+                    ),
+                )
+                .hint("end it by hand, then `wharf resume`"),
+            ),
+            Ok(Stopping::Underway) => {
+                instance.held.task = Some(task);
+                look_again(context, Duration::from_secs(1), "the task to end")
+            }
+            Err(failure) => Outcome::from_failure(failure),
+        }
+    }
+}

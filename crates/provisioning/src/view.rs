@@ -1,0 +1,148 @@
+//! What others see of an instance: the API's answers, the CLI's values. No secret is in here.
+
+use serde::{Deserialize, Serialize};
+use wharf_domain::{Attempt, Failure, Instance, InstanceId, State, Tenant, Timestamp};
+use wharf_saga::{Progress, Record, store::Happening, store::Numbered};
+
+use crate::settings::Settings;
+
+/// An instance, for its operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstanceView {
+    pub id: InstanceId,
+    pub service: String,
+    #[serde(flatten)]
+    pub tenant: Option<Tenant>,
+    /// `provisioning`, `ready`, …
+    pub status: String,
+    #[serde(skip)]
+    pub state: State,
+    /// As soon as it can be told.
+    pub url: Option<String>,
+    pub port: Option<u16>,
+    pub attempt: Attempt,
+    pub created_at: Timestamp,
+    pub since: Timestamp,
+    pub first_ready_at: Option<Timestamp>,
+    /// The step at hand, and what it waits for.
+    pub step: Option<String>,
+    pub waits_for: Option<String>,
+    /// What went wrong, where something did.
+    pub cause: Option<Failure>,
+    /// The step that is stuck.
+    pub stuck_at: Option<String>,
+    /// Nothing of it is left in the world.
+    pub clean: bool,
+    /// The platform's name of its task.
+    pub task: Option<String>,
+    /// Where its task listens.
+    pub endpoint: Option<String>,
+    pub database: Option<String>,
+}
+
+impl InstanceView {
+    #[must_use]
+    pub fn new(record: &Record<Instance>, settings: &Settings) -> Self {
+        let instance = &record.data;
+        let progress = record.progress.as_ref();
+        let url = match &instance.state {
+            State::Ready { url, .. } => Some(url.clone()),
+            State::Failed { .. } | State::Ended { .. } => None,
+            _ => settings.url(instance),
+        };
+        Self {
+            id: instance.id.clone(),
+            service: instance.service.name.to_string(),
+            tenant: instance.tenant.clone(),
+            status: instance.state.name().to_owned(),
+            state: instance.state.clone(),
+            url,
+            port: instance
+                .held
+                .port
+                .or_else(|| instance.held.endpoint.as_ref().map(wharf_domain::Endpoint::port)),
+            attempt: instance.attempt,
+            created_at: instance.created_at,
+            since: instance.state.since(),
+            first_ready_at: instance.first_ready_at,
+            step: progress.and_then(Progress::current).map(|planned| planned.step.clone()),
+            waits_for: progress.and_then(|progress| progress.waits_for.clone()),
+            cause: instance.state.cause().or_else(|| progress?.unwinding.as_ref()).cloned(),
+            stuck_at: match &instance.state {
+                State::Stuck { step, .. } => Some(step.clone()),
+                _ => None,
+            },
+            clean: instance.held.is_empty(),
+            task: instance.held.task.as_ref().map(|task| task.id.clone()),
+            endpoint: instance.held.endpoint.as_ref().map(wharf_domain::Endpoint::key),
+            database: instance.held.database.clone(),
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tenant
+            .as_ref()
+            .map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
+    }
+}
+
+/// One step of an instance's life as it is shown: on the page, in `wharf show`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    pub step: String,
+    pub undo: bool,
+    pub attempt: u32,
+    pub started_at: Timestamp,
+    /// `None` while it is under way.
+    pub millis: Option<u64>,
+    pub failed: Option<Failure>,
+    pub waits_for: Option<String>,
+}
+
+/// Folds a history into its steps, in the order in which they were begun.
+#[must_use]
+pub fn steps(history: &[Numbered]) -> Vec<StepView> {
+    let mut steps: Vec<StepView> = Vec::new();
+    for Numbered { entry, .. } in history {
+        let open = |steps: &mut Vec<StepView>, name: &str, undo: bool| {
+            let index = steps
+                .iter()
+                .rposition(|step| step.step == name && step.undo == undo && step.millis.is_none());
+            index.unwrap_or_else(|| {
+                steps.push(StepView {
+                    step: name.to_owned(),
+                    undo,
+                    attempt: entry.attempt,
+                    started_at: entry.at,
+                    millis: None,
+                    failed: None,
+                    waits_for: None,
+                });
+                steps.len() - 1
+            })
+        };
+        match &entry.what {
+            Happening::Started { step, undo } => {
+                open(&mut steps, step, *undo);
+            }
+            Happening::Done { step, undo, millis } => {
+                let index = open(&mut steps, step, *undo);
+                steps[index].millis = Some(*millis);
+                steps[index].failed = None;
+                steps[index].waits_for = None;
+            }
+            Happening::Waits { step, undo, why } => {
+                let index = open(&mut steps, step, *undo);
+                steps[index].waits_for = Some(why.clone());
+            }
+            Happening::Failed { step, undo, cause, .. } => {
+                let index = open(&mut steps, step, *undo);
+                steps[index].failed = Some(cause.clone());
+            }
+            Happening::Began { .. } | Happening::State { .. } | Happening::Note { .. } => {}
+        }
+    }
+    steps
+}

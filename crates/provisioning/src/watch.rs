@@ -1,0 +1,90 @@
+//! Who waits for news of an instance: status streams, `--wait`, inline answers. And what the load balancer tells visitors.
+
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Weak},
+};
+use tokio::sync::{Notify, futures::OwnedNotified};
+use wharf_domain::{Instance, InstanceId, State};
+use wharf_platform::{Routes, Standing};
+use wharf_saga::Observer;
+
+use crate::settings::Settings;
+
+/// Told of every commit; wakes those who wait for it, and keeps the load balancer's pages true.
+pub struct Watchers {
+    settings: Arc<Settings>,
+    routes: Arc<dyn Routes>,
+    /// Only instances that somebody waits for are in here.
+    waiting: Mutex<HashMap<InstanceId, Weak<Notify>>>,
+}
+
+impl Watchers {
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, routes: Arc<dyn Routes>) -> Self {
+        Self {
+            settings,
+            routes,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// News of one instance from now on. Take it before reading what is there already, and nothing is missed.
+    #[must_use]
+    pub fn watch(&self, id: &InstanceId) -> Watch {
+        let mut waiting = self.waiting.lock();
+        let notify = waiting.get(id).and_then(Weak::upgrade).unwrap_or_else(|| {
+            waiting.retain(|_, notify| notify.strong_count() > 0);
+            let notify = Arc::new(Notify::new());
+            waiting.insert(id.clone(), Arc::downgrade(&notify));
+            notify
+        });
+        Watch { notify }
+    }
+
+    /// Tells the load balancer what an instance's visitors are to be told.
+    pub fn announce(&self, instance: &Instance) {
+        let Some(key @ wharf_platform::RouteKey::Host { .. }) = self.settings.route_key(instance) else {
+            return;
+        };
+        match &instance.state {
+            State::Provisioning { .. } | State::Restoring { .. } => {
+                self.routes.announce(&instance.id, &key, Standing::Starting);
+            }
+            State::Down { .. } | State::Stuck { .. } => self.routes.announce(&instance.id, &key, Standing::Down),
+            State::Stopping { .. } | State::Stopped { .. } => {
+                self.routes.announce(&instance.id, &key, Standing::Stopped);
+            }
+            State::Failed { .. } | State::Ended { .. } => self.routes.forget(&instance.id, &key),
+            State::Ready { .. } => {}
+        }
+    }
+}
+
+impl Observer<Instance> for Watchers {
+    fn committed(&self, id: &InstanceId, instance: &Instance, _state: &'static str) {
+        self.announce(instance);
+        if let Some(notify) = self.waiting.lock().get(id).and_then(Weak::upgrade) {
+            notify.notify_waiters();
+        }
+    }
+}
+
+/// Waits for the next news of one instance.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    notify: Arc<Notify>,
+}
+
+impl Watch {
+    /// Resolves at the next commit from now on: call it, read what is there, then await it.
+    #[must_use]
+    pub fn changed(&self) -> Pin<Box<OwnedNotified>> {
+        let mut notified = Box::pin(self.notify.clone().notified_owned());
+        // Registered from here on, not from the first poll.
+        notified.as_mut().enable();
+        notified
+    }
+}

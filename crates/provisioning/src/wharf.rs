@@ -1,0 +1,434 @@
+//! The way in: everything that can be asked of Wharf. Entrypoints parse and render; what happens is decided behind here.
+
+use futures::stream::BoxStream;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use wharf_domain::{Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
+use wharf_platform::{LogLine, Platform};
+use wharf_saga::{
+    Batch, Clock, CommitError, Engine, Ids, Record, Store,
+    engine::Parts,
+    limits,
+    store::{Count, Expect, Kind, LeaseChange, Numbered, Query, Release, Stored},
+    world::Waker,
+};
+
+use crate::{
+    message::Message,
+    settings::Settings,
+    steps::APP_PASSWORD,
+    tokens::TokenKey,
+    view::InstanceView,
+    watch::{Watch, Watchers},
+    workflow::Provisioning,
+};
+
+/// How many instances are driven at once.
+const DRIVERS: usize = 512;
+
+/// One deployment of Wharf. Cheap to clone.
+#[derive(Clone)]
+pub struct Wharf {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    engine: Engine<Provisioning>,
+    platform: Platform,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    tokens: TokenKey,
+    watchers: Arc<Watchers>,
+    /// Rung when a mail may have been put into the outbox.
+    mail: Arc<tokio::sync::Notify>,
+}
+
+impl std::fmt::Debug for Wharf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wharf")
+            .field("engine", &self.inner.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a deployment is put together from.
+pub struct Deployment {
+    pub store: Arc<dyn Store>,
+    pub platform: Platform,
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub waker: Arc<dyn Waker>,
+    pub tokens: TokenKey,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub instances: Vec<InstanceView>,
+    /// To be given as `before` for the next page; `None` on the last one.
+    pub next: Option<InstanceId>,
+}
+
+impl Wharf {
+    #[must_use]
+    pub fn new(deployment: Deployment) -> Self {
+        let Deployment {
+            store,
+            platform,
+            settings,
+            clock,
+            ids,
+            waker,
+            tokens,
+        } = deployment;
+        let settings = Arc::new(settings);
+        let watchers = Arc::new(Watchers::new(settings.clone(), platform.routes.clone()));
+        let workflow = Provisioning::new(platform.clone(), settings.clone(), ids.clone(), tokens.clone());
+        let engine = Engine::new(Parts {
+            store: store.clone(),
+            workflow,
+            clock: clock.clone(),
+            ids: ids.clone(),
+            waker,
+            observer: watchers.clone(),
+            drivers: DRIVERS,
+            linger: limits::LINGER,
+        });
+        let mail = Arc::default();
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                engine,
+                platform,
+                settings,
+                clock,
+                ids,
+                tokens,
+                watchers,
+                mail,
+            }),
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    #[must_use]
+    pub fn engine(&self) -> &Engine<Provisioning> {
+        &self.inner.engine
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.inner.store.as_ref()
+    }
+
+    pub(crate) fn platform(&self) -> &Platform {
+        &self.inner.platform
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.inner.clock.as_ref()
+    }
+
+    pub(crate) fn ids(&self) -> &dyn Ids {
+        self.inner.ids.as_ref()
+    }
+
+    pub(crate) fn tokens(&self) -> &TokenKey {
+        &self.inner.tokens
+    }
+
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.inner.watchers
+    }
+
+    pub(crate) fn mail_bell(&self) -> &tokio::sync::Notify {
+        &self.inner.mail
+    }
+
+    /// The record of an instance.
+    pub(crate) async fn record(&self, id: &InstanceId) -> Result<Record<Instance>, Failure> {
+        let stored = self.store().load(id).await?.ok_or_else(|| unknown(id.as_str()))?;
+        read(&stored)
+    }
+
+    pub(crate) async fn instance(&self, id: &InstanceId) -> Result<Instance, Failure> {
+        Ok(self.record(id).await?.data)
+    }
+
+    /// The id of an instance by what people call it: its id, or its tenant's name.
+    pub async fn find(&self, text: &str) -> Result<InstanceId, Failure> {
+        if let Ok(id) = text.parse::<InstanceId>() {
+            return Ok(id);
+        }
+        if Subdomain::check(text).is_ok()
+            && let Some(reservation) = self.store().reservation(Kind::Name, text).await?
+            && !reservation.resting
+        {
+            return Ok(reservation.owner);
+        }
+        Err(unknown(text))
+    }
+
+    pub async fn show(&self, id: &InstanceId) -> Result<InstanceView, Failure> {
+        Ok(InstanceView::new(&self.record(id).await?, self.settings()))
+    }
+
+    /// The instance that a status token lets its bearer watch.
+    pub async fn by_token(&self, token: &str) -> Result<InstanceId, Failure> {
+        let none = || {
+            Failure::new(Code::InstanceUnknown, "this status link leads to no instance")
+                .hint("check that the link is complete")
+        };
+        let token = StatusToken::parse(token).ok_or_else(none)?;
+        let reservation = self
+            .store()
+            .reservation(Kind::Token, &token.hash())
+            .await?
+            .ok_or_else(none)?;
+        Ok(reservation.owner)
+    }
+
+    /// The token that lets its bearer watch this instance: for the operator's own tools.
+    #[must_use]
+    pub fn status_token(&self, id: &InstanceId) -> StatusToken {
+        self.tokens().status(id)
+    }
+
+    pub async fn list(&self, query: Query) -> Result<Page, Failure> {
+        let limit = query.limit.clamp(1, wharf_saga::store::PAGE_MAX);
+        let mut stored = self
+            .store()
+            .list(Query {
+                limit: limit + 1,
+                ..query
+            })
+            .await?;
+        let more = stored.len() > limit;
+        stored.truncate(limit);
+        let next = if more {
+            stored.last().map(|last| last.id.clone())
+        } else {
+            None
+        };
+        let instances = stored
+            .iter()
+            .map(|stored| Ok(InstanceView::new(&read(stored)?, self.settings())))
+            .collect::<Result<_, Failure>>()?;
+        Ok(Page { instances, next })
+    }
+
+    pub async fn counts(&self) -> Result<Vec<Count>, Failure> {
+        Ok(self.store().counts().await?)
+    }
+
+    pub async fn history(&self, id: &InstanceId, after: u64, limit: usize) -> Result<Vec<Numbered>, Failure> {
+        Ok(self.store().history(id, after, limit).await?)
+    }
+
+    /// News of an instance. Take it before reading what is there already.
+    #[must_use]
+    pub fn watch(&self, id: &InstanceId) -> Watch {
+        self.watchers().watch(id)
+    }
+
+    /// Waits until the instance is in a state that `done` takes, or `patience` is over; gives it as it is then.
+    pub async fn wait_until(
+        &self,
+        id: &InstanceId,
+        patience: std::time::Duration,
+        done: impl Fn(&State) -> bool,
+    ) -> Result<InstanceView, Failure> {
+        let watch = self.watch(id);
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let changed = watch.changed();
+            let view = self.show(id).await?;
+            if done(&view.state) || tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Ok(view);
+            }
+        }
+    }
+
+    /// Brings a stopped instance, or one that is down, back.
+    pub async fn start(&self, id: &InstanceId) -> Result<(), Failure> {
+        let instance = self.instance(id).await?;
+        match instance.state {
+            State::Stopped { .. } | State::Down { .. } => self.send(id, Message::Start).await,
+            State::Ready { .. } | State::Restoring { .. } | State::Provisioning { .. } => Ok(()),
+            _ => Err(wrong_state(&instance, "started")),
+        }
+    }
+
+    /// Stops an instance. Its tenant's name, port, database and secrets are kept; one without a tenant ends.
+    pub async fn stop(&self, id: &InstanceId) -> Result<(), Failure> {
+        let instance = self.instance(id).await?;
+        if instance.state.is_final() {
+            return Err(wrong_state(&instance, "stopped"));
+        }
+        self.send(id, Message::Stop).await
+    }
+
+    /// Ends an instance for good.
+    pub async fn end(&self, id: &InstanceId) -> Result<(), Failure> {
+        let instance = self.instance(id).await?;
+        match instance.state {
+            State::Ended { .. } | State::Failed { .. } => Ok(()),
+            _ => self.send(id, Message::End).await,
+        }
+    }
+
+    /// Takes up what is stuck, where it stands.
+    pub async fn resume(&self, id: &InstanceId) -> Result<(), Failure> {
+        self.only_stuck(id, "resumed").await?;
+        self.send(id, Message::Resume).await
+    }
+
+    /// Gives up what is stuck: name and port go free, and what is left in the world is the operator's.
+    pub async fn abandon(&self, id: &InstanceId, reason: &str) -> Result<(), Failure> {
+        self.only_stuck(id, "abandoned").await?;
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(500).collect();
+        self.send(id, Message::Abandon { reason }).await
+    }
+
+    async fn only_stuck(&self, id: &InstanceId, what: &str) -> Result<(), Failure> {
+        let instance = self.instance(id).await?;
+        if matches!(instance.state, State::Stuck { .. }) {
+            Ok(())
+        } else {
+            Err(wrong_state(&instance, what))
+        }
+    }
+
+    /// The live instances of a service, or of all services without tenants.
+    pub async fn instances_of(&self, service: Option<&ServiceName>) -> Result<Vec<InstanceId>, Failure> {
+        let mut found = Vec::new();
+        let mut before = None;
+        loop {
+            let query = Query {
+                service: service.map(ToString::to_string),
+                named: service.is_none().then_some(false),
+                live: Some(true),
+                before,
+                limit: wharf_saga::store::PAGE_MAX,
+                ..Query::default()
+            };
+            let page = self.store().list(query).await?;
+            let full = page.len() == wharf_saga::store::PAGE_MAX;
+            before = page.last().map(|last| last.id.clone());
+            found.extend(page.into_iter().map(|stored| stored.id));
+            if !full {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Stops every live instance of a service. Gives their ids.
+    pub async fn stop_service(&self, name: &ServiceName) -> Result<Vec<InstanceId>, Failure> {
+        self.settings().service(name)?;
+        let ids = self.instances_of(Some(name)).await?;
+        for id in &ids {
+            self.send(id, Message::Stop).await?;
+        }
+        Ok(ids)
+    }
+
+    pub(crate) async fn send(&self, id: &InstanceId, message: Message) -> Result<(), Failure> {
+        self.engine()
+            .send(id, &message, None)
+            .await?
+            .map(|_| ())
+            .ok_or_else(|| unknown(id.as_str()))
+    }
+
+    pub async fn logs(
+        &self,
+        id: &InstanceId,
+        lines: usize,
+        follow: bool,
+    ) -> Result<BoxStream<'static, LogLine>, Failure> {
+        self.instance(id).await?;
+        self.platform().logs.read(id, lines, follow).await
+    }
+
+    /// Whether the link to a first password still works.
+    pub async fn password_waits(&self, token: &str) -> Result<InstanceView, Failure> {
+        let (id, _) = self.reveal_reservation(token).await?;
+        self.show(&id).await
+    }
+
+    /// Shows the first password, once.
+    pub async fn reveal_password(&self, token: &str) -> Result<(InstanceView, SecretString), Failure> {
+        let (id, key) = self.reveal_reservation(token).await?;
+        let secrets = self.platform().secrets.get(&id).await?.unwrap_or_default();
+        let password = secrets.get(APP_PASSWORD).ok_or_else(shown)?;
+        let mut batch = Batch::new(id.clone(), Expect::Anything, LeaseChange::Keep);
+        batch.release.push(Release {
+            kind: Kind::Reveal,
+            key,
+            rest_until: None,
+            must_hold: true,
+        });
+        match self.store().commit(batch).await {
+            Ok(_) => {}
+            Err(CommitError::NotHeld { .. }) => return Err(shown()),
+            Err(CommitError::Store(error)) => return Err(error.failure),
+            Err(error) => return Err(Failure::internal(error.to_string())),
+        }
+        Ok((self.show(&id).await?, SecretString::from(password.expose_secret())))
+    }
+
+    async fn reveal_reservation(&self, token: &str) -> Result<(InstanceId, String), Failure> {
+        let key = StatusToken::parse(token).ok_or_else(shown)?.hash();
+        let reservation = self.store().reservation(Kind::Reveal, &key).await?.ok_or_else(shown)?;
+        let is_over = reservation.resting || reservation.until.is_some_and(|until| until <= self.clock().now());
+        if is_over {
+            Err(shown())
+        } else {
+            Ok((reservation.owner, key))
+        }
+    }
+
+    /// The service that a sign-up gets.
+    #[must_use]
+    pub fn tenant_service(&self) -> Option<&Service> {
+        let settings = self.settings();
+        settings.services.get(settings.tenant_service.as_ref()?)
+    }
+}
+
+pub(crate) fn read(stored: &Stored) -> Result<Record<Instance>, Failure> {
+    serde_json::from_str(&stored.body).map_err(|error| {
+        Failure::new(
+            Code::StoreDamaged,
+            format!("the record of {} cannot be read: {error}", stored.id),
+        )
+    })
+}
+
+fn unknown(text: &str) -> Failure {
+    let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+    Failure::new(Code::InstanceUnknown, format!("there is no instance {shown:?}"))
+        .hint("`wharf list` shows those that there are")
+}
+
+fn wrong_state(instance: &Instance, what: &str) -> Failure {
+    Failure::new(
+        Code::InstanceState,
+        format!("{} is {} and cannot be {what}", instance.name(), instance.state.name()),
+    )
+    .hint(format!("`wharf show {}` tells what happened to it", instance.name()))
+}
+
+fn shown() -> Failure {
+    Failure::new(
+        Code::PasswordShown,
+        "the password was shown already, or its link is too old or not complete",
+    )
+    .hint("ask the operator, who finds it with `wharf show --password`")
+}

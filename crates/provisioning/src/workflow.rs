@@ -1,0 +1,268 @@
+//! The decisions: what a message means for an instance in its state, and what a saga's end does to it. Pure: no call in here goes out.
+
+use std::{collections::HashMap, sync::Arc};
+use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp};
+use wharf_platform::Platform;
+use wharf_saga::{Decision, Ending, Ids, Next, Progress, Step, Workflow, step::Writes, store::Index, workflow::Plan};
+
+use crate::{
+    message::Message,
+    sagas,
+    settings::Settings,
+    steps::{self, World},
+    tokens::TokenKey,
+};
+
+/// The workflow of an instance's whole life.
+pub struct Provisioning {
+    settings: Arc<Settings>,
+    steps: HashMap<&'static str, Box<dyn Step<Instance>>>,
+}
+
+impl Provisioning {
+    #[must_use]
+    pub fn new(platform: Platform, settings: Arc<Settings>, ids: Arc<dyn Ids>, tokens: TokenKey) -> Self {
+        let world = Arc::new(World {
+            platform,
+            settings: settings.clone(),
+            ids,
+            tokens,
+        });
+        let steps = steps::all(&world).into_iter().map(|step| (step.name(), step)).collect();
+        Self { settings, steps }
+    }
+
+    /// Its task died, or its host did. A crash counts towards the limit; a loss does not.
+    fn bring_back(&self, instance: &mut Instance, cause: Failure, crashed: bool, now: Timestamp) -> Decision {
+        if crashed {
+            instance.crashes.retain(|at| now.since(*at) < self.settings.heal.within);
+            instance.crashes.push(now);
+            if instance.crashes.len() > self.settings.heal.limit {
+                return turn_to(instance, State::Restoring { since: now, cause }, sagas::take_down());
+            }
+            instance.pause_until = Some(now + self.settings.backoff(instance.crashes.len()));
+        }
+        turn_to(instance, State::Restoring { since: now, cause }, sagas::restore())
+    }
+
+    /// Going away on request outranks everything.
+    fn go(instance: &mut Instance, end: bool, now: Timestamp) -> Decision {
+        // An instance that nobody can ask for by name has nothing to come back to.
+        let end = end || instance.tenant.is_none();
+        let plan = if end { sagas::end() } else { sagas::stop() };
+        turn_to(instance, State::Stopping { since: now, end }, plan)
+    }
+
+    fn one(
+        &self,
+        instance: &mut Instance,
+        saga: Option<&Progress>,
+        message: Message,
+        now: Timestamp,
+        writes: &mut Writes,
+    ) -> Decision {
+        let current = |attempt: Attempt| attempt == instance.attempt;
+        match (&instance.state, message) {
+            (State::Failed { .. } | State::Ended { .. }, _) => Decision::Continue,
+
+            // Before its first Ready there is nothing to keep: a stop and an end are the same.
+            (State::Provisioning { .. }, Message::Stop | Message::End) => Decision::Unwind(Failure::new(
+                Code::InstanceCancelled,
+                "it was stopped while it was being started",
+            )),
+            (
+                State::Provisioning { .. } | State::Restoring { .. },
+                Message::TaskStopped { attempt, cause }
+                | Message::Lost { attempt, cause }
+                | Message::Unhealthy { attempt, cause },
+            ) => {
+                let forward = saga.is_some_and(|saga| saga.unwinding.is_none());
+                if forward && current(attempt) && instance.held.task.is_some() {
+                    Decision::Unwind(cause)
+                } else {
+                    Decision::Continue
+                }
+            }
+            (State::Provisioning { .. }, Message::Start) => Decision::Continue,
+
+            (State::Stopping { end: true, .. }, Message::Stop | Message::End) => Decision::Continue,
+            (State::Stopping { end: false, .. } | State::Stopped { .. }, Message::Stop) => Decision::Continue,
+            (State::Ready { .. } | State::Restoring { .. } | State::Down { .. }, Message::Stop) => {
+                Self::go(instance, false, now)
+            }
+            (
+                State::Ready { .. }
+                | State::Restoring { .. }
+                | State::Down { .. }
+                | State::Stopped { .. }
+                | State::Stopping { .. },
+                Message::End,
+            ) => Self::go(instance, true, now),
+
+            (State::Ready { .. }, Message::TaskStopped { attempt, cause } | Message::Unhealthy { attempt, cause })
+                if current(attempt) =>
+            {
+                self.bring_back(instance, cause, true, now)
+            }
+            (State::Ready { .. }, Message::Lost { attempt, cause }) if current(attempt) => {
+                self.bring_back(instance, cause, false, now)
+            }
+
+            (State::Down { .. } | State::Stopped { .. }, Message::Start) => {
+                instance.crashes.clear();
+                instance.pause_until = None;
+                let cause = instance
+                    .state
+                    .cause()
+                    .cloned()
+                    .unwrap_or_else(|| Failure::new(Code::InstanceState, "it was stopped"));
+                turn_to(instance, State::Restoring { since: now, cause }, sagas::restore())
+            }
+
+            (State::Stuck { .. }, Message::Resume) => Decision::Resume,
+            // A stuck end is tried again from its beginning.
+            (State::Stuck { .. }, Message::End | Message::Stop) if instance.first_ready_at.is_some() => {
+                Self::go(instance, true, now)
+            }
+            (State::Stuck { .. }, Message::End | Message::Stop) => Decision::Resume,
+            (State::Stuck { step, .. }, Message::Abandon { reason }) => {
+                writes.notes.push(format!("given up at step {step}: {reason}"));
+                let cause = Failure::new(Code::InstanceAbandoned, format!("given up at step {step}: {reason}"));
+                steps::give_back(&self.settings, now, writes, instance);
+                instance.held = wharf_domain::Resources::default();
+                // The rules have no way from Stuck to Ended but through Stopping.
+                let next = if instance.first_ready_at.is_some() {
+                    State::Ended { at: now }
+                } else {
+                    State::Failed { at: now, cause }
+                };
+                if matches!(next, State::Ended { .. }) {
+                    let _ = instance.transition(State::Stopping { since: now, end: true });
+                }
+                let _ = instance.transition(next);
+                Decision::Drop
+            }
+            (_, _) => Decision::Continue,
+        }
+    }
+}
+
+/// Changes the state and begins a saga; where the rules have no such way, nothing happens.
+fn turn_to(instance: &mut Instance, next: State, plan: Plan) -> Decision {
+    match instance.transition(next) {
+        Ok(()) => Decision::Begin(plan),
+        Err(error) => {
+            tracing::error!(instance = %instance.id, %error, "a decision without a way; nothing is done");
+            Decision::Continue
+        }
+    }
+}
+
+impl Workflow for Provisioning {
+    type Data = Instance;
+    type Message = Message;
+
+    fn step(&self, name: &str) -> Option<&dyn Step<Instance>> {
+        self.steps.get(name).map(Box::as_ref)
+    }
+
+    fn index(&self, instance: &Instance) -> Index {
+        Index {
+            name: instance.tenant.as_ref().map(|tenant| tenant.subdomain.to_string()),
+            service: instance.service.name.to_string(),
+            state: instance.state.name(),
+            live: !instance.state.is_final(),
+        }
+    }
+
+    fn attempt(&self, instance: &Instance) -> u32 {
+        instance.attempt.0
+    }
+
+    fn cause(&self, instance: &Instance) -> Option<Failure> {
+        instance.state.cause().cloned()
+    }
+
+    fn decide(
+        &self,
+        instance: &mut Instance,
+        saga: Option<&Progress>,
+        messages: Vec<Message>,
+        now: Timestamp,
+        writes: &mut Writes,
+    ) -> Decision {
+        // An end outranks a stop, and both outrank whatever else waits with them. Of a stop and a start, the later one counts.
+        let strongest = messages
+            .iter()
+            .position(|message| *message == Message::End)
+            .or_else(|| {
+                messages
+                    .iter()
+                    .rposition(|message| matches!(message, Message::Stop | Message::Start))
+                    .filter(|index| messages[*index] == Message::Stop)
+            });
+        let mut messages = messages;
+        if let Some(index) = strongest {
+            return self.one(instance, saga, messages.swap_remove(index), now, writes);
+        }
+        for message in messages {
+            let decision = self.one(instance, saga, message, now, writes);
+            if decision != Decision::Continue {
+                // What is left of this page speaks of the state before.
+                return decision;
+            }
+        }
+        Decision::Continue
+    }
+
+    fn ended(&self, instance: &mut Instance, saga: &str, ending: &Ending, now: Timestamp, writes: &mut Writes) -> Next {
+        let (next, then) = match (saga, ending) {
+            // The step `ready` has made it Ready.
+            (sagas::PROVISION | sagas::RESTORE, Ending::Done) => return Next::Rest,
+            (sagas::PROVISION, Ending::Undone { cause }) => (
+                State::Failed {
+                    at: now,
+                    cause: cause.clone(),
+                },
+                Next::Rest,
+            ),
+            (_, Ending::Undone { cause }) => match self.bring_back(instance, cause.clone(), true, now) {
+                Decision::Begin(plan) => return Next::Begin(plan),
+                _ => return Next::Rest,
+            },
+            (sagas::STOP, Ending::Done) => (State::Stopped { since: now }, Next::Rest),
+            (sagas::TAKE_DOWN, Ending::Done) => {
+                let cause = instance
+                    .state
+                    .cause()
+                    .cloned()
+                    .unwrap_or_else(|| Failure::internal("it was taken down without a cause"));
+                writes.notes.push(format!(
+                    "given up after {} crashes; `wharf start {}` tries again",
+                    instance.crashes.len(),
+                    instance.name()
+                ));
+                (State::Down { since: now, cause }, Next::Rest)
+            }
+            (_, Ending::Done) => (State::Ended { at: now }, Next::Rest),
+            (_, Ending::Halted { step, cause }) => (
+                State::Stuck {
+                    at: now,
+                    step: step.clone(),
+                    cause: cause.clone(),
+                },
+                Next::Rest,
+            ),
+        };
+        // A resumed saga finds its instance Stuck: it goes on by way of the state that it was in.
+        if matches!(instance.state, State::Stuck { .. }) && !matches!(next, State::Failed { .. } | State::Stuck { .. })
+        {
+            let end = saga == sagas::END;
+            let _ = instance.transition(State::Stopping { since: now, end });
+        }
+        if let Err(error) = instance.transition(next) {
+            tracing::error!(instance = %instance.id, saga, %error, "a saga ended where it cannot");
+        }
+        then
+    }
+}
