@@ -48,8 +48,9 @@ impl Counts {
             rest.split_once('"')?.0.parse().ok()
         };
         let failed = number("failures")? + number("errors")?;
+        let not_run = number("skipped").unwrap_or(0);
         Some(Self {
-            passed: number("tests")?.checked_sub(failed)?,
+            passed: number("tests")?.checked_sub(failed + not_run)?,
             failed,
         })
     }
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_junit_report_is_read_at_its_root() {
-        let report = "<?xml version=\"1.0\"?>\n<testsuites name=\"nextest-run\" tests=\"12\" failures=\"2\" errors=\"1\" uuid=\"x\">\n\
+        let report = "<?xml version=\"1.0\"?>\n<testsuites name=\"nextest-run\" tests=\"13\" skipped=\"1\" failures=\"2\" errors=\"1\" uuid=\"x\">\n\
                       <testsuite name=\"a\" tests=\"5\" failures=\"5\" errors=\"0\"></testsuite></testsuites>";
         assert_eq!(Counts::of_junit(report), Some(Counts { passed: 9, failed: 3 }));
         for nonsense in [
