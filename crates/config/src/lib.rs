@@ -1,1 +1,156 @@
-//! (to come)
+//! `wharf.toml`, the environment and the command line, made into one checked configuration.
+//!
+//! ```text
+//! options (file, environment, flags) ─ resolve ─► one value a key ─ settings, services ─► typed ─ rules ─► Config | Problems
+//! ```
+//!
+//! Everything that is known of a key stands once, in the table of `keys`: from it come the check for unknown keys, the reading,
+//! [`Config::explain`], [`schema`] and [`reference`]. What must not be here: reading of files, the environment or the machine other than through
+//! [`read_file`] and [`Machine::detect`], which the caller calls; and whatever a setting is *for*.
+
+mod document;
+mod explain;
+mod keys;
+mod machine;
+mod overrides;
+mod problem;
+mod reference;
+mod resolve;
+mod resolved;
+mod rules;
+mod schema;
+mod services;
+mod setting;
+mod settings;
+mod source;
+mod suggest;
+mod table;
+mod values;
+
+use serde::Serialize;
+use std::{collections::BTreeMap, path::Path};
+use wharf_domain::{Code, Service, ServiceName};
+
+use crate::{document::Document, resolve::Inputs, resolved::Resolved};
+
+pub use explain::Explanation;
+pub use ipnet::IpNet;
+pub use machine::{Machine, read_file};
+pub use overrides::Overrides;
+pub use problem::{Problem, Problems};
+pub use reference::reference;
+pub use schema::schema;
+pub use settings::{Events, Heal, Log, Mail, Names, Platform, Ports, Server, Signup};
+pub use source::Source;
+pub use values::{HostName, LogFormat, LogLevel, Mailbox, Pattern, PlatformKind, PortRange, PublicUrl, Rate};
+
+/// The services that are there without a file.
+const BUILT_IN: &str = include_str!("builtin.toml");
+
+/// A configuration in which everything is known to be good.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    pub server: Server,
+    pub platform: Platform,
+    pub signup: Signup,
+    pub names: Names,
+    pub ports: Ports,
+    pub heal: Heal,
+    pub mail: Mail,
+    pub events: Events,
+    pub log: Log,
+    pub services: BTreeMap<ServiceName, Service>,
+    /// What a sign-up gets that names no service; `None` where no service is for tenants.
+    pub tenant_service: Option<ServiceName>,
+    #[serde(skip)]
+    explanations: BTreeMap<String, Explanation>,
+}
+
+impl Config {
+    /// Makes a configuration of a file's path and text, the variables of the environment, and the options of the command line; a later one
+    /// outranks an earlier one, and all three may be empty.
+    ///
+    /// Relative paths in the file count from the folder of its path, which is best absolute: tasks run in folders of their own.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once. A text that is not TOML is reported for that alone.
+    pub fn load(
+        file: Option<(&Path, &str)>,
+        environment: &BTreeMap<String, String>,
+        overrides: &Overrides,
+        machine: Machine,
+    ) -> Result<Self, Problems> {
+        let document = match file {
+            Some((path, text)) => Document::parse(Some(path.display().to_string()), text).map_err(not_toml)?,
+            None => Document::empty(),
+        };
+        let built_in = Document::parse(None, BUILT_IN).map_err(not_toml)?;
+        let folder = file
+            .and_then(|(path, _)| path.parent())
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        let (flags, mut problems) = overrides.texts();
+        let inputs = Inputs {
+            file: &document,
+            folder,
+            built_in: &built_in,
+            environment,
+            flags: &flags,
+        };
+        let mut resolved = resolve::resolve(inputs);
+        let mut config = Self::typed(&mut resolved, machine);
+        for problem in &resolved.problems {
+            problems.push(problem.clone());
+        }
+        if !problems.is_empty() {
+            return Err(problems.sorted());
+        }
+        config.explanations = explain::explanations(&resolved);
+        Ok(config)
+    }
+
+    /// The typed form of what was resolved, held against the rules.
+    fn typed(resolved: &mut Resolved<'_>, machine: Machine) -> Self {
+        let services = services::read(resolved);
+        let statics: Vec<_> = rules::static_ranges(&services)
+            .into_iter()
+            .map(|(range, _)| range)
+            .collect();
+        let server = Server::read(resolved);
+        let signup = Signup::read(resolved, &server);
+        let config = Self {
+            platform: Platform::read(resolved),
+            names: Names::read(resolved, &server),
+            ports: Ports::read(resolved, &server, machine, &statics),
+            heal: Heal::read(resolved),
+            mail: Mail::read(resolved, &server),
+            events: Events::read(resolved),
+            log: Log::read(resolved),
+            tenant_service: rules::tenant_service(resolved, signup.service.as_ref(), &services),
+            services: services
+                .iter()
+                .map(|read| (read.service.name.clone(), read.service.clone()))
+                .collect(),
+            explanations: BTreeMap::new(),
+            server,
+            signup,
+        };
+        rules::check(resolved, &config, &services, machine);
+        config
+    }
+}
+
+fn not_toml(errors: Vec<document::SyntaxError>) -> Problems {
+    let mut problems = Problems::default();
+    for error in errors {
+        let message = format!("this is not TOML: {}", error.message);
+        problems.push(Problem {
+            key: String::new(),
+            source: error.source,
+            message,
+            hint: None,
+            code: Code::ConfigInvalid,
+        });
+    }
+    problems.sorted()
+}

@@ -1,0 +1,168 @@
+//! What a key is, what its value is, and where that came from.
+
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt};
+use wharf_domain::{Code, Failure};
+
+use crate::{
+    Config, Source,
+    keys::ROOT,
+    resolved::Resolved,
+    suggest,
+    table::{AnyKey, NAME, Node, Presence, variable_of},
+};
+
+/// The answer of `wharf config explain KEY`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    pub key: String,
+    /// In TOML; `None` where there is none.
+    pub value: Option<String>,
+    #[serde(flatten)]
+    pub source: Source,
+    /// In TOML, or in words (and then in Markdown) where it depends on other settings; `None` where there is none.
+    pub default: Option<String>,
+    /// The type in words, with its range.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// What it is for, in Markdown.
+    pub doc: String,
+    /// What can set it beside the file.
+    pub variables: Vec<String>,
+    pub flag: Option<String>,
+    /// Why the value has no effect, if it has none.
+    pub note: Option<String>,
+}
+
+impl Explanation {
+    fn new(path: &str, key: &dyn AnyKey) -> Self {
+        let facts = key.facts();
+        let default = key.default_text();
+        let default = facts
+            .default_note
+            .map(str::to_owned)
+            .or_else(|| (!default.is_empty()).then_some(default));
+        let range = key.range().map(|range| format!(", {range}")).unwrap_or_default();
+        let named = (!facts.file_only).then(|| variable_of(path));
+        Self {
+            key: path.to_owned(),
+            value: None,
+            source: Source::Default,
+            default,
+            type_name: format!("{}{range}", key.type_name()),
+            doc: facts.doc.to_owned(),
+            variables: named
+                .into_iter()
+                .chain(facts.variable.map(|variable| variable.name.to_owned()))
+                .collect(),
+            flag: facts.flag.map(str::to_owned),
+            note: facts
+                .when
+                .map(|(sibling, value)| format!("only with {sibling} = \"{value}\"")),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} = {}", self.key, self.value.as_deref().unwrap_or("(nothing)"))?;
+        writeln!(f, "  from     {}", self.source)?;
+        if let Some(note) = &self.note {
+            writeln!(f, "  note     {note}")?;
+        }
+        writeln!(f, "  default  {}", self.default.as_deref().unwrap_or("none"))?;
+        writeln!(f, "  type     {}", self.type_name)?;
+        let others: Vec<_> = self.flag.iter().chain(&self.variables).map(String::as_str).collect();
+        if !others.is_empty() {
+            writeln!(f, "  also     {}", others.join(", "))?;
+        }
+        write!(f, "\n{}", self.doc)
+    }
+}
+
+/// Of every key that has a place in this configuration.
+pub(crate) fn explanations(resolved: &Resolved<'_>) -> BTreeMap<String, Explanation> {
+    let explain = |(path, entry): (&String, &crate::resolved::Entry<'_>)| {
+        let explanation = Explanation {
+            value: (!entry.shown.is_empty()).then(|| entry.shown.clone()),
+            source: entry.source.clone(),
+            note: entry.note.clone(),
+            ..Explanation::new(path, entry.key)
+        };
+        (path.clone(), explanation)
+    };
+    resolved.entries.iter().map(explain).collect()
+}
+
+/// What the table has at a path; any name stands for a service's.
+fn find(path: &str) -> Option<Node> {
+    let mut node = Node::Section(&ROOT);
+    let mut parts = path.split('.');
+    while let Some(part) = parts.next() {
+        let Node::Section(section) = node else { return None };
+        node = section.child(part)?;
+        if matches!(node, Node::Section(inner) if inner.presence == Presence::Named) && parts.next().is_none() {
+            return Some(node);
+        }
+    }
+    Some(node)
+}
+
+impl Config {
+    /// All keys that have a place in this configuration, in the order of their names.
+    pub fn explanations(&self) -> impl Iterator<Item = &Explanation> {
+        self.explanations.values()
+    }
+
+    /// What a key is, what its value is, and where that came from.
+    ///
+    /// # Errors
+    /// `config.invalid`: there is no such key; the hint has the nearest one.
+    pub fn explain(&self, key: &str) -> Result<Explanation, Failure> {
+        let key = key.trim();
+        if let Some(explanation) = self.explanations.get(key) {
+            return Ok(explanation.clone());
+        }
+        let service = key
+            .strip_prefix("services.")
+            .map(|rest| rest.split('.').next().unwrap_or_default());
+        let is_configured =
+            service.is_none_or(|name| name == NAME || self.services.keys().any(|known| known.as_str() == name));
+        match find(key) {
+            Some(Node::Leaf(leaf)) if is_configured => return Ok(Explanation::new(key, leaf)),
+            Some(Node::Section(section)) if is_configured && !key.is_empty() => {
+                let below = format!("{key}.");
+                let mut names: Vec<_> = self
+                    .explanations
+                    .keys()
+                    .filter_map(|path| path.strip_prefix(&below))
+                    .collect();
+                if names.is_empty() {
+                    names = section.children.iter().map(|node| node.name()).collect();
+                }
+                return Err(Failure::new(Code::ConfigInvalid, format!("{key} is a section"))
+                    .hint(format!("name one of its keys: {}", names.join(", "))));
+            }
+            _ => {}
+        }
+        let shown: String = key.chars().filter(|c| !c.is_control()).take(100).collect();
+        let failure = Failure::new(Code::ConfigInvalid, format!("no setting is called \"{shown}\""));
+        // Sections are known too: a slip in the middle of a path is one in a section's name.
+        let sections = self
+            .explanations
+            .keys()
+            .filter_map(|path| path.rsplit_once('.').map(|(section, _)| section));
+        let meant = suggest::nearest(key, self.explanations.keys().map(String::as_str))
+            .or_else(|| suggest::nearest(key, sections));
+        let same_name = || {
+            self.explanations
+                .keys()
+                .find(|path| path.rsplit('.').next() == Some(key))
+                .map(String::as_str)
+        };
+        Err(match meant.or_else(same_name) {
+            Some(meant) => failure.hint(format!("did you mean {meant}?")),
+            None => failure.hint("docs/configuration.md has all of them"),
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! The table of keys: everything that `wharf.toml` may say, in the order of the reference.
+//!
+//! A new setting is a key here, its place in its section's list, and a field in `settings` or `services`.
+
+pub(crate) mod service;
+pub(crate) mod system;
+
+use crate::table::{Node::Section as Sub, Presence, Section};
+
+pub(crate) static ROOT: Section = Section {
+    name: "",
+    doc: "",
+    presence: Presence::Always,
+    children: &[
+        Sub(&system::SERVER),
+        Sub(&system::PLATFORM),
+        Sub(&system::SIGNUP),
+        Sub(&system::NAMES),
+        Sub(&system::PORTS),
+        Sub(&system::HEAL),
+        Sub(&system::MAIL),
+        Sub(&system::EVENTS),
+        Sub(&system::LOG),
+        Sub(&service::SERVICES),
+    ],
+};

@@ -1,0 +1,314 @@
+//! The keys of a service: `services.NAME.…`, with a section for each platform.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    table::{
+        Key,
+        Node::{self, Leaf, Section as Sub},
+        Presence::{self, Always, Named, Optional},
+        Section, Variable,
+    },
+    values::{ByteSize, EcsRouteKind, Environment, Header, MIB, PathPrefix, PortKind, PortRange, RouteKind, UrlPath},
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+const TEN_MILLISECONDS: Duration = Duration::from_millis(10);
+
+pub(crate) static TENANT: Key<bool> = Key::new(
+    "tenant",
+    || false,
+    "One instance for each tenant. Without it, each start event starts an instance that belongs to nobody.",
+);
+pub(crate) static SINGLETON: Key<bool> = Key::new(
+    "singleton",
+    || false,
+    "A start returns the instance that runs, rather than to start one more. Tenants' services have one for each tenant anyhow.",
+);
+pub(crate) static DATABASE: Key<bool> = Key::new(
+    "database",
+    || false,
+    "A database for each instance, given to it as `DATABASE_URL` and `DB_NAME`.",
+);
+pub(crate) static START_TIMEOUT: Key<Duration> = Key::new(
+    "start_timeout",
+    || Duration::from_mins(5),
+    "How long a task may take from its start to its first good answer.",
+)
+.between(&[TEN_MILLISECONDS, Duration::from_hours(24)])
+.variable(Variable {
+    name: "TASK_WAIT_TIMEOUT",
+    below_file: true,
+    unit: "s",
+});
+pub(crate) static STOP_TIMEOUT: Key<Duration> = Key::new(
+    "stop_timeout",
+    || Duration::from_secs(10),
+    "How long a task may take to end after it was asked to, before it is made to.",
+)
+.between(&[TEN_MILLISECONDS, HOUR]);
+pub(crate) static DRAIN_TIMEOUT: Key<Duration> = Key::new(
+    "drain_timeout",
+    || Duration::from_secs(30),
+    "How long requests under way may take when the route is withdrawn, before the task is stopped.",
+)
+.between(&[Duration::ZERO, HOUR]);
+pub(crate) static IDENTITY_HEADER: Key<Option<Header>> = Key::new(
+    "identity_header",
+    || None,
+    "The response header in which the service sends `WHARF_INSTANCE_ID` back. With it, only an answer of the instance itself \
+     counts as healthy; without it, what the platform can prove.",
+);
+pub(crate) static ENVIRONMENT: Key<Environment> = Key::new(
+    "environment",
+    Environment::default,
+    "Variables that each task is given, beside Wharf's own. `{port}`, `{instance_id}`, and for tenants `{subdomain}` and \
+     `{company_name}`, are filled in.",
+)
+.file_only();
+
+pub(crate) static PORT_KIND: Key<PortKind> = Key::new(
+    "kind",
+    || PortKind::Dynamic,
+    "`dynamic`: any free port of `platform.dynamic_ports`. `static`: a port of `range` that the instance keeps for its life, \
+     known as soon as it is asked for.",
+);
+pub(crate) static PORT_RANGE: Key<PortRange> = Key::new(
+    "range",
+    || PortRange {
+        first: 8000,
+        last: 9000,
+    },
+    "The ports of which each instance has one.",
+)
+.when("kind", "static");
+
+pub(crate) static ROUTE_KIND: Key<Option<RouteKind>> = Key::new(
+    "kind",
+    || None,
+    "`host`: `<subdomain>.<tenant_domain>`, for tenants. `path`: everything below `prefix` of `services_host`, for services \
+     without tenants. `direct`: no load balancer, the address is `url`.",
+)
+.default_note("`host` for tenants, otherwise `path`");
+pub(crate) static ROUTE_PREFIX: Key<Option<PathPrefix>> = Key::new(
+    "prefix",
+    || None,
+    "The path below which requests go to the service; the longest prefix that fits wins. It is not stripped.",
+)
+.default_note("`/NAME`")
+.when("kind", "path");
+pub(crate) static ROUTE_URL: Key<Option<String>> = Key::new(
+    "url",
+    || None,
+    "The address of an instance; `{ip}`, `{port}` and, for tenants, `{subdomain}` are filled in.",
+)
+.default_note("`\"http://{ip}:{port}\"`")
+.when("kind", "direct");
+
+pub(crate) static HEALTH_PATH: Key<UrlPath> = Key::new(
+    "path",
+    || UrlPath("/".into()),
+    "The path that is asked for; a whole answer of 200 to 399 is good.",
+);
+pub(crate) static HEALTH_INTERVAL: Key<Duration> = Key::new(
+    "interval",
+    || Duration::from_secs(1),
+    "The pause between two checks of an instance that is ready.",
+)
+.between(&[TEN_MILLISECONDS, HOUR]);
+pub(crate) static HEALTH_TIMEOUT: Key<Duration> =
+    Key::new("timeout", || Duration::from_secs(2), "How long one answer may take.").between(&[TEN_MILLISECONDS, HOUR]);
+pub(crate) static HEALTH_HEALTHY: Key<u32> =
+    Key::new("healthy", || 1, "Good answers in a row until an instance is healthy.").between(&[1, 100]);
+pub(crate) static HEALTH_UNHEALTHY: Key<u32> =
+    Key::new("unhealthy", || 3, "Bad answers in a row until it is not.").between(&[1, 100]);
+
+/// The keys of the groups that a service has, and that a platform's section may have in their place.
+static PORT_KEYS: [Node; 2] = [Leaf(&PORT_KIND), Leaf(&PORT_RANGE)];
+static ROUTE_KEYS: [Node; 3] = [Leaf(&ROUTE_KIND), Leaf(&ROUTE_PREFIX), Leaf(&ROUTE_URL)];
+static HEALTH_KEYS: [Node; 5] = [
+    Leaf(&HEALTH_PATH),
+    Leaf(&HEALTH_INTERVAL),
+    Leaf(&HEALTH_TIMEOUT),
+    Leaf(&HEALTH_HEALTHY),
+    Leaf(&HEALTH_UNHEALTHY),
+];
+
+const fn port(presence: Presence) -> Section {
+    Section {
+        name: "port",
+        doc: "Where a task's port comes from.",
+        presence,
+        children: &PORT_KEYS,
+    }
+}
+
+const fn route(presence: Presence) -> Section {
+    Section {
+        name: "route",
+        doc: "What brings a request to an instance.",
+        presence,
+        children: &ROUTE_KEYS,
+    }
+}
+
+const fn health(presence: Presence) -> Section {
+    Section {
+        name: "health",
+        doc: "How an instance proves that it answers.",
+        presence,
+        children: &HEALTH_KEYS,
+    }
+}
+
+pub(crate) static PORT: Section = port(Always);
+pub(crate) static ROUTE: Section = route(Always);
+pub(crate) static HEALTH: Section = health(Always);
+static OWN_PORT: Section = port(Optional);
+static OWN_ROUTE: Section = route(Optional);
+static OWN_HEALTH: Section = health(Optional);
+
+pub(crate) static COMMAND: Key<Vec<String>> = Key::new(
+    "command",
+    Vec::new,
+    "The program and its arguments; no shell is between. `{port}`, `{instance_id}` and, for tenants, `{subdomain}` are filled in \
+     within the arguments. A program with a slash in it counts from the file's folder, one without is looked for in `PATH`, and \
+     `wharf` is Wharf itself. No secret belongs here: everybody on the machine can read a command line.",
+)
+.required("[\"./program\", \"--port\", \"{port}\"]")
+.file_only();
+pub(crate) static MEMORY: Key<Option<ByteSize>> = Key::new(
+    "memory",
+    || None,
+    "How much memory the task and all its children may hold together. Over it, the task is stopped, as if it had crashed.",
+)
+.between(&[Some(ByteSize(MIB)), Some(ByteSize(1024 * 1024 * MIB))])
+.default_note("no limit");
+pub(crate) static DIRECTORY: Key<Option<PathBuf>> = Key::new(
+    "directory",
+    || None,
+    "Where the task runs. A relative path counts from the file's folder.",
+)
+.default_note("a folder of the instance's own, in `data_dir`");
+
+pub(crate) static PROCESS: Section = Section {
+    name: "process",
+    doc: "The service as a child process. What it says of `port`, `route` and `health` stands, each as a whole, in place of \
+          what the service says.",
+    presence: Optional,
+    children: &[
+        Leaf(&COMMAND),
+        Leaf(&MEMORY),
+        Leaf(&DIRECTORY),
+        Sub(&OWN_PORT),
+        Sub(&OWN_ROUTE),
+        Sub(&OWN_HEALTH),
+    ],
+};
+
+static DOCKER_IMAGE: Key<Option<String>> = Key::new("image", || None, "The image of the container.");
+static DOCKER_CONTAINER_PORT: Key<Option<u16>> = Key::new(
+    "container_port",
+    || None,
+    "The port that the application listens on within the container.",
+)
+.between(&[Some(1), Some(u16::MAX)]);
+static DOCKER_MEMORY: Key<Option<ByteSize>> = Key::new("memory", || None, "How much memory the container may use.");
+static DOCKER_CPU_UNITS: Key<Option<u32>> =
+    Key::new("cpu_units", || None, "Its share of the processors, 1024 for each.").between(&[Some(1), Some(1_048_576)]);
+
+static DOCKER: Section = Section {
+    name: "docker",
+    doc: "The service as a Docker container. This version reads and checks it, and does not run it.",
+    presence: Optional,
+    children: &[
+        Leaf(&DOCKER_IMAGE),
+        Leaf(&DOCKER_CONTAINER_PORT),
+        Leaf(&DOCKER_MEMORY),
+        Leaf(&DOCKER_CPU_UNITS),
+        Sub(&OWN_PORT),
+        Sub(&OWN_ROUTE),
+        Sub(&OWN_HEALTH),
+    ],
+};
+
+static ECS_CLUSTER: Key<Option<String>> = Key::new("cluster", || None, "The name or the ARN of the cluster.");
+static ECS_TASK_DEFINITION: Key<Option<String>> = Key::new(
+    "task_definition",
+    || None,
+    "The family of the task definition, with or without a revision, or its ARN.",
+);
+static ECS_PORT: Key<Option<u16>> = Key::new(
+    "port",
+    || None,
+    "The port that the application listens on within the task.",
+)
+.between(&[Some(1), Some(u16::MAX)]);
+static ECS_SUBNETS: Key<Vec<String>> = Key::new(
+    "subnets",
+    Vec::new,
+    "The subnets of tasks in the network mode `awsvpc`.",
+);
+static ECS_SECURITY_GROUPS: Key<Vec<String>> =
+    Key::new("security_groups", Vec::new, "The security groups of such tasks.");
+static ECS_ROUTE_KIND: Key<Option<EcsRouteKind>> = Key::new(
+    "kind",
+    || None,
+    "As of the service's own route, and `target_groups`: the task is registered in the target groups of `arns`.",
+)
+.default_note("as the service's own route");
+static ECS_ROUTE_ARNS: Key<Vec<String>> = Key::new(
+    "arns",
+    Vec::new,
+    "The ARNs of the target groups, joined and left together.",
+)
+.when("kind", "target_groups");
+
+static ECS_ROUTE: Section = Section {
+    name: "route",
+    doc: "What brings a request to an instance.",
+    presence: Optional,
+    children: &[
+        Leaf(&ECS_ROUTE_KIND),
+        Leaf(&ROUTE_PREFIX),
+        Leaf(&ROUTE_URL),
+        Leaf(&ECS_ROUTE_ARNS),
+    ],
+};
+
+static ECS: Section = Section {
+    name: "ecs",
+    doc: "The service as an ECS task. This version reads and checks it, and does not run it.",
+    presence: Optional,
+    children: &[
+        Leaf(&ECS_CLUSTER),
+        Leaf(&ECS_TASK_DEFINITION),
+        Leaf(&ECS_PORT),
+        Leaf(&ECS_SUBNETS),
+        Leaf(&ECS_SECURITY_GROUPS),
+        Sub(&ECS_ROUTE),
+        Sub(&OWN_HEALTH),
+    ],
+};
+
+pub(crate) static SERVICES: Section = Section {
+    name: "services",
+    doc: "The services, each below its name. Of its platforms' sections, the one of `platform.kind` is in force.",
+    presence: Named,
+    children: &[
+        Leaf(&TENANT),
+        Leaf(&SINGLETON),
+        Leaf(&DATABASE),
+        Leaf(&START_TIMEOUT),
+        Leaf(&STOP_TIMEOUT),
+        Leaf(&DRAIN_TIMEOUT),
+        Leaf(&IDENTITY_HEADER),
+        Leaf(&ENVIRONMENT),
+        Sub(&PORT),
+        Sub(&ROUTE),
+        Sub(&HEALTH),
+        Sub(&PROCESS),
+        Sub(&DOCKER),
+        Sub(&ECS),
+    ],
+};

@@ -1,0 +1,51 @@
+//! What is safe to show to whom: listening off loopback, open sign-up, and the three origins.
+
+use wharf_domain::Code;
+
+use crate::{Config, resolved::Resolved, values::HostName, values::PlatformKind};
+
+pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config) {
+    let server = &config.server;
+    if server.console_host == server.services_host {
+        resolved.report(
+            &["server.services_host", "server.console_host"],
+            Code::ConfigInvalid,
+            "the services have the host of the console, so that they could act in its name",
+            "give them a host of their own, for example \"services.localhost\"",
+        );
+    }
+    if server.is_loopback() {
+        return;
+    }
+    if config.platform.kind == PlatformKind::Process && !server.trust_tenants {
+        resolved.report(
+            &["server.listen", "server.trust_tenants", "platform.kind"],
+            Code::ListenRefused,
+            format!("other machines reach {}, and processes run as your own user", server.listen),
+            "listen on 127.0.0.1, or say that you trust what runs in the instances: trust_tenants = true, or --trust-tenants",
+        );
+    }
+    if config.signup.open {
+        resolved.report(
+            &["signup.open", "server.listen"],
+            Code::ConfigInvalid,
+            "off loopback a sign-up has to confirm its e-mail address, which this version cannot do",
+            "set open = false (only the admin token provisions then), or listen on 127.0.0.1",
+        );
+    }
+    check_sites(resolved, &server.console_host, &server.tenant_domain);
+}
+
+/// Off loopback a tenant's page must not be able to set or to receive the console's cookies.
+fn check_sites(resolved: &mut Resolved<'_>, console: &HostName, tenants: &HostName) {
+    // What counts is the site of a tenant, which differs from the domain's where anybody can register below it.
+    let tenant = HostName::known(&format!("tenant.{tenants}"));
+    if console.site() == tenant.site() {
+        resolved.report(
+            &["server.tenant_domain", "server.console_host", "server.listen"],
+            Code::ConfigInvalid,
+            format!("the console ({console}) and the tenants share the registrable domain {}, and so cookies", console.site()),
+            "give the tenants a registrable domain of their own, as in console_host = \"wharf.example.com\", tenant_domain = \"example.net\"",
+        );
+    }
+}

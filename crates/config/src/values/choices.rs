@@ -1,0 +1,134 @@
+//! The settings that are one of a few words.
+
+use serde::Serialize;
+
+use crate::setting::Choice;
+
+/// What tasks run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformKind {
+    /// Child processes of Wharf.
+    Process,
+    /// Docker containers. Known to the file, not to this version.
+    Docker,
+    /// ECS tasks. Known to the file, not to this version.
+    Ecs,
+}
+
+impl PlatformKind {
+    /// The word for it in the file, which is the name of a service's section too.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Docker => "docker",
+            Self::Ecs => "ecs",
+        }
+    }
+}
+
+impl Choice for PlatformKind {
+    const TYPE: &'static str = "one of process, docker, ecs";
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("process", Self::Process), ("docker", Self::Docker), ("ecs", Self::Ecs)];
+}
+
+/// Which log lines are written: this level and those above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Choice for LogLevel {
+    const TYPE: &'static str = "one of error, warn, info, debug, trace";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+    // `LOG_LEVEL` is shared with programs that spell it so.
+    const ALIASES: &'static [(&'static str, Self)] = &[
+        ("warning", Self::Warn),
+        ("critical", Self::Error),
+        ("fatal", Self::Error),
+    ];
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Choice for LogFormat {
+    const TYPE: &'static str = "one of text, json";
+    const CHOICES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+/// Where a task's port comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortKind {
+    Dynamic,
+    Static,
+}
+
+impl Choice for PortKind {
+    const TYPE: &'static str = "one of dynamic, static";
+    const CHOICES: &'static [(&'static str, Self)] = &[("dynamic", Self::Dynamic), ("static", Self::Static)];
+}
+
+/// What brings a request to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    Host,
+    Path,
+    Direct,
+}
+
+impl Choice for RouteKind {
+    const TYPE: &'static str = "one of host, path, direct";
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("host", Self::Host), ("path", Self::Path), ("direct", Self::Direct)];
+}
+
+/// The same on ECS, where a load balancer of AWS may do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EcsRouteKind {
+    Host,
+    Path,
+    Direct,
+    TargetGroups,
+}
+
+impl Choice for EcsRouteKind {
+    const TYPE: &'static str = "one of host, path, direct, target_groups";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("host", Self::Host),
+        ("path", Self::Path),
+        ("direct", Self::Direct),
+        ("target_groups", Self::TargetGroups),
+    ];
+}

@@ -1,0 +1,8 @@
+//! The configuration as its users meet it: texts in, a configuration or its problems out.
+
+mod arbitrary;
+mod common;
+mod design;
+mod errors;
+mod rules;
+mod sources;
