@@ -313,6 +313,11 @@ fn routes_fit_their_service() {
             "not the address of a page",
         ),
         (
+            &with("route = { kind = \"direct\", url = \"http://{ip}:8{port}0\" }"),
+            "services.a.route.url",
+            "not the address of a page",
+        ),
+        (
             &with("route = { kind = \"direct\", url = \"ftp://{ip}\" }"),
             "services.a.route.url",
             "not the address of a page",
