@@ -174,6 +174,9 @@ impl Wharf {
                     .free_port(range.clone(), now)
                     .await?
                     .ok_or_else(|| exhausted(range))?;
+                if self.settings().excluded_ports.contains(&port) {
+                    continue;
+                }
                 instance.held.port = Some(port);
             }
             let batch = self.batch(&instance, claim.trigger.as_ref(), &token);

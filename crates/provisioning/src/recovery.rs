@@ -139,6 +139,23 @@ impl Wharf {
         }
     }
 
+    /// Removes from the registry what is over, now and then, until the returned future is dropped.
+    pub async fn tidy_forever(&self, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            loop {
+                match self.store().tidy(self.clock().now()).await {
+                    Ok(0) => break,
+                    Ok(removed) => tracing::debug!(removed, "tidied"),
+                    Err(error) => {
+                        tracing::warn!(error = %error, "the registry cannot be tidied now");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
     async fn bring_back(&self, id: &InstanceId) -> Result<(), Failure> {
         let instance = self.instance(id).await?;
         if !matches!(instance.state, State::Ready { .. }) {

@@ -1,6 +1,9 @@
 //! What the use cases are configured with: values, already checked. Where they come from is the configuration's business.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use wharf_domain::{Code, DeploymentId, Failure, Instance, Service, ServiceName, service::RouteRule};
 use wharf_platform::RouteKey;
 
@@ -18,6 +21,8 @@ pub struct Settings {
     pub name_rest: Duration,
     /// Names that tenants cannot have, beside the built-in ones.
     pub reserved_names: Vec<String>,
+    /// Ports that are never leased, though they may be in a range: those that Wharf itself listens on.
+    pub excluded_ports: BTreeSet<u16>,
     /// How long a port or an endpoint rests after its task has stopped.
     pub port_quarantine: Duration,
     /// How long a port rests that stood in a direct URL.
