@@ -35,6 +35,6 @@ pub mod workflow;
 pub use claim::{Accepted, Caller};
 pub use message::Message;
 pub use settings::{Addresses, Settings};
-pub use view::{InstanceView, StepView};
+pub use view::{InstanceView, StepView, UpcomingStep};
 pub use wharf::Wharf;
 pub use workflow::Provisioning;

@@ -70,6 +70,12 @@ impl Addresses {
         }
     }
 
+    /// The address that a tenant of this name has, where tenants are reached by host.
+    #[must_use]
+    pub fn tenant_url(&self, subdomain: &str) -> String {
+        format!("{}/", self.origin(&self.tenant_host(subdomain)))
+    }
+
     /// A tenant's host name.
     #[must_use]
     pub fn tenant_host(&self, subdomain: &str) -> String {
@@ -107,11 +113,7 @@ impl Settings {
         match &instance.service.route {
             RouteRule::Host => {
                 let tenant = instance.tenant.as_ref()?;
-                Some(format!(
-                    "{}/",
-                    self.addresses
-                        .origin(&self.addresses.tenant_host(tenant.subdomain.as_str()))
-                ))
+                Some(self.addresses.tenant_url(tenant.subdomain.as_str()))
             }
             RouteRule::Path { prefix } => Some(format!(
                 "{}{prefix}",

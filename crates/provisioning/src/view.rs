@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wharf_domain::{Attempt, Failure, Instance, InstanceId, State, Tenant, Timestamp};
-use wharf_saga::{Progress, Record, store::Happening, store::Numbered};
+use wharf_saga::{Progress, Record, Way, store::Happening, store::Numbered};
 
 use crate::settings::Settings;
 
@@ -24,9 +24,13 @@ pub struct InstanceView {
     pub created_at: Timestamp,
     pub since: Timestamp,
     pub first_ready_at: Option<Timestamp>,
+    /// Something is under way, or asked for and not yet taken up: the status is not the last word.
+    pub moving: bool,
     /// The step at hand, and what it waits for.
     pub step: Option<String>,
     pub waits_for: Option<String>,
+    /// The steps after it; none while everything is taken back.
+    pub upcoming: Vec<UpcomingStep>,
     /// What went wrong, where something did.
     pub cause: Option<Failure>,
     /// The step that is stuck.
@@ -65,8 +69,10 @@ impl InstanceView {
             created_at: instance.created_at,
             since: instance.state.since(),
             first_ready_at: instance.first_ready_at,
+            moving: progress.is_some_and(|progress| progress.halted.is_none()),
             step: progress.and_then(Progress::current).map(|planned| planned.step.clone()),
             waits_for: progress.and_then(|progress| progress.waits_for.clone()),
+            upcoming: progress.map(upcoming).unwrap_or_default(),
             cause: instance.state.cause().or_else(|| progress?.unwinding.as_ref()).cloned(),
             stuck_at: match &instance.state {
                 State::Stuck { step, .. } => Some(step.clone()),
@@ -86,6 +92,30 @@ impl InstanceView {
             .as_ref()
             .map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
     }
+}
+
+/// A step of the saga under way that has not been begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpcomingStep {
+    pub step: String,
+    /// It takes something down.
+    pub undo: bool,
+}
+
+fn upcoming(progress: &Progress) -> Vec<UpcomingStep> {
+    if progress.unwinding.is_some() || progress.halted.is_some() {
+        return Vec::new();
+    }
+    let begun = progress.at + usize::from(progress.begun);
+    progress
+        .steps
+        .iter()
+        .skip(begun)
+        .map(|planned| UpcomingStep {
+            step: planned.step.clone(),
+            undo: planned.way == Way::Undo,
+        })
+        .collect()
 }
 
 /// One step of an instance's life as it is shown: on the page, in `wharf show`.

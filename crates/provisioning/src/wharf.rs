@@ -176,7 +176,14 @@ impl Wharf {
     }
 
     pub async fn show(&self, id: &InstanceId) -> Result<InstanceView, Failure> {
-        Ok(InstanceView::new(&self.record(id).await?, self.settings()))
+        let stored = self.store().load(id).await?.ok_or_else(|| unknown(id.as_str()))?;
+        self.view(&stored)
+    }
+
+    fn view(&self, stored: &Stored) -> Result<InstanceView, Failure> {
+        let mut view = InstanceView::new(&read(stored)?, self.settings());
+        view.moving |= stored.inbox_head > stored.inbox_read;
+        Ok(view)
     }
 
     /// The instance that a status token lets its bearer watch.
@@ -218,7 +225,7 @@ impl Wharf {
         };
         let instances = stored
             .iter()
-            .map(|stored| Ok(InstanceView::new(&read(stored)?, self.settings())))
+            .map(|stored| self.view(stored))
             .collect::<Result<_, Failure>>()?;
         Ok(Page { instances, next })
     }
