@@ -97,6 +97,8 @@ fn page(shop: &Shop, error: Option<&str>) -> Response {
         section.narrow {
             h1 { "Shop admin" }
             form.stack method="post" action="/admin/login" {
+                // There is one admin and no name to type, but password managers file a password under a name.
+                input type="text" name="username" value="admin" autocomplete="username" hidden;
                 (Field {
                     name: "password", label: "Password", hint: None, kind: Kind::Password, required: true,
                     value: "", error, autocomplete: "current-password",
