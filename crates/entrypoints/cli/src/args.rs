@@ -1,0 +1,206 @@
+//! The command line, as data.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+use crate::exit;
+
+/// Gives each customer, or each start request, a running application of its own and an address that works.
+#[derive(Debug, Parser)]
+#[command(name = "wharf", version, after_help = exit::HELP, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// The configuration [default: wharf.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "WHARF_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where everything is kept [default: .wharf]
+    #[arg(long, global = true, value_name = "FOLDER", env = "WHARF_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The server to talk to [default: the one that runs on the data directory]
+    #[arg(long, global = true, value_name = "URL", env = "WHARF_SERVER")]
+    pub(crate) server: Option<String>,
+    /// Print one JSON value
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server: sign-up page, API, load balancer and tenants' applications, all behind one address
+    Up(Up),
+    /// Sign a tenant up, and wait until the application answers
+    Provision(Provision),
+    /// Start a service, or bring a stopped tenant back
+    Start(Start),
+    /// Stop a service's instances, a tenant (name and data are kept) or one instance
+    Stop(Named),
+    /// End a tenant or an instance for good: its address and its data go away
+    Delete(Delete),
+    /// List instances, newest first
+    List(List),
+    /// Show an instance: its state, what it holds, its steps and their times
+    Show(Named),
+    /// Print what an instance's task prints
+    Logs(Logs),
+    /// Send a start or stop event, as EventBridge would (see `docs/events.md`)
+    SendEvent(SendEvent),
+    /// Compare registry and world, and show what would mend the differences
+    Repair(Repair),
+    /// Take up a stuck instance where it stands
+    Resume(Named),
+    /// Give up a stuck instance: its name goes free, what is left in the world is yours to remove
+    Abandon(Abandon),
+    /// Check this machine and the configuration before anything is started
+    Doctor,
+    /// Check, explain or describe the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    Completions { shell: Shell },
+    /// The bundled example application (started by `up`; settings come from the environment)
+    Storefront,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Up {
+    /// The address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Listen off loopback although tenants' processes run as this very user
+    #[arg(long)]
+    pub(crate) trust_tenants: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Provision {
+    /// The tenant's name, and the first part of its address
+    pub(crate) subdomain: String,
+    /// Who gets the mail
+    #[arg(long)]
+    pub(crate) email: String,
+    /// The company's name, as it stands on the page
+    #[arg(long)]
+    pub(crate) company: String,
+    /// Which service, where several have tenants
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+    /// The same key and fields again give the same instance again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Wait {
+    /// Do not wait for the end of it
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Start {
+    /// A service without tenants, a tenant's name or an instance's id
+    pub(crate) name: String,
+    /// A variable for the new instance of a service
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) environment: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Named {
+    /// A tenant's name, an instance's id, or (to stop) a service
+    pub(crate) name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Delete {
+    /// A tenant's name or an instance's id
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct List {
+    /// Only instances in this state
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(wharf_domain::State::NAMES.iter().copied()))]
+    pub(crate) state: Option<String>,
+    /// Only instances of this service
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Ended and failed ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// At most this many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// A tenant's name or an instance's id
+    pub(crate) name: String,
+    /// Go on with what is printed from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the last lines
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) lines: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SendEvent {
+    /// A file with the event as JSON; `-` is standard input
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Repair {
+    /// Do it
+    #[arg(long)]
+    pub(crate) apply: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Abandon {
+    /// A tenant's name or an instance's id
+    pub(crate) name: String,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Report every problem of the configuration at once
+    Check,
+    /// Say what a key means, what it is, and where that came from
+    Explain { key: String },
+    /// Print the JSON Schema of wharf.toml
+    Schema,
+}
+
+/// How a value is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Global {
+    pub(crate) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+}

@@ -1,0 +1,85 @@
+//! `config check | explain | schema`, and reading the configuration for every other command.
+
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use wharf_config::{Machine, Overrides, Problems};
+use wharf_domain::{Code, Failure};
+
+use crate::{
+    args::{Config as Command, Global},
+    exit, output,
+};
+
+/// The configuration that is taken where none is named.
+const FILE: &str = "wharf.toml";
+
+pub(crate) fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Check => check(global),
+        Command::Explain { key } => {
+            let explanation = load(global, &Overrides::default())?.explain(&key)?;
+            output::value(&explanation, global.format(), ToString::to_string);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Schema => {
+            output::line(&serde_json::to_string_pretty(&wharf_config::schema()).unwrap_or_default());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(global: &Global) -> Result<ExitCode, Failure> {
+    let path = path(global);
+    match read(global, &Overrides::default())? {
+        Ok(config) => {
+            let services: Vec<&str> = config.services.keys().map(wharf_domain::ServiceName::as_str).collect();
+            let value = json!({"file": path, "problems": [], "services": services});
+            output::value(&value, global.format(), |_| match &path {
+                Some(path) => format!("{} is fine; services: {}", path.display(), services.join(", ")),
+                None => format!("there is no {FILE}, and none is needed; services: {}", services.join(", ")),
+            });
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            output::value(&problems, global.format(), ToString::to_string);
+            Ok(ExitCode::from(exit::USAGE))
+        }
+    }
+}
+
+/// The configuration, or one failure that has every problem in it.
+pub(crate) fn load(global: &Global, overrides: &Overrides) -> Result<wharf_config::Config, Failure> {
+    read(global, overrides)?.map_err(Failure::from)
+}
+
+fn read(global: &Global, overrides: &Overrides) -> Result<Result<wharf_config::Config, Problems>, Failure> {
+    let path = path(global);
+    let text = match &path {
+        Some(path) => match wharf_config::read_file(path)? {
+            Some(text) => Some(text),
+            None => {
+                return Err(Failure::new(Code::ConfigInvalid, format!("there is no file {}", path.display())).hint("name the configuration with --config"));
+            }
+        },
+        None => None,
+    };
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let overrides = Overrides { data_dir: global.data_dir.clone().or_else(|| overrides.data_dir.clone()), ..overrides.clone() };
+    let file: Option<(&Path, &str)> = path.as_deref().zip(text.as_deref());
+    Ok(wharf_config::Config::load(file, &environment, &overrides, Machine::detect()))
+}
+
+/// The file that is read: the one that is named, or the one that is there. Absolute, since what is in it counts from its folder.
+fn path(global: &Global) -> Option<PathBuf> {
+    let path = match &global.config {
+        Some(path) => path.clone(),
+        None => Some(PathBuf::from(FILE)).filter(|path| path.exists())?,
+    };
+    Some(std::path::absolute(&path).unwrap_or(path))
+}

@@ -1,0 +1,78 @@
+//! The commands: one file for each group of them.
+
+mod config;
+mod doctor;
+mod instances;
+mod logs;
+mod repair;
+mod start;
+
+pub(crate) use config::load as load_config;
+
+use clap::CommandFactory;
+use std::{path::PathBuf, process::ExitCode};
+use wharf_domain::{Code, Failure};
+
+use crate::{
+    args::{Args, Command, Global},
+    output, up,
+};
+
+/// Where everything is kept, unless told otherwise.
+const DATA_DIR: &str = ".wharf";
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let Args { global, command } = args;
+    match command {
+        Command::Up(options) => up::run(&global, options),
+        Command::Config(command) => config::run(&global, command),
+        Command::Doctor => doctor::run(&global),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "wharf", &mut script);
+            output::line(&String::from_utf8_lossy(&script));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Storefront => Ok(wharf_storefront::run()),
+        client => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
+            runtime.block_on(talk(&global, client))
+        }
+    }
+}
+
+/// The commands that talk to a running server.
+async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Provision(options) => start::provision(global, options).await,
+        Command::Start(options) => start::start(global, options).await,
+        Command::SendEvent(options) => start::send_event(global, &options).await,
+        Command::Stop(options) => instances::stop(global, &options).await,
+        Command::Delete(options) => instances::delete(global, &options).await,
+        Command::List(options) => instances::list(global, &options).await,
+        Command::Show(options) => instances::show(global, &options).await,
+        Command::Resume(options) => instances::resume(global, &options).await,
+        Command::Abandon(options) => instances::abandon(global, &options).await,
+        Command::Logs(options) => logs::run(global, &options).await,
+        Command::Repair(options) => repair::run(global, &options).await,
+        Command::Up(_) | Command::Config(_) | Command::Doctor | Command::Completions { .. } | Command::Storefront => {
+            Err(Failure::internal("a command without a server was sent to one"))
+        }
+    }
+}
+
+/// The data directory: of the command line, the environment or the configuration.
+pub(crate) fn data_dir(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(folder) = &global.data_dir {
+        return Ok(folder.clone());
+    }
+    // A configuration with errors must not keep a client from its server: only where its data is counts here.
+    match config::load(global, &wharf_config::Overrides::default()) {
+        Ok(config) => Ok(config.server.data_dir),
+        Err(failure) if failure.code == Code::ConfigInvalid => Ok(PathBuf::from(DATA_DIR)),
+        Err(failure) => Err(failure),
+    }
+}

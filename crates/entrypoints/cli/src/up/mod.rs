@@ -1,0 +1,100 @@
+//! `up`: the server. Takes the data directory, wires the adapters, serves until it is told to end, then drains.
+
+pub(crate) mod layout;
+mod log;
+mod metrics;
+pub(crate) mod wire;
+
+use std::{process::ExitCode, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use wharf_config::Overrides;
+use wharf_domain::Failure;
+
+use crate::{
+    args::{Global, Up},
+    commands::load_config,
+    output,
+};
+use layout::{Layout, Running};
+
+/// How long requests and sagas under way have when the server ends.
+const GRACE: Duration = Duration::from_secs(10);
+/// Between two tidyings of the registry.
+const TIDY: Duration = Duration::from_mins(10);
+
+pub(crate) fn run(global: &Global, options: Up) -> Result<ExitCode, Failure> {
+    let overrides = Overrides { listen: options.listen, trust_tenants: options.trust_tenants, ..Overrides::default() };
+    let config = load_config(global, &overrides)?;
+    log::init(&config.log);
+    let layout = Layout::new(std::path::absolute(&config.server.data_dir).unwrap_or_else(|_| config.server.data_dir.clone()));
+    let lock = layout.take()?;
+    // Proxying has threads of its own; what is left is control: one thread for it, and one beside it for what takes longer.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
+    let ended = runtime.block_on(serve(global, config, &layout));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(lock);
+    ended
+}
+
+async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -> Result<ExitCode, Failure> {
+    // Before anything is started: a signal that comes in the middle of the start ends it in order.
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::internal(error.to_string()))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::internal(error.to_string()))?;
+
+    let server = wire::wire(config, layout).await?;
+    let wharf = server.wharf.clone();
+    let queue = wharf.recover().await?;
+    server.open(&queue)?;
+    server.follow_wishes(queue.clone());
+    server.follow_tasks();
+    server.follow_health();
+    let background = tokio::task::JoinSet::from_iter([
+        boxed({
+            let wharf = wharf.clone();
+            async move { wharf.engine().sweep_forever().await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
+            async move { wharf.deliver_forever().await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
+            async move { wharf.restore(queue).await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
+            async move { wharf.tidy_forever(TIDY).await }
+        }),
+    ]);
+
+    layout.announce(&Running { pid: std::process::id(), url: server.api.clone() })?;
+    greet(global, &server);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ending: requests under way have {GRACE:?}");
+    tokio::select! {
+        () = server.end(GRACE) => {}
+        // Asked twice, it does not wait any longer.
+        _ = interrupt.recv() => tracing::warn!("ending at once"),
+    }
+    drop(background);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn boxed(future: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(future)
+}
+
+/// Says where to go, and nothing more.
+fn greet(global: &Global, server: &wire::Server) {
+    let value = serde_json::json!({"url": server.public_url, "api": server.api, "listen": server.listen.to_string(), "pid": std::process::id()});
+    output::value(&value, global.format(), |_| format!("Wharf is up: {}", server.public_url));
+}
+

@@ -1,0 +1,312 @@
+//! The one file that names adapters: makes them from the configuration, and puts them together to one deployment.
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use futures::StreamExt;
+use hmac::{Hmac, KeyInit, Mac};
+use http_body_util::BodyExt;
+use rustix::process::{Resource, getrlimit};
+use secrecy::{SecretSlice, SecretString};
+use sha2::Sha256;
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use wharf_config::Config;
+use wharf_domain::{Code, Failure, service::RunSpec};
+use wharf_edge::{ControlService, Edge, EdgeConfig, Owns};
+use wharf_http::{HttpState, Rate, SignupLimits};
+use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock, TimerWaker};
+use wharf_mail::FolderMailer;
+use wharf_platform::{Platform, TaskEvents, TaskStatus, Tasks};
+use wharf_provisioning::{
+    Addresses, Message, Provisioning, Settings, Wharf,
+    recovery::RestoreQueue,
+    settings::Heal,
+    tokens::TokenKey,
+    wharf::Deployment,
+};
+use wharf_saga::{Clock, Engine};
+use wharf_sqlite::SqliteStore;
+
+use super::{layout::Layout, metrics};
+
+/// How long the first password's link works.
+const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
+/// Instances brought back at once after a restart.
+const RESTORE_PARALLEL: usize = 16;
+/// How long what is left of the last run has to end by itself.
+const REAPED_WITHIN: Duration = Duration::from_secs(15);
+
+/// A server, put together and listening.
+pub(crate) struct Server {
+    pub(crate) wharf: Wharf,
+    pub(crate) public_url: String,
+    /// Where clients on this machine reach the API.
+    pub(crate) api: String,
+    pub(crate) listen: SocketAddr,
+    store: Arc<SqliteStore>,
+    edge: Arc<Edge>,
+    tasks: Arc<ProcessTasks>,
+    stopping: CancellationToken,
+    config: Config,
+    admin_token: SecretString,
+    session_key: SecretSlice<u8>,
+}
+
+pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Failure> {
+    let clock = Arc::new(SystemClock);
+    let ids = Arc::new(OsIds);
+    let data = layout.root();
+    let store = Arc::new(SqliteStore::open(&layout.registry(), ids.as_ref(), clock.now())?);
+    let deployment = store.deployment_id().clone();
+    let admin_token = layout.make_admin_token(ids.as_ref())?;
+    let key = layout.make_token_key(ids.as_ref())?;
+    let (tokens, session_key) = (TokenKey::new(key), session_key(&key));
+
+    let logs = Arc::new(FileLogs::new(data)?);
+    let options = ProcessOptions {
+        deployment: deployment.clone(),
+        data: data.to_owned(),
+        base: base(),
+        own_program: own_program()?,
+        ports: config.ports.dynamic.first..=config.ports.dynamic.last,
+    };
+    let tasks = Arc::new(ProcessTasks::new(options, logs.clone())?);
+    let orphans = tokio::time::timeout(REAPED_WITHIN, tasks.reap_orphans())
+        .await
+        .map_err(|_| Failure::new(Code::TaskStopTimeout, "processes of the last run do not end").hint("end them by hand: they have WHARF_DEPLOYMENT in their environment"))??;
+    if !orphans.is_empty() {
+        tracing::warn!(count = orphans.len(), "ended processes that the last run left behind");
+    }
+
+    // The address is taken before anything is made that needs it, and opened when there is something to serve.
+    let edge = Arc::new(Edge::reserve(edge_config(&config), Handle::current())?);
+    let listen = edge.local_addr();
+    let public_url = config.server.public_url(listen.port());
+    let owns: Owns = {
+        let tasks = tasks.clone();
+        Arc::new(move |probe| {
+            let (tasks, owner, port) = (tasks.clone(), probe.owner.clone(), probe.endpoint.port());
+            Box::pin(async move { tasks.owns_port(&owner, port).await })
+        })
+    };
+    let platform = Platform {
+        tasks: tasks.clone(),
+        events: tasks.clone(),
+        routes: edge.clone(),
+        databases: Arc::new(FileDatabases::new(data, deployment.clone())?),
+        secrets: Arc::new(FileSecrets::new(data)?),
+        mailer: Arc::new(FolderMailer::new(&config.mail.folder, clock.clone())?),
+        prober: Arc::new(edge.prober(Some(owns))),
+        logs,
+    };
+    let engine: Arc<OnceLock<Engine<Provisioning>>> = Arc::default();
+    let waker = {
+        let engine = engine.clone();
+        TimerWaker::new(clock.clone(), move |id, seq| {
+            if let Some(engine) = engine.get() {
+                engine.wake(&id, seq);
+            }
+        })
+    };
+    let settings = settings(&config, deployment, &public_url, listen.port());
+    let wharf = Wharf::new(Deployment { store: store.clone(), platform, settings, clock, ids, waker: Arc::new(waker), tokens });
+    let _ = engine.set(wharf.engine().clone());
+    Ok(Server { wharf, public_url, api: api(listen), listen, store, edge, tasks, stopping: CancellationToken::new(), config, admin_token, session_key })
+}
+
+impl Server {
+    /// Begins to answer.
+    pub(crate) fn open(&self, queue: &Arc<RestoreQueue>) -> Result<(), Failure> {
+        let queue = queue.clone();
+        let state = HttpState {
+            wharf: self.wharf.clone(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(OsIds),
+            admin_token: self.admin_token.clone(),
+            session_key: self.session_key.clone(),
+            limits: SignupLimits {
+                per_address: Rate { count: self.config.signup.rate.count, per: self.config.signup.rate.per },
+                open: self.config.signup.open,
+            },
+            trusted_proxies: self.config.server.trusted_proxies.clone(),
+            public_url: self.public_url.clone(),
+            secure: self.public_url.starts_with("https://"),
+            metrics: Box::new({
+                let (edge, store) = (self.edge.clone(), self.store.clone());
+                move |registry| metrics::register(registry, edge, store)
+            }),
+            restoring: Arc::new(move || queue.len()),
+            stopping: self.stopping.clone(),
+        };
+        self.edge.open(control(wharf_http::router(state)))
+    }
+
+    /// Those that somebody asks for come back first.
+    pub(crate) fn follow_wishes(&self, queue: Arc<RestoreQueue>) {
+        let Some(mut wanted) = self.edge.wanted() else { return };
+        tokio::spawn(async move {
+            while let Some(id) = wanted.recv().await {
+                queue.ask_for(&id);
+            }
+        });
+    }
+
+    /// A task that ends tells its instance.
+    pub(crate) fn follow_tasks(&self) {
+        let mut events = self.tasks.subscribe();
+        let wharf = self.wharf.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                if let TaskStatus::Stopped { cause, output, .. } = event.status {
+                    let cause = match output {
+                        Some(output) => cause.detail(output),
+                        None => cause,
+                    };
+                    tell(&wharf, &event.instance, &Message::TaskStopped { attempt: event.task.attempt, cause }).await;
+                }
+            }
+        });
+    }
+
+    /// A Ready instance that stops answering tells itself.
+    pub(crate) fn follow_health(&self) {
+        let mut changes = self.edge.health_changes();
+        let wharf = self.wharf.clone();
+        tokio::spawn(async move {
+            loop {
+                match changes.recv().await {
+                    Ok(change) => {
+                        if let Some(cause) = change.failure.filter(|_| !change.healthy) {
+                            tell(&wharf, &change.instance, &Message::Unhealthy { attempt: change.attempt, cause }).await;
+                        }
+                    }
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => tracing::warn!(missed, "health changes were missed"),
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        });
+    }
+
+    /// No new requests; those under way are finished; sagas come to a wait; tasks are told to end, and made to.
+    pub(crate) async fn end(&self, grace: Duration) {
+        self.stopping.cancel();
+        self.edge.shutdown(grace / 2).await;
+        self.wharf.engine().shutdown(grace / 2).await;
+        if let Err(failure) = self.tasks.shutdown(grace / 2).await {
+            tracing::error!(error = %failure, "some tasks did not end");
+        }
+    }
+}
+
+async fn tell(wharf: &Wharf, id: &wharf_domain::InstanceId, message: &Message) {
+    if let Err(failure) = wharf.engine().send(id, message, None).await {
+        tracing::error!(instance = %id, error = %failure, "an event could not be written down; repair will find it");
+    }
+}
+
+/// The router as the edge calls it, with the peer's address beside the request.
+fn control(router: Router) -> ControlService {
+    Arc::new(move |mut request, peer| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let router = router.clone();
+        Box::pin(async move {
+            let Ok(response) = router.oneshot(request.map(Body::new)).await;
+            response.map(|body| body.map_err(Into::into).boxed_unsync())
+        })
+    })
+}
+
+fn edge_config(config: &Config) -> EdgeConfig {
+    let server = &config.server;
+    let mut edge = EdgeConfig::new(server.listen);
+    edge.console_host = server.console_host.to_string();
+    edge.services_host = server.services_host.to_string();
+    edge.tenant_domain = server.tenant_domain.to_string();
+    edge.trusted_proxies.clone_from(&server.trusted_proxies);
+    edge.limits.header_bytes = usize::try_from(server.header_limit).unwrap_or(usize::MAX);
+    edge.timeouts.client_header = server.header_timeout;
+    edge.timeouts.client_idle = server.idle_timeout;
+    edge.timeouts.response_header = server.response_timeout;
+    edge
+}
+
+fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url: &str, port: u16) -> Settings {
+    let tenants = config.server.url_of("tenants", port);
+    let (scheme, rest) = tenants.split_once("://tenants").unwrap_or(("http", ""));
+    Settings {
+        deployment,
+        services: config.services.clone(),
+        tenant_service: config.tenant_service.clone(),
+        addresses: Addresses {
+            public_url: public_url.to_owned(),
+            scheme: scheme.to_owned(),
+            tenant_domain: config.server.tenant_domain.to_string(),
+            services_host: config.server.services_host.to_string(),
+            port: rest.strip_prefix(':').and_then(|port| port.parse().ok()),
+        },
+        max_instances: config.server.max_instances.into(),
+        name_rest: config.names.rest,
+        reserved_names: config.names.reserved.iter().cloned().collect(),
+        excluded_ports: config.ports.excluded.iter().copied().chain([port]).collect(),
+        port_quarantine: config.ports.quarantine,
+        direct_quarantine: config.ports.direct_quarantine,
+        heal: Heal {
+            limit: config.heal.limit as usize,
+            within: config.heal.within,
+            backoff_first: config.heal.backoff_first,
+            backoff_longest: config.heal.backoff_max,
+        },
+        mail_from: config.mail.from.to_string(),
+        password_link: PASSWORD_LINK,
+        events_allow: config.events.allow.iter().map(ToString::to_string).collect(),
+        restore_parallel: RESTORE_PARALLEL,
+    }
+}
+
+/// Clients on this machine reach an unspecified address by loopback.
+fn api(listen: SocketAddr) -> String {
+    match listen {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
+        SocketAddr::V6(address) if address.ip().is_unspecified() => format!("http://[::1]:{}", address.port()),
+        address => format!("http://{address}"),
+    }
+}
+
+/// Console sessions are signed with a key of their own, derived from the deployment's.
+fn session_key(key: &[u8; 32]) -> SecretSlice<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(b"console sessions");
+    SecretSlice::from(mac.finalize().into_bytes().to_vec())
+}
+
+/// What the command `wharf` means in a service.
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::internal(format!("this program cannot find its own file: {error}")))
+}
+
+/// What a relative directory counts from, where no file says.
+fn base() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// Whether a service's command can be started at all: for `doctor`.
+pub(crate) fn check_command(config: &Config, run: &RunSpec) -> Result<(), Failure> {
+    let _ = config;
+    wharf_local::check_command(run, &base(), &own_program()?)
+}
+
+/// How many files this process may have open.
+pub(crate) fn open_files() -> Result<u64, Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    if most < 4096 {
+        return Err(Failure::new(Code::DataDirectory, format!("only {most} files may be open at once, and each task costs two")).hint("raise it with `ulimit -n`"));
+    }
+    Ok(most)
+}
