@@ -7,12 +7,13 @@ use crate::{
 };
 
 #[derive(clap::Args)]
+#[command(after_help = "What else the benchmarks take: cargo xtask bench -- --help")]
 pub(crate) struct Arguments {
     /// Only this benchmark; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Handed on to the benchmarks as they are, after `--`
-    #[arg(last = true)]
+    /// Handed on to the benchmarks as they are
+    #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
 

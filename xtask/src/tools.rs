@@ -142,7 +142,9 @@ impl<'a> Toolbox<'a> {
                     self.workspace
                         .cargo(&["install", "--locked", "--root"])
                         .arg(self.workspace.tools())
-                        .arg(pinned),
+                        .arg(pinned)
+                        // They run for seconds: on a new machine it is their compilation that is waited for.
+                        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
                 )?;
             }
             Source::Package { name } => {

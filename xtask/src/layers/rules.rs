@@ -176,8 +176,8 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "axum",
-        packages: &["wharf-http", "wharf-storefront"],
-        reason: "there is one router, and it is an entrance",
+        packages: &["wharf-http", "wharf-storefront", "wharf"],
+        reason: "there is one router, which is an entrance and which the binary mounts",
     },
     Owner {
         library: "utoipa",
@@ -204,11 +204,6 @@ pub(crate) const OWNERS: &[Owner] = &[
         library: "clap",
         packages: &["wharf", "wharf-benches", "xtask"],
         reason: "a command line belongs to a binary",
-    },
-    Owner {
-        library: "miette",
-        packages: &["wharf"],
-        reason: "errors are typed until they reach a terminal",
     },
     Owner {
         library: "tracing-subscriber",
