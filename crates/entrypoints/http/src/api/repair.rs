@@ -1,0 +1,74 @@
+//! `POST /repair`: registry and world compared, and brought together where that is asked for.
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use wharf_domain::Code;
+use wharf_provisioning::repair::{Finding, Mended};
+
+use crate::{
+    answer,
+    fields::{Field, Kind},
+    operation::{Access, Operation, STORE, Tag},
+    problem::Answer,
+    request,
+    state::App,
+};
+
+const FIELDS: &[Field] = &[Field::new(
+    "apply",
+    Kind::Flag,
+    "Do what the plan says; without it nothing is changed",
+    "false",
+)];
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/repair", "repair", Tag::Operation, Access::Admin, repair)
+            .says(
+                "Compare registry and world",
+                "Both ways. The plan is shown; it is applied where that is asked for, and touches nothing but what carries this \
+                 deployment's own mark.",
+            )
+            .takes("Repair", FIELDS)
+            .answers::<Repaired>(200, "The differences, and what was done about them", "Repaired")
+            .like(json!({
+                "findings": [{
+                    "what": "the database user_gone of inst_01je4q5gkv8a9xw3n2b7c6d5ef is nobody's",
+                    "mend": {"mend": "remove_database", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "name": "user_gone"},
+                    "hint": null
+                }],
+                "mended": []
+            }))
+            .fails(&[Code::Internal])
+            .fails(STORE),
+    ]
+}
+
+/// The differences between registry and world, and what was done about them.
+#[derive(Debug, Serialize, ToSchema)]
+struct Repaired {
+    /// Each with `what` in plain words, `mend` (null where a person has to decide) and `hint`.
+    #[schema(value_type = Vec<Object>)]
+    findings: Vec<Finding>,
+    /// Each with `mend`, and `error` where it could not be done.
+    #[schema(value_type = Vec<Object>)]
+    mended: Vec<Mended>,
+}
+
+async fn repair(State(app): State<App>, request: Request) -> Answer {
+    let fields = request::object(request, FIELDS).await?;
+    let apply = fields.flag("apply").unwrap_or_default();
+    fields.check()?;
+    let findings = app.wharf.repair_plan().await?;
+    let mended = if apply {
+        app.wharf.repair_apply(findings.clone()).await
+    } else {
+        Vec::new()
+    };
+    Ok(answer::json(StatusCode::OK, &Repaired { findings, mended }))
+}

@@ -1,0 +1,173 @@
+//! The status page: how an instance comes to be, step by step, for whoever has its link.
+
+use maud::{Markup, html};
+use std::time::Duration;
+use wharf_domain::State;
+use wharf_provisioning::InstanceView;
+
+use super::{
+    layout::{self, Layout},
+    signup::sentence,
+};
+use crate::{
+    api::{
+        status::Status,
+        view::{Cause, Step},
+    },
+    words,
+};
+
+pub(crate) fn page(status: &Status, shown: &InstanceView, token: &str) -> String {
+    let name = status
+        .company_name
+        .as_deref()
+        .or(status.subdomain.as_deref())
+        .unwrap_or(&status.service);
+    let told = told(status, shown, name);
+    let main = html! {
+        section.progress data-events={ "/provision/" (token) "/events?after=" (status.last_event) }
+            data-path={ "/provision/" (token) } data-last=(status.last_event) data-rest=(status.at_rest) {
+            p.badge.(status.status) { (status.status) }
+            h1 { (told.title) }
+            p.lead { (told.lead) }
+            @if let (State::Ready { .. }, Some(url)) = (&shown.state, &status.url) {
+                p { a.button.main href=(url) { "Open " (url) } }
+            }
+            @if let (Some(cause), false) = (&status.cause, matches!(shown.state, State::Ready { .. })) {
+                (why(cause))
+            }
+            @if let State::Failed { .. } = shown.state {
+                p { a.button href=(again(status)) { "Try again" } }
+            }
+            ol.steps id="steps" {
+                @for step in &status.steps { (begun(step)) }
+                @for step in &status.upcoming {
+                    li.todo data-key=(key(&step.step, step.undo)) { span.what { (step.title) } span.note {} span.took {} }
+                }
+            }
+            @if let Some(total) = total(status) { p.hint { (total) } }
+        }
+    };
+    let layout = Layout {
+        is_moving: !status.at_rest,
+        ..Layout::default()
+    };
+    layout::page(&told.title, &layout, &main)
+}
+
+/// The state, in plain words.
+struct Told {
+    title: String,
+    lead: String,
+}
+
+fn told(status: &Status, shown: &InstanceView, name: &str) -> Told {
+    let (title, lead): (&str, &str) = match &shown.state {
+        State::Provisioning { .. } if status.cause.is_some() => (
+            "could not be set up",
+            "Everything is being taken back. This takes a moment.",
+        ),
+        State::Provisioning { .. } => ("is being set up", "This takes a moment. The page follows by itself."),
+        State::Ready { .. } => (
+            "is ready",
+            "It runs for you alone. The link to your first password is in the mail that we sent you.",
+        ),
+        State::Restoring { .. } => ("is coming back", "Its address and its data stay as they are."),
+        State::Down { .. } => (
+            "is out of service",
+            "It kept failing, and was stopped. Its data is untouched, and the operator can bring it back.",
+        ),
+        State::Stopping { end: false, .. } => ("is being stopped", "Its address and its data are kept."),
+        State::Stopping { end: true, .. } => ("is being ended", "This takes a moment."),
+        State::Stopped { .. } => (
+            "is stopped",
+            "Its address and its data are kept. The operator can start it again.",
+        ),
+        State::Failed { .. } if status.clean => (
+            "could not be set up",
+            "Everything was taken back: nothing is left, and the name is free again.",
+        ),
+        State::Failed { .. } => ("could not be set up", "What was begun was given up."),
+        State::Stuck { .. } => (
+            "needs the operator",
+            "A step could be neither finished nor taken back. The operator sees it too.",
+        ),
+        State::Ended { .. } => ("was ended", "Nothing of it runs any more."),
+    };
+    Told {
+        title: format!("{name} {title}"),
+        lead: lead.to_owned(),
+    }
+}
+
+/// What went wrong.
+pub(super) fn why(cause: &Cause) -> Markup {
+    html! {
+        div.card.wrong {
+            p { strong { (sentence(&cause.message)) } }
+            @if let Some(hint) = &cause.hint { p { (sentence(hint)) } }
+            p.hint { "Code " a href={ "/errors/" (cause.code) } { (cause.code) } }
+        }
+    }
+}
+
+fn begun(step: &Step) -> Markup {
+    let class = match (&step.failed, step.millis) {
+        (_, Some(_)) => "done",
+        (Some(_), None) => "bad",
+        (None, None) => "run",
+    };
+    let note = match (&step.failed, &step.waits_for, step.millis) {
+        (Some(cause), _, None) => Some(cause.message.clone()),
+        (None, Some(why), None) => Some(format!("waits for {why}")),
+        _ => None,
+    };
+    html! {
+        li.(class) data-key=(key(&step.step, step.undo)) {
+            span.what { (step.title) }
+            span.note { @if let Some(note) = note { (note) } }
+            span.took { @if let Some(millis) = step.millis { (words::span(Duration::from_millis(millis))) } }
+        }
+    }
+}
+
+/// What the script finds a step by.
+fn key(step: &str, undo: bool) -> String {
+    format!("{step}:{undo}")
+}
+
+/// How long the steps took together.
+fn total(status: &Status) -> Option<String> {
+    if !status.at_rest {
+        return None;
+    }
+    let first = status.steps.first()?;
+    let end = status
+        .steps
+        .iter()
+        .map(|step| step.started_at + step.millis.unwrap_or_default())
+        .max()?;
+    Some(format!(
+        "{} steps in {}.",
+        status.steps.len(),
+        words::span(Duration::from_millis(end.saturating_sub(first.started_at)))
+    ))
+}
+
+/// The sign-up page with what was said the first time.
+fn again(status: &Status) -> String {
+    let encode = |text: &Option<String>| -> String {
+        text.iter()
+            .flat_map(|text| text.bytes())
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect()
+    };
+    format!(
+        "/?subdomain={}&company_name={}",
+        encode(&status.subdomain),
+        encode(&status.company_name)
+    )
+}
