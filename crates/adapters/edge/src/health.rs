@@ -1,0 +1,191 @@
+//! Health checks of what is registered: one task looks after all of them, whatever their number, and sweeps the pools on its
+//! way.
+//!
+//! Each endpoint is asked at its own interval, a tenth earlier or later, so that those registered together are not asked
+//! together. The number of checks a second is bounded: a thousand idle tenants would otherwise cost more than busy ones.
+//! Beyond it the healthy are asked less often than they said, and those in doubt still are asked as often.
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+use wharf_domain::Failure;
+
+use crate::{
+    ask::{Question, ask},
+    core::Shared,
+    upstream::Upstream,
+};
+
+/// Checks under way at once.
+const AT_ONCE: usize = 64;
+/// The first look at an endpoint that nobody has proven yet; each further one comes twice as late, up to its interval.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// Between two sweeps of idle connections.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// An endpoint and when it is looked at next.
+struct Due {
+    at: Instant,
+    upstream: Weak<Upstream>,
+    /// Looks so far, while it is not proven.
+    looks: u32,
+}
+
+/// Looks after everything registered, until it is dropped.
+pub(crate) async fn watch(shared: Arc<Shared>) {
+    let registry = &shared.registry;
+    let mut pace = Pace::new(shared.config.limits.checks_per_second);
+    let mut heap: BinaryHeap<Due> = BinaryHeap::new();
+    let mut running = FuturesUnordered::new();
+    let mut sweep_at = Instant::now() + SWEEP;
+    loop {
+        let next = heap.peek().filter(|_| running.len() < AT_ONCE).map(|due| due.at);
+        let wake = next.unwrap_or(sweep_at).min(sweep_at);
+        tokio::select! {
+            biased;
+            () = registry.registered.notified() => {}
+            Some((upstream, looks)) = running.next(), if !running.is_empty() => {
+                heap.extend(pace.next(&upstream, looks));
+            }
+            () = sleep_until(wake) => {}
+        }
+        let now = Instant::now();
+        for upstream in registry.take_newcomers() {
+            heap.extend(
+                upstream
+                    .upgrade()
+                    .and_then(|upstream| pace.first(&upstream, registry.has_prober())),
+            );
+        }
+        if now >= sweep_at {
+            registry.sweep(shared.config.timeouts.backend_idle);
+            sweep_at = now + SWEEP;
+        }
+        while running.len() < AT_ONCE && heap.peek().is_some_and(|due| due.at <= now) {
+            let Some(due) = heap.pop() else { break };
+            if let Some(upstream) = due.upstream.upgrade().filter(|upstream| !upstream.is_retired()) {
+                running.push(look(Arc::clone(&shared), upstream, due.looks));
+            }
+        }
+    }
+}
+
+/// One look at an endpoint. What comes of it is told to the registry.
+async fn look(shared: Arc<Shared>, upstream: Arc<Upstream>, looks: u32) -> (Arc<Upstream>, u32) {
+    let proven = upstream.is_proven();
+    // A prober proves more than a check can: that it is our own task that listens.
+    if proven || !shared.registry.has_prober() {
+        let outcome = check(&shared, &upstream).await;
+        if proven {
+            shared.registry.checked(&upstream, outcome);
+        } else if outcome.is_ok() {
+            shared.registry.prove(&upstream);
+        }
+    }
+    (upstream, looks.saturating_add(1))
+}
+
+async fn check(shared: &Shared, upstream: &Upstream) -> Result<(), Failure> {
+    let host = if upstream.name.starts_with('/') {
+        shared.hosts.services()
+    } else {
+        &upstream.name
+    };
+    // Boxed: up to 64 of these are kept in one task, and most of the time there is none.
+    Box::pin(ask(Question {
+        address: upstream.address,
+        host,
+        path: &upstream.check.path,
+        timeout: upstream.check.timeout,
+        instance: &upstream.instance,
+        identity_header: upstream.identity_header.as_ref(),
+    }))
+    .await
+}
+
+/// Decides when an endpoint is looked at next.
+struct Pace {
+    /// Between two checks of endpoints that are well.
+    gap: Duration,
+    /// The earliest time for the next one of those.
+    free: Instant,
+    /// Where the jitter is.
+    jitter: u32,
+}
+
+impl Pace {
+    fn new(checks_per_second: u32) -> Self {
+        Self {
+            gap: Duration::from_secs(1) / checks_per_second.max(1),
+            free: Instant::now(),
+            jitter: 0,
+        }
+    }
+
+    fn first(&mut self, upstream: &Arc<Upstream>, has_prober: bool) -> Option<Due> {
+        if has_prober {
+            return self.next(upstream, u32::MAX);
+        }
+        Some(Due {
+            at: Instant::now(),
+            upstream: Arc::downgrade(upstream),
+            looks: 0,
+        })
+    }
+
+    fn next(&mut self, upstream: &Arc<Upstream>, looks: u32) -> Option<Due> {
+        if upstream.is_retired() {
+            return None;
+        }
+        let interval = upstream.check.interval.max(Duration::from_millis(1));
+        let now = Instant::now();
+        let at = if upstream.is_proven() {
+            let wished = now + self.jittered(interval);
+            if upstream.is_healthy() {
+                self.free = self.free.max(now) + self.gap;
+                wished.max(self.free)
+            } else {
+                wished
+            }
+        } else {
+            now + (FIRST_LOOK * 2_u32.saturating_pow(looks.min(16))).min(interval)
+        };
+        Some(Due {
+            at,
+            upstream: Arc::downgrade(upstream),
+            looks,
+        })
+    }
+
+    /// Between 90 and 110 percent, evenly: multiples of the golden ratio, which never bunch.
+    fn jittered(&mut self, interval: Duration) -> Duration {
+        self.jitter = self.jitter.wrapping_add(0x9E37_79B9);
+        interval.mul_f64(0.9 + 0.2 * f64::from(self.jitter) / f64::from(u32::MAX))
+    }
+}
+
+impl Ord for Due {
+    /// The earliest is the greatest, for the heap.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.at.cmp(&self.at)
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Due {}

@@ -1,0 +1,197 @@
+//! One registered endpoint: who it is, how many requests it has, whether it is well, and its open connections.
+
+use http::HeaderName;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+};
+use wharf_domain::{Attempt, Failure, InstanceId, service::HealthCheck};
+
+use crate::pool::Pool;
+
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) instance: InstanceId,
+    pub(crate) attempt: Attempt,
+    /// The text of its route key, under which the table has it.
+    pub(crate) name: Box<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) identity_header: Option<HeaderName>,
+    pub(crate) check: HealthCheck,
+    pub(crate) pool: Pool,
+    in_flight: AtomicUsize,
+    retired: AtomicBool,
+    proven: AtomicBool,
+    healthy: AtomicBool,
+    /// Checks in a row that spoke against the state it is in.
+    against: AtomicU32,
+}
+
+/// What the address and identity of a new endpoint are.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) instance: InstanceId,
+    pub(crate) attempt: Attempt,
+    pub(crate) name: Box<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) identity_header: Option<HeaderName>,
+}
+
+impl Upstream {
+    pub(crate) fn new(target: Target, check: HealthCheck) -> Self {
+        let Target {
+            instance,
+            attempt,
+            name,
+            address,
+            identity_header,
+        } = target;
+        Self {
+            instance,
+            attempt,
+            name,
+            address,
+            identity_header,
+            check,
+            pool: Pool::default(),
+            in_flight: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+            proven: AtomicBool::new(false),
+            healthy: AtomicBool::new(true),
+            against: AtomicU32::new(0),
+        }
+    }
+
+    /// Begins a request to it; `None` if it was taken out of service in the meantime.
+    ///
+    /// Counting first and looking second, against `retire`'s marking first and counting second: either the request sees the
+    /// mark, or the drain sees the request.
+    pub(crate) fn visit(self: &Arc<Self>) -> Option<Visit> {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let visit = Visit(Arc::clone(self));
+        (!self.is_retired()).then_some(visit)
+    }
+
+    /// Takes it out of service: no new request begins, and connections that no request uses are closed.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.pool.close();
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has answered once, as itself. Until then no visitor's request goes there: another program might listen.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Acquire)
+    }
+
+    /// Says whether it was not proven before.
+    pub(crate) fn prove(&self) -> bool {
+        !self.proven.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Takes the outcome of an active check; says whether its health changed by it.
+    pub(crate) fn checked(&self, outcome: &Result<(), Failure>) -> bool {
+        let good = outcome.is_ok();
+        if good == self.is_healthy() {
+            self.against.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let threshold = if good { self.check.healthy } else { self.check.unhealthy };
+        if self.against.fetch_add(1, Ordering::Relaxed) + 1 < threshold {
+            return false;
+        }
+        self.turn(good)
+    }
+
+    /// A connection was refused, which needs no second opinion. Says whether its health changed by it.
+    pub(crate) fn refused(&self) -> bool {
+        self.turn(false)
+    }
+
+    fn turn(&self, healthy: bool) -> bool {
+        self.against.store(0, Ordering::Relaxed);
+        self.healthy.swap(healthy, Ordering::Relaxed) != healthy
+    }
+}
+
+/// One request under way to an upstream, an upgraded connection among them. A drain waits for its end.
+#[derive(Debug)]
+pub(crate) struct Visit(Arc<Upstream>);
+
+impl Visit {
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+        &self.0
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::time::Duration;
+    use wharf_domain::{Code, Timestamp};
+
+    pub(crate) fn upstream(seed: u8, attempt: u32) -> Arc<Upstream> {
+        let target = Target {
+            instance: InstanceId::new(Timestamp(1), [seed; 10]),
+            attempt: Attempt(attempt),
+            name: "acme.localhost".into(),
+            address: ([127, 0, 0, 1], 1).into(),
+            identity_header: None,
+        };
+        let check = HealthCheck {
+            path: "/".to_owned(),
+            interval: Duration::from_millis(500),
+            timeout: Duration::from_secs(1),
+            healthy: 2,
+            unhealthy: 3,
+        };
+        Arc::new(Upstream::new(target, check))
+    }
+
+    #[test]
+    fn a_retired_one_takes_no_request_and_knows_those_under_way() {
+        let upstream = upstream(1, 1);
+        let visit = upstream.visit().unwrap();
+        upstream.retire();
+        assert!(upstream.visit().is_none());
+        assert_eq!(upstream.in_flight(), 1);
+        drop(visit);
+        assert_eq!(upstream.in_flight(), 0);
+    }
+
+    #[test]
+    fn health_turns_at_its_thresholds_and_on_a_refusal() {
+        let upstream = upstream(1, 1);
+        let bad = Err(Failure::new(Code::RouteUnhealthy, "no"));
+        assert!(!upstream.checked(&bad) && !upstream.checked(&bad));
+        assert!(
+            !upstream.checked(&Ok(())),
+            "a good one in between begins the count again"
+        );
+        assert!(!upstream.checked(&bad) && !upstream.checked(&bad) && upstream.checked(&bad));
+        assert!(!upstream.is_healthy());
+        assert!(!upstream.checked(&Ok(())) && upstream.checked(&Ok(())));
+        assert!(upstream.is_healthy());
+        assert!(upstream.refused() && !upstream.refused());
+    }
+}
