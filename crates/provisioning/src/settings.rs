@@ -32,8 +32,6 @@ pub struct Settings {
     pub mail_from: String,
     /// How long the first password's link works.
     pub password_link: Duration,
-    /// Patterns of what an event may name beside what is configured.
-    pub events_allow: Vec<String>,
     /// Instances that are brought back at once after a restart.
     pub restore_parallel: usize,
 }

@@ -5,7 +5,10 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::{client::legacy::{Client as HyperClient, connect::HttpConnector}, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -60,16 +63,26 @@ impl Client {
         let layout = Layout::new(data_dir(global)?);
         let base = match &global.server {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => layout.running().map(|running| running.url).ok_or_else(|| not_running(layout.root()))?,
+            None => layout
+                .running()
+                .map(|running| running.url)
+                .ok_or_else(|| not_running(layout.root()))?,
         };
         if !base.starts_with("http://") {
-            return Err(Failure::new(Code::RequestInvalid, format!("{base:?} is not an address of the form http://host:port"))
-                .hint("behind TLS, talk to the server's own listener on its machine"));
+            return Err(Failure::new(
+                Code::RequestInvalid,
+                format!("{base:?} is not an address of the form http://host:port"),
+            )
+            .hint("behind TLS, talk to the server's own listener on its machine"));
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let http = HyperClient::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { base, token: layout.admin_token(), http })
+        Ok(Self {
+            base,
+            token: layout.admin_token(),
+            http,
+        })
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -84,7 +97,13 @@ impl Client {
         self.call(Method::DELETE, path, Some(&Value::Null), None).await
     }
 
-    pub(crate) async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<T, Failure> {
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
         let (status, text) = self.exchange(method, path, body, key).await?;
         if !status.is_success() {
             return Err(problem(status, &text));
@@ -93,10 +112,20 @@ impl Client {
     }
 
     /// The status and the whole body, whatever they are.
-    pub(crate) async fn exchange(&self, method: Method, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<(StatusCode, Bytes), Failure> {
+    pub(crate) async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let response = self.send(method, path, body, key).await?;
         let status = response.status();
-        let text = Limited::new(response.into_body(), ANSWER_MAX).collect().await.map_err(|error| not_wharf(&self.base, &error.to_string()))?.to_bytes();
+        let text = Limited::new(response.into_body(), ANSWER_MAX)
+            .collect()
+            .await
+            .map_err(|error| not_wharf(&self.base, &error.to_string()))?
+            .to_bytes();
         Ok((status, text))
     }
 
@@ -107,12 +136,25 @@ impl Client {
         if status.is_success() {
             return Ok(response.into_body());
         }
-        let text = Limited::new(response.into_body(), ANSWER_MAX).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let text = Limited::new(response.into_body(), ANSWER_MAX)
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         Err(problem(status, &text))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<http::Response<Incoming>, Failure> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::ACCEPT, "application/json");
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<http::Response<Incoming>, Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(header::ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
@@ -131,9 +173,15 @@ impl Client {
             .map_err(|error| Failure::new(Code::RequestInvalid, format!("{path:?} cannot be asked for: {error}")))?;
         match tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Failure::new(Code::ServerUnreachable, format!("no server answers at {}: {}", self.base, root_cause(&error)))
-                .hint("start it with `wharf up`, or name it with --server")),
-            Err(_) => Err(Failure::new(Code::ServerUnreachable, format!("the server at {} takes too long to answer", self.base))),
+            Ok(Err(error)) => Err(Failure::new(
+                Code::ServerUnreachable,
+                format!("no server answers at {}: {}", self.base, root_cause(&error)),
+            )
+            .hint("start it with `wharf up`, or name it with --server")),
+            Err(_) => Err(Failure::new(
+                Code::ServerUnreachable,
+                format!("the server at {} takes too long to answer", self.base),
+            )),
         }
     }
 }
@@ -154,7 +202,10 @@ fn problem(status: StatusCode, text: &[u8]) -> Failure {
     };
     let mut failure = Failure::new(
         problem.code.unwrap_or(Code::Internal),
-        problem.detail.or(problem.title).unwrap_or_else(|| format!("the server answers {status}")),
+        problem
+            .detail
+            .or(problem.title)
+            .unwrap_or_else(|| format!("the server answers {status}")),
     );
     failure.hint = problem.hint;
     if !problem.errors.is_empty() {
@@ -172,11 +223,16 @@ fn problem(status: StatusCode, text: &[u8]) -> Failure {
 }
 
 fn not_wharf(base: &str, why: &str) -> Failure {
-    Failure::new(Code::ServerUnreachable, format!("what answers at {base} does not speak Wharf's API: {why}")).hint("check the address, and that client and server are of one version")
+    Failure::new(
+        Code::ServerUnreachable,
+        format!("what answers at {base} does not speak Wharf's API: {why}"),
+    )
+    .hint("check the address, and that client and server are of one version")
 }
 
 fn not_running(data: &Path) -> Failure {
-    Failure::new(Code::ServerUnreachable, format!("no server runs on {}", data.display())).hint("start it with `wharf up`, or name its folder with --data-dir, or its address with --server")
+    Failure::new(Code::ServerUnreachable, format!("no server runs on {}", data.display()))
+        .hint("start it with `wharf up`, or name its folder with --data-dir, or its address with --server")
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

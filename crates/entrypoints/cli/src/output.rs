@@ -12,7 +12,8 @@ use crate::args::Format;
 /// Prints a command's value. A reader that has gone away (`| head`) is no failure.
 pub(crate) fn value<T: Serialize>(value: &T, format: Format, text: impl FnOnce(&T) -> String) {
     let printed = match format {
-        Format::Json => serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string())),
+        Format::Json => serde_json::to_string_pretty(value)
+            .unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string())),
         Format::Text => text(value),
     };
     line(&printed);
@@ -52,7 +53,10 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let render = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut lines = vec![render(&mut header.iter().copied())];
@@ -86,7 +90,13 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let text = table(&["NAME", "STATE"], &[vec!["acme".into(), "ready".into()], vec!["a-longer-name".into(), "down".into()]]);
+        let text = table(
+            &["NAME", "STATE"],
+            &[
+                vec!["acme".into(), "ready".into()],
+                vec!["a-longer-name".into(), "down".into()],
+            ],
+        );
         assert_eq!(text, "NAME           STATE\nacme           ready\na-longer-name  down");
     }
 

@@ -7,7 +7,10 @@ use std::{io::IsTerminal, time::Duration};
 use wharf_domain::Failure;
 use wharf_saga::store::{Happening, Numbered};
 
-use crate::{client::{Client, segment}, output};
+use crate::{
+    client::{Client, segment},
+    output,
+};
 
 /// States in which nothing more happens by itself.
 const SETTLED: &[&str] = &["ready", "down", "stopped", "failed", "stuck", "ended"];
@@ -25,7 +28,10 @@ pub(crate) async fn follow(client: &Client, id: &str, wanted: &[&str]) -> Result
         while let Some(Ok(frame)) = stream.frame().await {
             let Ok(data) = frame.into_data() else { continue };
             for line in lines.push(&data) {
-                if let Some(Ok(event)) = line.strip_prefix("data:").map(|json| serde_json::from_str::<Numbered>(json.trim())) {
+                if let Some(Ok(event)) = line
+                    .strip_prefix("data:")
+                    .map(|json| serde_json::from_str::<Numbered>(json.trim()))
+                {
                     show(&bar, &event);
                 }
             }
@@ -54,8 +60,21 @@ fn show(bar: &ProgressBar, event: &Numbered) {
     match &event.entry.what {
         Happening::Started { step, undo } => bar.set_message(name(step, *undo)),
         Happening::Waits { step, undo, why } => bar.set_message(format!("{}: waits for {why}", name(step, *undo))),
-        Happening::Done { step, undo, millis } => bar.println(format!("✓ {} ({})", name(step, *undo), output::span(Duration::from_millis(*millis)))),
-        Happening::Failed { step, undo, cause, last } => bar.println(format!("{} {}: {cause}", if *last { "✗" } else { "…" }, name(step, *undo))),
+        Happening::Done { step, undo, millis } => bar.println(format!(
+            "✓ {} ({})",
+            name(step, *undo),
+            output::span(Duration::from_millis(*millis))
+        )),
+        Happening::Failed {
+            step,
+            undo,
+            cause,
+            last,
+        } => bar.println(format!(
+            "{} {}: {cause}",
+            if *last { "✗" } else { "…" },
+            name(step, *undo)
+        )),
         Happening::Note { text } => bar.println(format!("· {text}")),
         Happening::Began { .. } | Happening::State { .. } => {}
     }

@@ -40,7 +40,10 @@ fn check(global: &Global) -> Result<ExitCode, Failure> {
             let value = json!({"file": path, "problems": [], "services": services});
             output::value(&value, global.format(), |_| match &path {
                 Some(path) => format!("{} is fine; services: {}", path.display(), services.join(", ")),
-                None => format!("there is no {FILE}, and none is needed; services: {}", services.join(", ")),
+                None => format!(
+                    "there is no {FILE}, and none is needed; services: {}",
+                    services.join(", ")
+                ),
             });
             Ok(ExitCode::SUCCESS)
         }
@@ -62,7 +65,10 @@ fn read(global: &Global, overrides: &Overrides) -> Result<Result<wharf_config::C
         Some(path) => match wharf_config::read_file(path)? {
             Some(text) => Some(text),
             None => {
-                return Err(Failure::new(Code::ConfigInvalid, format!("there is no file {}", path.display())).hint("name the configuration with --config"));
+                return Err(
+                    Failure::new(Code::ConfigInvalid, format!("there is no file {}", path.display()))
+                        .hint("name the configuration with --config"),
+                );
             }
         },
         None => None,
@@ -70,9 +76,17 @@ fn read(global: &Global, overrides: &Overrides) -> Result<Result<wharf_config::C
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let overrides = Overrides { data_dir: global.data_dir.clone().or_else(|| overrides.data_dir.clone()), ..overrides.clone() };
+    let overrides = Overrides {
+        data_dir: global.data_dir.clone().or_else(|| overrides.data_dir.clone()),
+        ..overrides.clone()
+    };
     let file: Option<(&Path, &str)> = path.as_deref().zip(text.as_deref());
-    Ok(wharf_config::Config::load(file, &environment, &overrides, Machine::detect()))
+    Ok(wharf_config::Config::load(
+        file,
+        &environment,
+        &overrides,
+        Machine::detect(),
+    ))
 }
 
 /// The file that is read: the one that is named, or the one that is there. Absolute, since what is in it counts from its folder.

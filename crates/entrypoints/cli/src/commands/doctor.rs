@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use std::{net::TcpListener, path::Path, process::ExitCode};
-use wharf_domain::{Failure, service::{PortRule, RunSpec}};
+use wharf_domain::{
+    Failure,
+    service::{PortRule, RunSpec},
+};
 
 use super::config;
 use crate::{
@@ -29,8 +32,18 @@ impl Check {
     fn new(what: impl Into<String>, result: Result<Option<String>, Failure>) -> Self {
         let what = what.into();
         match result {
-            Ok(found) => Self { what, ok: true, found, hint: None },
-            Err(failure) => Self { what, ok: false, found: Some(failure.to_string()), hint: failure.hint },
+            Ok(found) => Self {
+                what,
+                ok: true,
+                found,
+                hint: None,
+            },
+            Err(failure) => Self {
+                what,
+                ok: false,
+                found: Some(failure.to_string()),
+                hint: failure.hint,
+            },
         }
     }
 }
@@ -39,53 +52,110 @@ pub(crate) fn run(global: &Global) -> Result<ExitCode, Failure> {
     let mut checks = Vec::new();
     match config::load(global, &wharf_config::Overrides::default()) {
         Ok(config) => {
-            checks.push(Check::new("configuration", Ok(Some(format!("{} services", config.services.len())))));
+            checks.push(Check::new(
+                "configuration",
+                Ok(Some(format!("{} services", config.services.len()))),
+            ));
             examine(&config, &mut checks);
         }
         Err(failure) => {
             let text = failure.detail.clone().unwrap_or_else(|| failure.message.clone());
-            checks.push(Check { what: "configuration".into(), ok: false, found: Some(text), hint: failure.hint });
+            checks.push(Check {
+                what: "configuration".into(),
+                ok: false,
+                found: Some(text),
+                hint: failure.hint,
+            });
         }
     }
     let healthy = checks.iter().all(|check| check.ok);
     output::value(&checks, global.format(), |checks| render(checks));
-    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(exit::DIFFERENCES) })
+    Ok(if healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::DIFFERENCES)
+    })
 }
 
 fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
     let layout = Layout::new(config.server.data_dir.clone());
     let running = layout.running();
-    checks.push(Check::new(format!("data directory {}", layout.root().display()), layout.examine().map(|()| None)));
+    checks.push(Check::new(
+        format!("data directory {}", layout.root().display()),
+        layout.examine().map(|()| None),
+    ));
     checks.push(Check::new("disk space", space(layout.root())));
     let address = config.server.listen;
     checks.push(match &running {
-        Some(running) => Check::new(format!("address {address}"), Ok(Some(format!("a server runs here already: pid {}, {}", running.pid, running.url)))),
+        Some(running) => Check::new(
+            format!("address {address}"),
+            Ok(Some(format!(
+                "a server runs here already: pid {}, {}",
+                running.pid, running.url
+            ))),
+        ),
         None => Check::new(
             format!("address {address}"),
-            TcpListener::bind(address).map(|_| Some("free".to_owned())).map_err(|error| {
-                Failure::new(wharf_domain::Code::ListenBusy, format!("{address} cannot be listened on: {error}")).hint("end the program that listens there, or choose another with --listen")
-            }),
+            TcpListener::bind(address)
+                .map(|_| Some("free".to_owned()))
+                .map_err(|error| {
+                    Failure::new(
+                        wharf_domain::Code::ListenBusy,
+                        format!("{address} cannot be listened on: {error}"),
+                    )
+                    .hint("end the program that listens there, or choose another with --listen")
+                }),
         ),
     });
-    checks.push(Check::new("open files", wire::open_files().map(|limit| Some(format!("{limit} at the most")))));
+    checks.push(Check::new(
+        "open files",
+        wire::open_files().map(|limit| Some(format!("{limit} at the most"))),
+    ));
     for service in config.services.values() {
         let RunSpec::Process { command, .. } = &service.run;
         let program = command.first().cloned().unwrap_or_default();
-        checks.push(Check::new(format!("service {}: command {program:?}", service.name), wire::check_command(config, &service.run).map(|()| None)));
+        checks.push(Check::new(
+            format!("service {}: command {program:?}", service.name),
+            wire::check_command(&service.run).map(|()| None),
+        ));
         if let PortRule::Static { first, last } = service.port {
-            let busy = if running.is_some() { 0 } else { (first..=last).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_err()).count() };
-            let found = format!("{} ports, {busy} of them used by other programs", usize::from(last - first) + 1);
-            checks.push(Check::new(format!("service {}: ports {first}-{last}", service.name), Ok(Some(found))));
+            let busy = if running.is_some() {
+                0
+            } else {
+                (first..=last)
+                    .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_err())
+                    .count()
+            };
+            let found = format!(
+                "{} ports, {busy} of them used by other programs",
+                usize::from(last - first) + 1
+            );
+            checks.push(Check::new(
+                format!("service {}: ports {first}-{last}", service.name),
+                Ok(Some(found)),
+            ));
         }
     }
 }
 
 fn space(folder: &Path) -> Result<Option<String>, Failure> {
-    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
-    let disk = rustix::fs::statvfs(existing).map_err(|error| Failure::new(wharf_domain::Code::DataDirectory, format!("{} cannot be looked at: {error}", existing.display())))?;
+    let existing = folder
+        .ancestors()
+        .find(|folder| folder.exists())
+        .unwrap_or_else(|| Path::new("."));
+    let disk = rustix::fs::statvfs(existing).map_err(|error| {
+        Failure::new(
+            wharf_domain::Code::DataDirectory,
+            format!("{} cannot be looked at: {error}", existing.display()),
+        )
+    })?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free < SPACE_MIN {
-        return Err(Failure::new(wharf_domain::Code::StoreFull, format!("only {} MiB are free", free >> 20)).hint("make room, or put the data directory on another disk with --data-dir"));
+        return Err(Failure::new(
+            wharf_domain::Code::StoreFull,
+            format!("only {} MiB are free", free >> 20),
+        )
+        .hint("make room, or put the data directory on another disk with --data-dir"));
     }
     Ok(Some(format!("{} MiB free", free >> 20)))
 }
@@ -94,7 +164,11 @@ fn render(checks: &[Check]) -> String {
     let mut lines = Vec::new();
     for check in checks {
         let mark = if check.ok { "ok  " } else { "BAD " };
-        let found = check.found.as_ref().map(|found| format!(": {}", found.replace('\n', "\n       "))).unwrap_or_default();
+        let found = check
+            .found
+            .as_ref()
+            .map(|found| format!(": {}", found.replace('\n', "\n       ")))
+            .unwrap_or_default();
         lines.push(format!("{mark} {}{found}", check.what));
         if let (false, Some(hint)) = (check.ok, &check.hint) {
             lines.push(format!("     hint: {hint}"));

@@ -20,8 +20,16 @@ pub(crate) async fn list(global: &Global, options: &List) -> Result<ExitCode, Fa
     let limit = options.limit as usize;
     while instances.len() < limit {
         let mut query = vec![format!("limit={}", (limit - instances.len()).min(1000))];
-        let filters = [("state", &options.state), ("service", &options.service), ("before", &before)];
-        query.extend(filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_ref()?)))));
+        let filters = [
+            ("state", &options.state),
+            ("service", &options.service),
+            ("before", &before),
+        ];
+        query.extend(
+            filters
+                .iter()
+                .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_ref()?)))),
+        );
         if !options.all && options.state.is_none() {
             query.push("live=true".to_owned());
         }
@@ -45,9 +53,20 @@ pub(crate) async fn list(global: &Global, options: &List) -> Result<ExitCode, Fa
 
 fn row(instance: &Value, now: Timestamp) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let name = instance["subdomain"].as_str().or(instance["id"].as_str()).unwrap_or("-").to_owned();
+    let name = instance["subdomain"]
+        .as_str()
+        .or(instance["id"].as_str())
+        .unwrap_or("-")
+        .to_owned();
     let since = Timestamp(instance["since"].as_u64().unwrap_or_default());
-    vec![name, text(&instance["service"]), text(&instance["status"]), output::age(now, since), text(&instance["url"]), text(&instance["cause"]["code"])]
+    vec![
+        name,
+        text(&instance["service"]),
+        text(&instance["status"]),
+        output::age(now, since),
+        text(&instance["url"]),
+        text(&instance["cause"]["code"]),
+    ]
 }
 
 pub(crate) async fn show(global: &Global, options: &Named) -> Result<ExitCode, Failure> {
@@ -82,8 +101,17 @@ pub(crate) fn render(instance: &Value) -> String {
     field("waits for", &instance["waits_for"]);
     let cause = &instance["cause"];
     if let Some(code) = cause["code"].as_str() {
-        lines.push(format!("cause      {} [{code}]", cause["message"].as_str().unwrap_or_default()));
-        lines.extend(cause["detail"].as_str().into_iter().flat_map(str::lines).map(|line| format!("           | {line}")));
+        lines.push(format!(
+            "cause      {} [{code}]",
+            cause["message"].as_str().unwrap_or_default()
+        ));
+        lines.extend(
+            cause["detail"]
+                .as_str()
+                .into_iter()
+                .flat_map(str::lines)
+                .map(|line| format!("           | {line}")),
+        );
         lines.extend(cause["hint"].as_str().map(|hint| format!("hint       {hint}")));
     }
     let steps: Vec<StepView> = serde_json::from_value(instance["steps"].clone()).unwrap_or_default();
@@ -97,10 +125,26 @@ pub(crate) fn render(instance: &Value) -> String {
 }
 
 fn step_row(step: &StepView, first: Timestamp) -> Vec<String> {
-    let name = if step.undo { format!("undo {}", step.step) } else { step.step.clone() };
-    let took = step.millis.map_or_else(|| "…".to_owned(), |millis| output::span(Duration::from_millis(millis)));
-    let remark = step.failed.as_ref().map(ToString::to_string).or_else(|| step.waits_for.as_ref().map(|why| format!("waits for {why}")));
-    vec![name, step.attempt.to_string(), format!("+{}", output::span(step.started_at.since(first))), took, remark.unwrap_or_default()]
+    let name = if step.undo {
+        format!("undo {}", step.step)
+    } else {
+        step.step.clone()
+    };
+    let took = step
+        .millis
+        .map_or_else(|| "…".to_owned(), |millis| output::span(Duration::from_millis(millis)));
+    let remark = step
+        .failed
+        .as_ref()
+        .map(ToString::to_string)
+        .or_else(|| step.waits_for.as_ref().map(|why| format!("waits for {why}")));
+    vec![
+        name,
+        step.attempt.to_string(),
+        format!("+{}", output::span(step.started_at.since(first))),
+        took,
+        remark.unwrap_or_default(),
+    ]
 }
 
 pub(crate) async fn stop(global: &Global, options: &Named) -> Result<ExitCode, Failure> {
@@ -110,7 +154,16 @@ pub(crate) async fn stop(global: &Global, options: &Named) -> Result<ExitCode, F
     match stopped {
         Ok(_) => settle(&client, global, &options.name, &["stopped", "ended", "failed"]).await,
         Err(failure) if failure.code == Code::InstanceUnknown => {
-            let answer: Value = client.post(&format!("/services/{}/stop", segment(&options.name)), &json!({})).await.map_err(|other| if other.code == Code::ServiceUnknown { failure } else { other })?;
+            let answer: Value = client
+                .post(&format!("/services/{}/stop", segment(&options.name)), &json!({}))
+                .await
+                .map_err(|other| {
+                    if other.code == Code::ServiceUnknown {
+                        failure
+                    } else {
+                        other
+                    }
+                })?;
             output::value(&answer, global.format(), |answer| {
                 let count = answer["instances"].as_array().map_or(0, Vec::len);
                 format!("{count} instances of {} are being stopped", options.name)
@@ -134,15 +187,25 @@ pub(crate) async fn delete(global: &Global, options: &Delete) -> Result<ExitCode
 
 pub(crate) async fn resume(global: &Global, options: &Named) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
-    let _: Value = client.post(&format!("{}/resume", path(&options.name)), &json!({})).await?;
-    settle(&client, global, &options.name, &["ended", "failed", "stopped", "down", "ready"]).await
+    let _: Value = client
+        .post(&format!("{}/resume", path(&options.name)), &json!({}))
+        .await?;
+    settle(
+        &client,
+        global,
+        &options.name,
+        &["ended", "failed", "stopped", "down", "ready"],
+    )
+    .await
 }
 
 pub(crate) async fn abandon(global: &Global, options: &Abandon) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
     let shown: Value = client.get(&path(&options.name)).await?;
     let id = shown["id"].as_str().unwrap_or(&options.name).to_owned();
-    let _: Value = client.post(&format!("{}/abandon", path(&id)), &json!({"reason": options.reason})).await?;
+    let _: Value = client
+        .post(&format!("{}/abandon", path(&id)), &json!({"reason": options.reason}))
+        .await?;
     settle(&client, global, &id, &["ended", "failed"]).await
 }
 
@@ -160,14 +223,21 @@ pub(crate) async fn settle(client: &Client, global: &Global, name: &str, wanted:
     }
     let cause: Option<Failure> = serde_json::from_value(instance["cause"].clone()).ok();
     let mut failure = cause.unwrap_or_else(|| Failure::new(Code::InstanceState, format!("it is {status}")));
-    let clean = if instance["clean"].as_bool() == Some(true) { "; everything was taken back" } else { "" };
+    let clean = if instance["clean"].as_bool() == Some(true) {
+        "; everything was taken back"
+    } else {
+        ""
+    };
     failure.message = format!("{} is {status}: {}{clean}", display_name(&instance), failure.message);
     output::failure(&failure, false);
     Ok(ExitCode::from(exit::FAILED))
 }
 
 fn display_name(instance: &Value) -> &str {
-    instance["subdomain"].as_str().or(instance["id"].as_str()).unwrap_or("it")
+    instance["subdomain"]
+        .as_str()
+        .or(instance["id"].as_str())
+        .unwrap_or("it")
 }
 
 /// One line: who, how, where.

@@ -17,11 +17,19 @@ use crate::{
 
 pub(crate) async fn run(global: &Global, options: &Logs) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
-    let mut stream = client.stream(&format!("{}/logs?lines={}&follow={}", path(&options.name), options.lines, options.follow)).await?;
+    let mut stream = client
+        .stream(&format!(
+            "{}/logs?lines={}&follow={}",
+            path(&options.name),
+            options.lines,
+            options.follow
+        ))
+        .await?;
     let mut lines = Lines::default();
     let mut all = Vec::new();
     while let Some(frame) = stream.frame().await {
-        let frame = frame.map_err(|error| Failure::new(Code::ServerUnreachable, format!("the server went away: {error}")))?;
+        let frame =
+            frame.map_err(|error| Failure::new(Code::ServerUnreachable, format!("the server went away: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         for line in lines.push(&data) {
             if global.json && !options.follow {
@@ -39,5 +47,9 @@ pub(crate) async fn run(global: &Global, options: &Logs) -> Result<ExitCode, Fai
 
 fn print(line: &str, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if json { writeln!(out, "{}", serde_json::Value::from(line)) } else { writeln!(out, "{line}") }
+    if json {
+        writeln!(out, "{}", serde_json::Value::from(line))
+    } else {
+        writeln!(out, "{line}")
+    }
 }

@@ -20,14 +20,21 @@ struct Answer {
 }
 
 pub(crate) async fn run(global: &Global, options: &Repair) -> Result<ExitCode, Failure> {
-    let answer: Answer = Client::find(global)?.post("/repair", &json!({"apply": options.apply})).await?;
+    let answer: Answer = Client::find(global)?
+        .post("/repair", &json!({"apply": options.apply}))
+        .await?;
     output::value(&answer, global.format(), |answer| render(answer, options.apply));
     let left = if options.apply {
-        answer.mended.iter().any(|mended| mended.error.is_some()) || answer.findings.iter().any(|finding| finding.mend.is_none())
+        answer.mended.iter().any(|mended| mended.error.is_some())
+            || answer.findings.iter().any(|finding| finding.mend.is_none())
     } else {
         !answer.findings.is_empty()
     };
-    Ok(if left { ExitCode::from(exit::DIFFERENCES) } else { ExitCode::SUCCESS })
+    Ok(if left {
+        ExitCode::from(exit::DIFFERENCES)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn render(answer: &Answer, applied: bool) -> String {

@@ -71,19 +71,38 @@ impl Layout {
     pub(crate) fn take(&self) -> Result<DataLock, Failure> {
         let refuse = |what: &str, error: std::io::Error| unusable(&self.root, what, &error);
         fs::create_dir_all(&self.root).map_err(|error| refuse("made", error))?;
-        fs::set_permissions(&self.root, Permissions::from_mode(0o700)).map_err(|error| refuse("made private", error))?;
-        let mut file = private().read(true).create(true).truncate(false).open(self.root.join("lock")).map_err(|error| refuse("locked", error))?;
+        fs::set_permissions(&self.root, Permissions::from_mode(0o700))
+            .map_err(|error| refuse("made private", error))?;
+        let mut file = private()
+            .read(true)
+            .create(true)
+            .truncate(false)
+            .open(self.root.join("lock"))
+            .map_err(|error| refuse("locked", error))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut pid = String::new();
             let _ = file.read_to_string(&mut pid);
             let pid = pid.trim();
-            let who = if pid.is_empty() { String::new() } else { format!(" (pid {pid})") };
-            return Err(Failure::new(Code::ServerRunning, format!("another server{who} runs on {}", self.root.display()))
-                .hint("use that one, end it, or choose another folder with --data-dir"));
+            let who = if pid.is_empty() {
+                String::new()
+            } else {
+                format!(" (pid {pid})")
+            };
+            return Err(Failure::new(
+                Code::ServerRunning,
+                format!("another server{who} runs on {}", self.root.display()),
+            )
+            .hint("use that one, end it, or choose another folder with --data-dir"));
         }
         let pid = std::process::id();
-        file.rewind().and_then(|()| file.set_len(0)).and_then(|()| writeln!(file, "{pid}")).map_err(|error| refuse("written", error))?;
-        Ok(DataLock { _file: file, server: self.root.join("server.json") })
+        file.rewind()
+            .and_then(|()| file.set_len(0))
+            .and_then(|()| writeln!(file, "{pid}"))
+            .map_err(|error| refuse("written", error))?;
+        Ok(DataLock {
+            _file: file,
+            server: self.root.join("server.json"),
+        })
     }
 
     /// Tells clients where the server is.
@@ -105,11 +124,19 @@ impl Layout {
 
     /// Whether the directory can be used, without changing it.
     pub(crate) fn examine(&self) -> Result<(), Failure> {
-        let existing = self.root.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists()).unwrap_or_else(|| Path::new("."));
+        let existing = self
+            .root
+            .ancestors()
+            .find(|folder| !folder.as_os_str().is_empty() && folder.exists())
+            .unwrap_or_else(|| Path::new("."));
         rustix::fs::access(existing, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
             .map_err(|error| unusable(existing, "written", &error.into()))?;
         if !existing.is_dir() {
-            return Err(unusable(existing, "used", &std::io::Error::from(ErrorKind::NotADirectory)));
+            return Err(unusable(
+                existing,
+                "used",
+                &std::io::Error::from(ErrorKind::NotADirectory),
+            ));
         }
         Ok(())
     }
@@ -122,7 +149,10 @@ impl Layout {
 
     /// The admin token, made at the first start.
     pub(crate) fn make_admin_token(&self, ids: &dyn Ids) -> Result<SecretString, Failure> {
-        if let Some(token) = self.admin_token().filter(|token| token.expose_secret().len() > TOKEN_PREFIX.len() + 16) {
+        if let Some(token) = self
+            .admin_token()
+            .filter(|token| token.expose_secret().len() > TOKEN_PREFIX.len() + 16)
+        {
             return Ok(token);
         }
         let token = SecretString::from(format!("{TOKEN_PREFIX}{}", hex::<24>(ids)));
@@ -177,8 +207,11 @@ fn hex<const N: usize>(ids: &dyn Ids) -> String {
 }
 
 fn unusable(path: &Path, what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Code::DataDirectory, format!("{} cannot be {what}: {error}", path.display()))
-        .hint("give this user the right to write there, make room, or choose another folder with --data-dir")
+    Failure::new(
+        Code::DataDirectory,
+        format!("{} cannot be {what}: {error}", path.display()),
+    )
+    .hint("give this user the right to write there, make room, or choose another folder with --data-dir")
 }
 
 #[cfg(test)]
@@ -193,7 +226,10 @@ mod tests {
         let lock = layout.take().expect("free");
         let failure = layout.take().expect_err("taken");
         assert_eq!(failure.code, Code::ServerRunning);
-        assert!(failure.message.contains(&format!("pid {}", std::process::id())), "{failure}");
+        assert!(
+            failure.message.contains(&format!("pid {}", std::process::id())),
+            "{failure}"
+        );
         drop(lock);
         layout.take().expect("free again");
     }
@@ -203,7 +239,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let layout = Layout::new(folder.path().to_owned());
         let _lock = layout.take().expect("free");
-        let mut running = Running { pid: std::process::id(), url: "http://localhost:1".into() };
+        let mut running = Running {
+            pid: std::process::id(),
+            url: "http://localhost:1".into(),
+        };
         layout.announce(&running).expect("written");
         assert_eq!(layout.running(), Some(running.clone()));
         let mut child = std::process::Command::new("true").spawn().expect("a child");
@@ -218,11 +257,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let layout = Layout::new(folder.path().to_owned());
         let token = layout.make_admin_token(&OsIds).expect("made");
-        assert_eq!(layout.make_admin_token(&OsIds).expect("read").expose_secret(), token.expose_secret());
+        assert_eq!(
+            layout.make_admin_token(&OsIds).expect("read").expose_secret(),
+            token.expose_secret()
+        );
         let key = layout.make_token_key(&OsIds).expect("made");
         assert_eq!(layout.make_token_key(&OsIds).expect("read"), key);
         for name in ["admin-token", "token-key"] {
-            let mode = fs::metadata(folder.path().join(name)).expect("there").permissions().mode();
+            let mode = fs::metadata(folder.path().join(name))
+                .expect("there")
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
     }

@@ -31,12 +31,32 @@ impl Collector for Adapters {
         let edge = self.edge.metrics();
         let store = self.store.counters();
         let counters = [
-            ("wharf_edge_answers", "Requests that the edge has answered or passed on", edge.answers.iter().sum()),
-            ("wharf_edge_backend_errors", "Requests that an instance did not answer properly", edge.backend_errors),
-            ("wharf_edge_backend_connections", "Connections opened to instances", edge.backend_connections),
+            (
+                "wharf_edge_answers",
+                "Requests that the edge has answered or passed on",
+                edge.answers.iter().sum(),
+            ),
+            (
+                "wharf_edge_backend_errors",
+                "Requests that an instance did not answer properly",
+                edge.backend_errors,
+            ),
+            (
+                "wharf_edge_backend_connections",
+                "Connections opened to instances",
+                edge.backend_connections,
+            ),
             ("wharf_edge_refusals", "Requests refused for their form", edge.refusals),
-            ("wharf_store_writes", "Batches, messages and mails' fates written to the registry", store.writes),
-            ("wharf_store_commits", "Transactions in which they were written: one fsync each", store.commits),
+            (
+                "wharf_store_writes",
+                "Batches, messages and mails' fates written to the registry",
+                store.writes,
+            ),
+            (
+                "wharf_store_commits",
+                "Transactions in which they were written: one fsync each",
+                store.commits,
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
@@ -45,7 +65,11 @@ impl Collector for Adapters {
         let gauges = [
             ("wharf_edge_in_flight", "Requests under way", edge.in_flight),
             ("wharf_edge_connections", "Open client connections", edge.connections),
-            ("wharf_edge_held", "Requests held until their instance has started", edge.held),
+            (
+                "wharf_edge_held",
+                "Requests held until their instance has started",
+                edge.held,
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

@@ -23,10 +23,15 @@ const GRACE: Duration = Duration::from_secs(10);
 const TIDY: Duration = Duration::from_mins(10);
 
 pub(crate) fn run(global: &Global, options: Up) -> Result<ExitCode, Failure> {
-    let overrides = Overrides { listen: options.listen, trust_tenants: options.trust_tenants, ..Overrides::default() };
+    let overrides = Overrides {
+        listen: options.listen,
+        trust_tenants: options.trust_tenants,
+        ..Overrides::default()
+    };
     let config = load_config(global, &overrides)?;
     log::init(&config.log);
-    let layout = Layout::new(std::path::absolute(&config.server.data_dir).unwrap_or_else(|_| config.server.data_dir.clone()));
+    let layout =
+        Layout::new(std::path::absolute(&config.server.data_dir).unwrap_or_else(|_| config.server.data_dir.clone()));
     let lock = layout.take()?;
     // Proxying has threads of its own; what is left is control: one thread for it, and one beside it for what takes longer.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,7 +77,10 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
         }),
     ]);
 
-    layout.announce(&Running { pid: std::process::id(), url: server.api.clone() })?;
+    layout.announce(&Running {
+        pid: std::process::id(),
+        url: server.api.clone(),
+    })?;
     greet(global, &server);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -95,6 +103,7 @@ fn boxed(future: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box
 /// Says where to go, and nothing more.
 fn greet(global: &Global, server: &wire::Server) {
     let value = serde_json::json!({"url": server.public_url, "api": server.api, "listen": server.listen.to_string(), "pid": std::process::id()});
-    output::value(&value, global.format(), |_| format!("Wharf is up: {}", server.public_url));
+    output::value(&value, global.format(), |_| {
+        format!("Wharf is up: {}", server.public_url)
+    });
 }
-

@@ -22,12 +22,9 @@ use wharf_edge::{ControlService, Edge, EdgeConfig, Owns};
 use wharf_http::{HttpState, Rate, SignupLimits};
 use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock, TimerWaker};
 use wharf_mail::FolderMailer;
-use wharf_platform::{Platform, TaskEvents, TaskStatus, Tasks};
+use wharf_platform::{Platform, TaskEvents, TaskStatus};
 use wharf_provisioning::{
-    Addresses, Message, Provisioning, Settings, Wharf,
-    recovery::RestoreQueue,
-    settings::Heal,
-    tokens::TokenKey,
+    Addresses, Message, Provisioning, Settings, Wharf, recovery::RestoreQueue, settings::Heal, tokens::TokenKey,
     wharf::Deployment,
 };
 use wharf_saga::{Clock, Engine};
@@ -79,7 +76,10 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
     let tasks = Arc::new(ProcessTasks::new(options, logs.clone())?);
     let orphans = tokio::time::timeout(REAPED_WITHIN, tasks.reap_orphans())
         .await
-        .map_err(|_| Failure::new(Code::TaskStopTimeout, "processes of the last run do not end").hint("end them by hand: they have WHARF_DEPLOYMENT in their environment"))??;
+        .map_err(|_| {
+            Failure::new(Code::TaskStopTimeout, "processes of the last run do not end")
+                .hint("end them by hand: they have WHARF_DEPLOYMENT in their environment")
+        })??;
     if !orphans.is_empty() {
         tracing::warn!(count = orphans.len(), "ended processes that the last run left behind");
     }
@@ -115,9 +115,29 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         })
     };
     let settings = settings(&config, deployment, &public_url, listen.port());
-    let wharf = Wharf::new(Deployment { store: store.clone(), platform, settings, clock, ids, waker: Arc::new(waker), tokens });
+    let wharf = Wharf::new(Deployment {
+        store: store.clone(),
+        platform,
+        settings,
+        clock,
+        ids,
+        waker: Arc::new(waker),
+        tokens,
+    });
     let _ = engine.set(wharf.engine().clone());
-    Ok(Server { wharf, public_url, api: api(listen), listen, store, edge, tasks, stopping: CancellationToken::new(), config, admin_token, session_key })
+    Ok(Server {
+        wharf,
+        public_url,
+        api: api(listen),
+        listen,
+        store,
+        edge,
+        tasks,
+        stopping: CancellationToken::new(),
+        config,
+        admin_token,
+        session_key,
+    })
 }
 
 impl Server {
@@ -131,7 +151,10 @@ impl Server {
             admin_token: self.admin_token.clone(),
             session_key: self.session_key.clone(),
             limits: SignupLimits {
-                per_address: Rate { count: self.config.signup.rate.count, per: self.config.signup.rate.per },
+                per_address: Rate {
+                    count: self.config.signup.rate.count,
+                    per: self.config.signup.rate.per,
+                },
                 open: self.config.signup.open,
             },
             trusted_proxies: self.config.server.trusted_proxies.clone(),
@@ -168,7 +191,15 @@ impl Server {
                         Some(output) => cause.detail(output),
                         None => cause,
                     };
-                    tell(&wharf, &event.instance, &Message::TaskStopped { attempt: event.task.attempt, cause }).await;
+                    tell(
+                        &wharf,
+                        &event.instance,
+                        &Message::TaskStopped {
+                            attempt: event.task.attempt,
+                            cause,
+                        },
+                    )
+                    .await;
                 }
             }
         });
@@ -183,10 +214,20 @@ impl Server {
                 match changes.recv().await {
                     Ok(change) => {
                         if let Some(cause) = change.failure.filter(|_| !change.healthy) {
-                            tell(&wharf, &change.instance, &Message::Unhealthy { attempt: change.attempt, cause }).await;
+                            tell(
+                                &wharf,
+                                &change.instance,
+                                &Message::Unhealthy {
+                                    attempt: change.attempt,
+                                    cause,
+                                },
+                            )
+                            .await;
                         }
                     }
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => tracing::warn!(missed, "health changes were missed"),
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "health changes were missed")
+                    }
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
                 }
             }
@@ -264,7 +305,6 @@ fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url:
         },
         mail_from: config.mail.from.to_string(),
         password_link: PASSWORD_LINK,
-        events_allow: config.events.allow.iter().map(ToString::to_string).collect(),
         restore_parallel: RESTORE_PARALLEL,
     }
 }
@@ -287,7 +327,8 @@ fn session_key(key: &[u8; 32]) -> SecretSlice<u8> {
 
 /// What the command `wharf` means in a service.
 fn own_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::internal(format!("this program cannot find its own file: {error}")))
+    std::env::current_exe()
+        .map_err(|error| Failure::internal(format!("this program cannot find its own file: {error}")))
 }
 
 /// What a relative directory counts from, where no file says.
@@ -296,9 +337,8 @@ fn base() -> PathBuf {
 }
 
 /// Whether a service's command can be started at all: for `doctor`.
-pub(crate) fn check_command(config: &Config, run: &RunSpec) -> Result<(), Failure> {
-    let _ = config;
-    wharf_local::check_command(run, &base(), &own_program()?)
+pub(crate) fn check_command(run: &RunSpec) -> Result<(), Failure> {
+    wharf_local::check_command(run, base(), own_program()?)
 }
 
 /// How many files this process may have open.
@@ -306,7 +346,11 @@ pub(crate) fn open_files() -> Result<u64, Failure> {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
     if most < 4096 {
-        return Err(Failure::new(Code::DataDirectory, format!("only {most} files may be open at once, and each task costs two")).hint("raise it with `ulimit -n`"));
+        return Err(Failure::new(
+            Code::DataDirectory,
+            format!("only {most} files may be open at once, and each task costs two"),
+        )
+        .hint("raise it with `ulimit -n`"));
     }
     Ok(most)
 }

@@ -1,0 +1,90 @@
+//! The program as a client, or as anything else that ends by itself: its exit code, and what it printed.
+
+use serde_json::Value;
+use std::{path::Path, process::Stdio};
+use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
+
+use super::wait::PATIENCE;
+
+/// Marks what a test starts, by its folder. It does not reach the tasks, which get an environment of their own.
+pub(super) const MARK: &str = "TEST_FOLDER";
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// What `--json` printed.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// It ended with this code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// As people and snapshots see it.
+    pub(crate) fn shown(&self) -> String {
+        let part = |name: &str, text: &str| {
+            if text.is_empty() {
+                String::new()
+            } else {
+                format!("--- {name} ---\n{}\n", text.trim_end())
+            }
+        };
+        format!(
+            "exit code {}\n{}{}",
+            self.code,
+            part("stdout", &self.stdout),
+            part("stderr", &self.stderr)
+        )
+    }
+}
+
+/// The program, in a folder and with an environment of nothing but what it needs: nothing of the developer's own reaches it.
+pub(crate) fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .env_clear()
+        .env(MARK, folder)
+        .kill_on_drop(true);
+    for name in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    command
+}
+
+/// Runs it to its end.
+pub(crate) async fn run(mut command: Command, input: &str) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    // A program that does not read its input closes it.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = timeout(PATIENCE, child.wait_with_output())
+        .await
+        .unwrap_or_else(|_| panic!("{command:?} does not end"))
+        .expect("its output");
+    Ran {
+        code: output
+            .status
+            .code()
+            .unwrap_or_else(|| panic!("{command:?} was ended by a signal: {output:?}")),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}

@@ -1,0 +1,43 @@
+//! Waiting for facts: looked for again and again until they are there, never for a time that was guessed.
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes on a machine that is busy with other tests; a fact that is not there by then does not come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What `look` finds, as soon as it finds it.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "after {PATIENCE:?} there is still not: {what}"
+        );
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The same where nothing can be awaited: in a `drop`.
+pub(super) fn eventually_blocking(patience: Duration, mut look: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !look() {
+        if begun.elapsed() > patience {
+            return false;
+        }
+        std::thread::park_timeout(PAUSE);
+    }
+    true
+}
+
+/// Lets this much time pass, to the microsecond: the timers of a runtime only know milliseconds.
+pub(crate) async fn spin(pause: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < pause {
+        tokio::task::yield_now().await;
+    }
+}
