@@ -17,8 +17,11 @@ use crate::{
 };
 
 /// Why a whole group was not answered one by one.
+#[derive(Clone)]
 enum Trouble {
-    /// Nothing of it is written.
+    /// The registry takes no writes at all just now; this is no write's fault.
+    Closed(Failure),
+    /// Everything was taken back; it may be one write's fault.
     Undone(Failure),
     /// A crash before the next commit may bring it to light as written.
     Unknown(Failure),
@@ -27,7 +30,7 @@ enum Trouble {
 impl From<Trouble> for CommitError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Undone(failure) => StoreError { failure }.into(),
+            Trouble::Closed(failure) | Trouble::Undone(failure) => StoreError { failure }.into(),
             Trouble::Unknown(failure) => Self::Unknown(failure),
         }
     }
@@ -84,18 +87,8 @@ impl Session {
                 }
             }
             Err(trouble) => {
-                let (unknown, failure) = match trouble {
-                    Trouble::Undone(failure) => (false, failure),
-                    Trouble::Unknown(failure) => (true, failure),
-                };
                 for job in jobs.drain(..) {
-                    let failure = failure.clone();
-                    let trouble = if unknown {
-                        Trouble::Unknown(failure)
-                    } else {
-                        Trouble::Undone(failure)
-                    };
-                    let _ = job.reply.send(Err(trouble.into()));
+                    let _ = job.reply.send(Err(trouble.clone().into()));
                 }
             }
         }
@@ -108,7 +101,7 @@ impl Session {
                 self.troubled = false;
                 tracing::info!("the registry can be written again");
             }
-            Err(Trouble::Undone(failure) | Trouble::Unknown(failure)) if !self.troubled => {
+            Err(Trouble::Closed(failure) | Trouble::Undone(failure) | Trouble::Unknown(failure)) if !self.troubled => {
                 self.troubled = true;
                 tracing::error!(code = %failure.code, error = %failure.message, "the registry cannot be written");
             }
@@ -119,7 +112,7 @@ impl Session {
 
     fn transact(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Trouble> {
         if self.in_doubt {
-            self.settle_doubt()?;
+            self.settle_doubt().map_err(Trouble::Closed)?;
         }
         let mut tally = Tally {
             live: self.live,
@@ -127,23 +120,22 @@ impl Session {
         };
         let mut answers = Vec::with_capacity(jobs.len());
         let rows = self.connection.total_changes();
-        self.run("BEGIN IMMEDIATE").map_err(|error| self.undone(&error))?;
+        self.run("BEGIN IMMEDIATE")
+            .map_err(|error| Trouble::Closed(self.undo(&error)))?;
         for job in jobs {
             match execute(&self.connection, &job.work, &mut tally) {
                 Ok(done) => answers.push(Ok(done)),
                 Err(Stop::Refused(refusal)) => answers.push(Err(refusal)),
-                Err(Stop::Broken(error)) => return Err(self.undone(&error)),
+                Err(Stop::Broken(error)) => return Err(Trouble::Undone(self.undo(&error))),
             }
         }
         if let Err(error) = self.run("COMMIT") {
-            let trouble = self.undone(&error);
-            if !trouble::leaves_doubt(&error) {
-                return Err(trouble);
-            }
-            self.in_doubt = true;
-            return Err(match (self.settle_doubt(), trouble) {
-                (Err(_), Trouble::Undone(failure)) => Trouble::Unknown(failure),
-                (_, trouble) => trouble,
+            let failure = self.undo(&error);
+            self.in_doubt = trouble::leaves_doubt(&error);
+            return Err(if self.in_doubt && self.settle_doubt().is_err() {
+                Trouble::Unknown(failure)
+            } else {
+                Trouble::Undone(failure)
             });
         }
         self.live = tally.live;
@@ -160,13 +152,13 @@ impl Session {
     /// After a COMMIT that failed with an error of the disk's, the log may end in a whole transaction that this process has rolled
     /// back, and that the next one to open the file would find committed. A transaction written over it settles that: it begins at the same
     /// place of the log, and the checksums of whatever lies behind it no longer fit.
-    fn settle_doubt(&mut self) -> Result<(), Trouble> {
+    fn settle_doubt(&mut self) -> Result<(), Failure> {
         let settled = self.connection.execute_batch(
             "BEGIN IMMEDIATE;
              INSERT INTO meta (key, value) VALUES ('doubts_settled', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1;
              COMMIT",
         );
-        settled.map_err(|error| self.undone(&error))?;
+        settled.map_err(|error| self.undo(&error))?;
         self.in_doubt = false;
         Ok(())
     }
@@ -175,14 +167,14 @@ impl Session {
         self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
-    /// Rolls back, unless SQLite has done so by itself.
-    fn undone(&self, error: &rusqlite::Error) -> Trouble {
+    /// Rolls back, unless SQLite has done so by itself. Gives what the error means.
+    fn undo(&self, error: &rusqlite::Error) -> Failure {
         if !self.connection.is_autocommit()
             && let Err(error) = self.run("ROLLBACK")
         {
             tracing::error!(%error, "a transaction of the registry could not be rolled back");
         }
-        Trouble::Undone(trouble::failure(error, "write the registry", &self.path))
+        trouble::failure(error, "write the registry", &self.path)
     }
 }
 

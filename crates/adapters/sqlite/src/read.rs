@@ -26,7 +26,9 @@ use crate::{
         RESERVATION, STORED, column, instance, kind, limit_column, number, reservation, stored, time, time_column,
         unreadable,
     },
-    list, trouble,
+    list,
+    open::{BUSY_TIMEOUT, check_pages},
+    trouble,
 };
 
 /// Connections for reads of a few rows: as many can go on at once.
@@ -200,6 +202,13 @@ impl Readers {
         .await
     }
 
+    /// Whether the whole file is as it should be.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let outcome = self.long(move |connection| check_pages(connection, &path)).await?;
+        outcome.map_err(|failure| StoreError { failure })
+    }
+
     async fn rows<T: Send + 'static>(
         &self,
         limit: usize,
@@ -268,7 +277,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
     )?;
-    connection.busy_timeout(crate::open::BUSY_TIMEOUT)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     // Small: what the writer commits makes it void, and the system's page cache lies behind it.
     connection.execute_batch("PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
     connection.set_prepared_statement_cache_capacity(32);

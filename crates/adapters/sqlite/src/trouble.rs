@@ -107,3 +107,40 @@ fn is_full(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
     rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_BELOW)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    fn code(extended: i32) -> Code {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(extended), None);
+        // A folder with room on its disk, so that an error of the disk's is just that.
+        failure(&error, "write the registry", Path::new("./registry.db")).code
+    }
+
+    #[test]
+    fn each_error_has_its_meaning() {
+        for (error, expected) in [
+            (ffi::SQLITE_FULL, Code::StoreFull),
+            (ffi::SQLITE_IOERR_WRITE, Code::StoreUnavailable),
+            (ffi::SQLITE_IOERR_FSYNC, Code::StoreUnavailable),
+            (ffi::SQLITE_CORRUPT, Code::StoreDamaged),
+            (ffi::SQLITE_CORRUPT_INDEX, Code::StoreDamaged),
+            (ffi::SQLITE_NOTADB, Code::StoreDamaged),
+            (ffi::SQLITE_BUSY, Code::StoreUnavailable),
+            (ffi::SQLITE_READONLY_DBMOVED, Code::StoreUnavailable),
+            (ffi::SQLITE_MISUSE, Code::Internal),
+        ] {
+            assert_eq!(code(error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_disk_that_took_nothing_leaves_no_doubt() {
+        let doubt = |code| leaves_doubt(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(doubt(ffi::SQLITE_IOERR_FSYNC));
+        assert!(doubt(ffi::SQLITE_IOERR_WRITE));
+        assert!(!doubt(ffi::SQLITE_FULL));
+    }
+}

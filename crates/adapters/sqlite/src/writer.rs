@@ -10,21 +10,22 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 use wharf_domain::{Code, Failure, Timestamp};
 use wharf_saga::{CommitError, Committed, StoreError, store::Settle};
 
-use crate::{batch::Prepared, group::Session, ports::Ports, trouble, upkeep::Message};
+use crate::{batch::Prepared, group::Session, ports::Ports, queue::Queue, trouble, upkeep::Message};
 
 /// How many writes wait at most; whoever comes then waits to be let in.
 const QUEUE: usize = 1024;
 /// How many writes one commit takes at most.
 const GROUP: usize = 256;
+/// A commit may be put off, for company that is expected, by this part of what the last one took; …
+const PATIENCE: u32 = 4;
+/// … and by no more than this.
+const PATIENCE_AT_MOST: Duration = Duration::from_millis(1);
 /// How long a write waits to be let in. Then it is certain that it was not carried out.
 const ENTRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a write that was let in waits for its answer: a disk that takes longer than this is one that hangs. What becomes of the write is
@@ -78,7 +79,7 @@ pub(crate) struct Counting {
 
 /// The handle to the writing thread. Dropping it lets the thread finish what was handed in, and joins it.
 pub(crate) struct Writer {
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Arc<Queue<Job>>,
     thread: Option<JoinHandle<()>>,
     counting: Arc<Counting>,
 }
@@ -92,13 +93,14 @@ impl Writer {
     ) -> Result<Self, Failure> {
         let counting = Arc::new(Counting::default());
         let session = Session::new(connection, live, ports, path, counting.clone());
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let queue = Arc::new(Queue::new(QUEUE));
+        let served = Served(queue.clone());
         let thread = std::thread::Builder::new()
             .name("registry-writer".to_owned())
-            .spawn(move || serve(session, jobs))
+            .spawn(move || served.serve(session))
             .map_err(|error| trouble::opening_file(&error, path))?;
         Ok(Self {
-            queue: Some(queue),
+            queue,
             thread: Some(thread),
             counting,
         })
@@ -114,13 +116,9 @@ impl Writer {
     pub(crate) async fn submit(&self, work: Work) -> Answer {
         let (reply, answer) = oneshot::channel();
         let job = Job { work, reply };
-        let entered = match &self.queue {
-            Some(queue) => timeout(ENTRY_TIMEOUT, queue.send(job)).await,
-            None => return Err(ended()),
-        };
-        match entered {
+        match timeout(ENTRY_TIMEOUT, self.queue.push(job)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(ended()),
+            Ok(Err(_)) => return Err(unavailable("the registry's writer has ended".to_owned())),
             Err(_) => {
                 return Err(unavailable(format!(
                     "the registry has taken no write for {ENTRY_TIMEOUT:?}"
@@ -153,7 +151,7 @@ impl fmt::Debug for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.queue.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -162,16 +160,27 @@ impl Drop for Writer {
     }
 }
 
-/// Takes all that waits, writes it together, answers; until nobody is left who could hand something in.
-fn serve(mut session: Session, mut jobs: mpsc::Receiver<Job>) {
-    let mut group = Vec::with_capacity(GROUP);
-    while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
-        session.write(&mut group);
+/// The thread's end of the queue. However the thread ends, nobody waits for it afterwards.
+struct Served(Arc<Queue<Job>>);
+
+impl Served {
+    /// Takes what waits, writes it together, answers; until the queue is closed.
+    fn serve(self, mut session: Session) {
+        let mut group = Vec::with_capacity(GROUP);
+        let (mut company, mut patience) = (1, Duration::ZERO);
+        while self.0.take(&mut group, GROUP, company, patience) {
+            company = group.len();
+            let begun = Instant::now();
+            session.write(&mut group);
+            patience = (begun.elapsed() / PATIENCE).min(PATIENCE_AT_MOST);
+        }
     }
 }
 
-fn ended() -> CommitError {
-    unavailable("the registry's writer has ended".to_owned())
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 fn unavailable(message: String) -> CommitError {

@@ -266,6 +266,35 @@ async fn a_page_that_was_torn_is_found_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn damage_that_comes_later_is_found_by_a_check_and_by_reading() {
+    let folder = TempDir::new().expect("folder");
+    filled(folder.path(), 200).await;
+    let store = open(folder.path());
+    store.check().await.expect("it is whole");
+    let mut torn = fs::OpenOptions::new()
+        .write(true)
+        .open(file(folder.path()))
+        .expect("open");
+    let length = torn.metadata().expect("metadata").len();
+    // The second half: the header and the schema stay.
+    torn.seek(SeekFrom::Start(length / 2)).expect("seek");
+    torn.write_all(&vec![0xa5; length as usize / 2]).expect("write");
+    drop(torn);
+    assert_eq!(store.check().await.expect_err("torn").code, Code::StoreDamaged);
+    let mut damaged = 0;
+    for n in 0..200 {
+        match store.load(&id(n)).await {
+            Ok(stored) => assert!(stored.is_some(), "what is not damaged is read"),
+            Err(error) => {
+                assert_eq!(error.failure.code, Code::StoreDamaged, "{error}");
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 0);
+}
+
+#[tokio::test]
 async fn a_later_format_is_refused_and_left_alone() {
     let folder = TempDir::new().expect("folder");
     filled(folder.path(), 3).await;
