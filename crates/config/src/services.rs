@@ -1,6 +1,9 @@
 //! Services, resolved for the platform in force: the service's own section, with what the platform's section says in its place.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use wharf_domain::{
     Service, ServiceName,
     service::{HealthCheck, PortRule, RouteRule, RunSpec},
@@ -16,6 +19,8 @@ use crate::{
 
 /// What a direct route is where the file says no more.
 const DIRECT_URL: &str = "http://{ip}:{port}";
+/// How long one answer may take where the file says no more, and the whole start may take longer.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A service, and where its parts stand in the configuration.
 pub(crate) struct Read {
@@ -42,14 +47,15 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
     let route = in_force(from, &path, &run, &keys::ROUTE);
     let health = in_force(from, &path, &run, &keys::HEALTH);
     let tenant = from.get(&path, &keys::TENANT);
+    let start_timeout = from.get(&path, &keys::START_TIMEOUT);
     let service = Service {
         tenant,
         singleton: from.get(&path, &keys::SINGLETON),
         database: from.get(&path, &keys::DATABASE),
         port: read_port(from, &port),
         route: read_route(from, &route, &name, tenant),
-        health: read_health(from, &health),
-        start_timeout: from.get(&path, &keys::START_TIMEOUT),
+        health: read_health(from, &health, start_timeout),
+        start_timeout,
         stop_timeout: from.get(&path, &keys::STOP_TIMEOUT),
         drain_timeout: from.get(&path, &keys::DRAIN_TIMEOUT),
         identity_header: from.get(&path, &keys::IDENTITY_HEADER).map(|header| header.0),
@@ -113,11 +119,15 @@ fn read_route(from: &mut Resolved<'_>, path: &str, name: &ServiceName, tenant: b
     }
 }
 
-fn read_health(from: &Resolved<'_>, path: &str) -> HealthCheck {
+fn read_health(from: &mut Resolved<'_>, path: &str, start_timeout: Duration) -> HealthCheck {
+    let timeout = from
+        .get(path, &keys::HEALTH_TIMEOUT)
+        .unwrap_or(HEALTH_TIMEOUT.min(start_timeout));
+    from.settle(&join(path, keys::HEALTH_TIMEOUT.name), timeout.show());
     HealthCheck {
         path: from.get(path, &keys::HEALTH_PATH).0,
         interval: from.get(path, &keys::HEALTH_INTERVAL),
-        timeout: from.get(path, &keys::HEALTH_TIMEOUT),
+        timeout,
         healthy: from.get(path, &keys::HEALTH_HEALTHY),
         unhealthy: from.get(path, &keys::HEALTH_UNHEALTHY),
     }

@@ -116,8 +116,9 @@ pub(crate) static HEALTH_INTERVAL: Key<Duration> = Key::new(
     "The pause between two checks of an instance that is ready.",
 )
 .between(&[TEN_MILLISECONDS, HOUR]);
-pub(crate) static HEALTH_TIMEOUT: Key<Duration> =
-    Key::new("timeout", || Duration::from_secs(2), "How long one answer may take.").between(&[TEN_MILLISECONDS, HOUR]);
+pub(crate) static HEALTH_TIMEOUT: Key<Option<Duration>> = Key::new("timeout", || None, "How long one answer may take.")
+    .between(&[Some(TEN_MILLISECONDS), Some(HOUR)])
+    .default_note("`\"2s\"`, or `start_timeout` where that is shorter");
 pub(crate) static HEALTH_HEALTHY: Key<u32> =
     Key::new("healthy", || 1, "Good answers in a row until an instance is healthy.").between(&[1, 100]);
 pub(crate) static HEALTH_UNHEALTHY: Key<u32> =

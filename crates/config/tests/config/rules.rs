@@ -348,7 +348,7 @@ fn routes_fit_their_service() {
             "cannot be a singleton",
         ),
         (
-            &with("start_timeout = \"1s\""),
+            &with("start_timeout = \"1s\"\nhealth.timeout = \"2s\""),
             "services.a.health.timeout",
             "longer than the whole start",
         ),

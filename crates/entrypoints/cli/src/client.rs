@@ -208,7 +208,8 @@ fn problem(status: StatusCode, text: &[u8]) -> Failure {
             .unwrap_or_else(|| format!("the server answers {status}")),
     );
     failure.hint = problem.hint;
-    if !problem.errors.is_empty() {
+    // One problem says itself; several are listed.
+    if problem.errors.len() > 1 {
         let lines: Vec<String> = problem
             .errors
             .iter()

@@ -271,6 +271,7 @@ fn edge_config(config: &Config) -> EdgeConfig {
     edge.tenant_domain = server.tenant_domain.to_string();
     edge.trusted_proxies.clone_from(&server.trusted_proxies);
     edge.limits.header_bytes = usize::try_from(server.header_limit).unwrap_or(usize::MAX);
+    edge.limits.body_bytes = Some(server.body_limit);
     edge.timeouts.client_header = server.header_timeout;
     edge.timeouts.client_idle = server.idle_timeout;
     edge.timeouts.response_header = server.response_timeout;
