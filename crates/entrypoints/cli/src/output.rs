@@ -104,7 +104,7 @@ mod tests {
     fn spans_and_ages_are_short() {
         assert_eq!(span(Duration::from_millis(7)), "7 ms");
         assert_eq!(span(Duration::from_millis(1_250)), "1.2 s");
-        assert_eq!(span(Duration::from_millis(61_000)), "1 min 1 s");
+        assert_eq!(span(Duration::from_secs(61)), "1 min 1 s");
         assert_eq!(age(Timestamp(7_300_000), Timestamp(0)), "2h");
     }
 }

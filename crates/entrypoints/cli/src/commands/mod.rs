@@ -26,7 +26,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(options) => up::run(&global, options),
         Command::Config(command) => config::run(&global, command),
-        Command::Doctor => doctor::run(&global),
+        Command::Doctor => Ok(doctor::run(&global)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "wharf", &mut script);

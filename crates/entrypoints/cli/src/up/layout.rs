@@ -203,7 +203,7 @@ fn private() -> OpenOptions {
 fn hex<const N: usize>(ids: &dyn Ids) -> String {
     let mut bytes = [0; N];
     ids.fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(&bytes)
 }
 
 fn unusable(path: &Path, what: &str, error: &std::io::Error) -> Failure {
