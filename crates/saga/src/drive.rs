@@ -1,13 +1,17 @@
 //! One driver on one instance: reads, lets the pure core decide, calls steps, commits. The acting rim.
 //!
 //! What holds here, and nowhere else has to be looked for:
-//! - A step with an effect is called only after its intent was committed with our lease.
+//! - A step is called only by the holder of the lease, with enough of it left; one with an effect only after its intent was committed.
 //! - Whatever the last commit's answer said of the inbox is read before the next step is called.
 //! - Outcomes without effects ride along with the next commit (`pending`).
 //! - After `Fenced` nothing more is called and nothing more is written.
+//!
+//! How it writes stands in `journal`.
+
+mod journal;
 
 use futures::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 
@@ -17,9 +21,7 @@ use crate::{
     plan::{Action, After},
     record::{Ending, Progress, Record, Way},
     step::{Context, Outcome, Writes},
-    store::{
-        Batch, CommitError, Committed, Expect, Happening, HistoryEntry, Lease, LeaseChange, RecordWrite, Stored, Wake,
-    },
+    store::{CommitError, Committed, Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
     workflow::{Decision, Next, Plan, Workflow},
 };
 
@@ -45,6 +47,8 @@ enum Stop {
     Fenced,
     /// What is in memory may not be what is stored: start again from the store.
     Reload,
+    /// Another has what the commit wanted: the record fell back to the last commit, and goes on from there.
+    Refused,
     Store(Failure),
 }
 
@@ -65,8 +69,8 @@ pub(crate) struct Drive<W: Workflow> {
     wake: Option<Wake>,
     inbox_head: u64,
     inbox_read: u64,
-    /// The inbox position that the next commit reports as dealt with.
-    consumed: Option<u64>,
+    /// The inbox position that the last commit reported as dealt with.
+    inbox_settled: u64,
     pending: Pending,
 }
 
@@ -98,7 +102,7 @@ impl<W: Workflow> Drive<W> {
             wake: stored.wake,
             inbox_head: stored.inbox_head,
             inbox_read: stored.inbox_read,
-            consumed: None,
+            inbox_settled: stored.inbox_read,
             pending: Pending::default(),
             engine,
             slot,
@@ -124,7 +128,7 @@ impl<W: Workflow> Drive<W> {
             wake: Some(wake),
             inbox_head: committed.inbox_head,
             inbox_read: 0,
-            consumed: None,
+            inbox_settled: 0,
             pending: Pending::default(),
             engine,
             slot,
@@ -139,6 +143,7 @@ impl<W: Workflow> Drive<W> {
                 Ok(drove) => return drove,
                 Err(Stop::Fenced) => return Drove::Held,
                 Err(Stop::Store(failure)) => return Drove::Broken(failure),
+                Err(Stop::Refused) => {}
                 Err(Stop::Reload) => {
                     reloads += 1;
                     if reloads > limits::TRIES {
@@ -162,7 +167,8 @@ impl<W: Workflow> Drive<W> {
 
     async fn advance(&mut self) -> Result<Drove> {
         // A record at rest that is due is asked once, also without messages.
-        let mut ask = self.record.progress.is_none();
+        let now = self.engine.clock.now();
+        let mut ask = self.record.progress.is_none() && self.wake.is_some_and(|wake| wake.at <= now);
         loop {
             if self.inbox_head > self.inbox_read || ask {
                 ask = false;
@@ -222,7 +228,6 @@ impl<W: Workflow> Drive<W> {
             }
             self.inbox_read = last;
             self.inbox_head = self.inbox_head.max(last);
-            self.consumed = Some(last);
         }
         let now = self.engine.clock.now();
         let mut writes = Writes::default();
@@ -259,6 +264,7 @@ impl<W: Workflow> Drive<W> {
 
     fn begin(&mut self, plan: &Plan, now: Timestamp) {
         self.record.progress = Some(plan.begin(now));
+        self.record.rest_until = None;
         self.note(
             now,
             Happening::Began {
@@ -300,31 +306,31 @@ impl<W: Workflow> Drive<W> {
             return Ok(None);
         };
         let undo = way == Way::Undo;
-        let now = engine.clock.now();
-        if !self.progress()?.begun {
+        let timeout = step.timeout().min(limits::STEP_TIMEOUT);
+        let is_first = !self.progress()?.begun;
+        if is_first {
+            let now = engine.clock.now();
             let progress = self.progress_mut()?;
             progress.begun = true;
             progress.since = now;
-            self.note(
-                now,
-                Happening::Started {
-                    step: name.to_owned(),
-                    undo,
-                },
-            );
-            if step.has_effect() {
-                self.pending.dirty = true;
-                self.commit(self.working_lease(), None).await?;
+            let step = name.to_owned();
+            self.note(now, Happening::Started { step, undo });
+        }
+        // The intent comes before the effect. And where it was another driver's, only the new holder of the lease may go on from it.
+        if is_first && step.has_effect() || self.held_since.is_none() {
+            self.commit(self.working_lease()).await?;
+        }
+        if self.lease_left() < timeout + limits::LEASE_MARGIN {
+            self.commit(LeaseChange::Renew).await?;
+            if self.lease_left() < timeout + limits::LEASE_MARGIN {
+                return Err(Stop::Store(Failure::new(
+                    Code::StoreUnavailable,
+                    "the registry takes so long that a lease is over before it can be used",
+                )));
             }
-        } else if step.has_effect() && self.held_since.is_none() {
-            // The intent is another driver's: only as the holder of the lease may its effect be repeated.
-            self.commit(self.working_lease(), None).await?;
         }
         if self.inbox_head > self.inbox_read {
             return Ok(None);
-        }
-        if step.has_effect() && self.lease_left() < step.timeout() + limits::LEASE_MARGIN {
-            self.commit(LeaseChange::Renew, None).await?;
         }
 
         let before = self.record.data.clone();
@@ -345,7 +351,7 @@ impl<W: Workflow> Drive<W> {
                 step.run(&mut context, data).await
             }
         };
-        let outcome = match tokio::time::timeout(step.timeout(), AssertUnwindSafe(call).catch_unwind()).await {
+        let outcome = match tokio::time::timeout(timeout, AssertUnwindSafe(call).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => Outcome::Fail(Failure::internal(format!(
                 "step {name} panicked: {}",
@@ -353,7 +359,7 @@ impl<W: Workflow> Drive<W> {
             ))),
             Err(_) => Outcome::Retry(Failure::new(
                 Code::StepTimeout,
-                format!("step {name} did not return within {:?}", step.timeout()),
+                format!("step {name} did not return within {timeout:?}"),
             )),
         };
         Ok(self.take_outcome(name, undo, outcome, before, writes))
@@ -394,7 +400,8 @@ impl<W: Workflow> Drive<W> {
                 }
             }
             Outcome::Retry(cause) | Outcome::Fail(cause) => {
-                let last = matches!(outcome, Outcome::Fail(_));
+                let last = matches!(outcome, Outcome::Fail(_))
+                    || self.record.progress.as_ref().is_some_and(Progress::is_last_try);
                 tracing::info!(instance = %self.id, step = name, undo, code = %cause.code, error = %cause.message, last, "a step failed");
                 self.note(
                     now,
@@ -431,9 +438,10 @@ impl<W: Workflow> Drive<W> {
         }
         // What a step made is not left unwritten for longer than it would take to write it.
         if left > UNWRITTEN_AT_MOST && self.pending.dirty {
-            self.commit(self.working_lease(), None).await?;
+            self.commit(self.working_lease()).await?;
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(left) => {}
             () = self.slot.notified() => self.look_at_head().await?,
         }
@@ -456,27 +464,26 @@ impl<W: Workflow> Drive<W> {
 
     /// Writes what is pending, lets the lease go, and rests: until a time, or until a message comes. `None`: something came meanwhile.
     async fn rest(&mut self, until: Option<Timestamp>) -> Result<Option<Drove>> {
-        let due_is_over = self.wake.is_some() && until.is_none();
-        if self.pending.dirty || self.consumed.is_some() || self.held_since.is_some() || until.is_some() || due_is_over
-        {
-            self.wake = until.map(|at| {
+        let until = until.or_else(|| self.rest_until());
+        let has_news = self.pending.dirty || self.inbox_read > self.inbox_settled;
+        if has_news || self.held_since.is_some() || until.is_some() || self.wake.is_some() {
+            let wake = until.map(|at| {
                 self.record.wake_seq += 1;
                 Wake {
                     at,
                     seq: self.record.wake_seq,
                 }
             });
-            match self.commit_once(LeaseChange::Release, Some(self.inbox_read)).await {
+            match self.write(LeaseChange::Release, Some(self.inbox_read), wake).await {
                 Ok(()) => {}
                 Err(CommitError::InboxMoved) => {
                     self.look_at_head().await?;
+                    if self.inbox_head == self.inbox_read {
+                        return Err(Stop::Reload);
+                    }
                     return Ok(None);
                 }
-                Err(error) => self.handle(error)?,
-            }
-            if self.pending.dirty {
-                // The commit was refused and the record fell back: there is more to do.
-                return Ok(None);
+                Err(error) => return Err(self.stop(error)),
             }
         }
         match self.wake {
@@ -486,6 +493,14 @@ impl<W: Workflow> Drive<W> {
             }
             None => Ok(Some(Drove::Rests)),
         }
+    }
+
+    /// When a record at rest wants to be asked again. A message that comes earlier does not make it forget.
+    fn rest_until(&mut self) -> Option<Timestamp> {
+        let now = self.engine.clock.now();
+        let at_rest = self.record.progress.is_none();
+        self.record.rest_until = self.record.rest_until.filter(|at| at_rest && *at > now);
+        self.record.rest_until
     }
 
     /// A saga is over: the workflow says what that means.
@@ -508,169 +523,18 @@ impl<W: Workflow> Drive<W> {
                 Ok(None)
             }
             Next::Rest => self.rest(None).await,
-            Next::RestUntil(at) => self.rest(Some(at)).await,
-        }
-    }
-
-    /// Commits; a store that fails for a moment is tried again while the lease lasts.
-    async fn commit(&mut self, lease: LeaseChange, inbox_at: Option<u64>) -> Result<()> {
-        let mut pause = limits::RETRY_FIRST;
-        loop {
-            match self.commit_once(lease.clone(), inbox_at).await {
-                Ok(()) => return Ok(()),
-                Err(CommitError::Store(error))
-                    if error.failure.code.is_passing()
-                        && self.held_since.is_some()
-                        && self.lease_left() > limits::LEASE_MARGIN + pause =>
-                {
-                    tracing::warn!(instance = %self.id, error = %error.failure, "the store refused a write; trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(limits::RETRY_LONGEST);
-                }
-                Err(error) => return self.handle(error),
+            Next::RestUntil(at) => {
+                self.record.rest_until = Some(at);
+                self.rest(Some(at)).await
             }
         }
-    }
-
-    fn handle(&mut self, error: CommitError) -> Result<()> {
-        match error {
-            CommitError::Fenced | CommitError::Exists | CommitError::TooMany { .. } => Err(Stop::Fenced),
-            CommitError::InboxMoved | CommitError::Unknown(_) => Err(Stop::Reload),
-            CommitError::Store(error) => Err(Stop::Store(error.failure)),
-            CommitError::Taken { kind, key, by } => {
-                self.refused(
-                    Failure::new(Code::ResourceForeign, format!("{kind} {key} belongs to {}", by.owner))
-                        .hint("`wharf repair` shows who holds what"),
-                );
-                Ok(())
-            }
-            CommitError::NotHeld { kind, key } => {
-                self.refused(Failure::internal(format!("{kind} {key} is not held by {}", self.id)));
-                Ok(())
-            }
-        }
-    }
-
-    /// What the steps since the last commit wanted to reserve is another's: back to the last commit, and from there to undoing.
-    fn refused(&mut self, cause: Failure) {
-        let now = self.engine.clock.now();
-        self.record = self.committed.clone();
-        self.pending = Pending {
-            dirty: true,
-            ..Pending::default()
-        };
-        let step = self
-            .record
-            .progress
-            .as_ref()
-            .and_then(|progress| progress.current())
-            .map_or_else(String::new, |planned| planned.step.clone());
-        self.note(
-            now,
-            Happening::Failed {
-                step,
-                undo: false,
-                last: true,
-                cause: cause.clone(),
-            },
-        );
-        if let Some(progress) = &mut self.record.progress {
-            progress.apply(Outcome::Fail(cause), now, 0);
-        }
-    }
-
-    async fn commit_once(&mut self, lease: LeaseChange, inbox_at: Option<u64>) -> std::result::Result<(), CommitError> {
-        let index = self.engine.workflow.index(&self.record.data);
-        let now = self.engine.clock.now();
-        if index.state != self.state {
-            let cause = self.engine.workflow.cause(&self.record.data);
-            self.note(
-                now,
-                Happening::State {
-                    state: index.state.to_owned(),
-                    cause,
-                },
-            );
-            self.state = index.state;
-            self.pending.dirty = true;
-        }
-        if matches!(lease, LeaseChange::Take { .. }) && self.wake.is_none_or(|wake| wake.at > now + limits::LEASE) {
-            // Should we die, the sweep finds it.
-            self.wake = Some(Wake {
-                at: now + limits::LEASE + limits::LEASE_MARGIN,
-                seq: self.record.wake_seq,
-            });
-        }
-        let state_changed = index.state;
-        let batch = Batch {
-            inbox_at,
-            record: Some(RecordWrite {
-                body: serde_json::to_string(&self.record)
-                    .map_err(|error| CommitError::Unknown(Failure::internal(error.to_string())))?,
-                index,
-                wake: self.wake,
-            }),
-            consumed: self.consumed,
-            reserve: self.pending.writes.reserve.clone(),
-            release: self.pending.writes.release.clone(),
-            history: self.pending.history.clone(),
-            outbox: self.pending.writes.outbox.clone(),
-            ..Batch::new(
-                self.id.clone(),
-                Expect::Lease {
-                    epoch: self.lease.epoch,
-                    renewals: self.lease.renewals,
-                },
-                lease.clone(),
-            )
-        };
-        let asked_at = Instant::now();
-        let committed = self.engine.store.commit(batch).await?;
-        self.lease = committed.lease;
-        self.inbox_head = self.inbox_head.max(committed.inbox_head);
-        match lease {
-            LeaseChange::Take { .. } | LeaseChange::Renew => self.held_since = Some(asked_at),
-            LeaseChange::Release => self.held_since = None,
-            LeaseChange::Keep => {}
-        }
-        self.consumed = None;
-        self.pending = Pending::default();
-        self.committed.clone_from(&self.record);
-        self.engine
-            .observer
-            .committed(&self.id, &self.record.data, state_changed);
-        Ok(())
-    }
-
-    /// The lease change of a commit that goes on working: taken if it is not ours, renewed when half of it is gone.
-    fn working_lease(&self) -> LeaseChange {
-        match self.held_since {
-            None => LeaseChange::Take {
-                holder: self.engine.holder.clone(),
-            },
-            Some(_) if self.lease_left() < limits::LEASE / 2 => LeaseChange::Renew,
-            Some(_) => LeaseChange::Keep,
-        }
-    }
-
-    fn lease_left(&self) -> Duration {
-        self.held_since
-            .map_or(Duration::ZERO, |since| limits::LEASE.saturating_sub(since.elapsed()))
-    }
-
-    fn progress(&self) -> Result<&Progress> {
-        self.record.progress.as_ref().ok_or(Stop::Reload)
-    }
-
-    fn progress_mut(&mut self) -> Result<&mut Progress> {
-        self.record.progress.as_mut().ok_or(Stop::Reload)
     }
 }
 
 /// An outcome may stay unwritten during a wait that is shorter than about ten commits.
 const UNWRITTEN_AT_MOST: Duration = Duration::from_millis(25);
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -1,7 +1,8 @@
 //! Who drives what, and when: pokes, wakes, the sweep, and the bounds on all of them.
 
+use futures::FutureExt;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, Semaphore},
     time::Instant,
@@ -10,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wharf_domain::{Failure, InstanceId, Timestamp};
 
 use crate::{
-    drive::Drive,
+    drive::{Drive, panic_text},
     limits,
     record::Record,
     store::{
@@ -61,6 +62,8 @@ pub(crate) struct Inner<W: Workflow> {
     slots: Mutex<HashMap<InstanceId, Arc<Slot>>>,
     /// Leases of others, and since when they have not changed by our own clock.
     seen: Mutex<HashMap<InstanceId, (Lease, Instant)>>,
+    /// Due, and nothing that the sweep could do about it for now.
+    aside: Mutex<HashMap<InstanceId, Aside>>,
     tasks: TaskTracker,
 }
 
@@ -70,6 +73,45 @@ impl<W: Workflow> Inner<W> {
         self.ids.fill(&mut byte);
         byte[0]
     }
+
+    /// What a drive could do nothing about stays due. The sweep passes it over for a while, so that it neither turns in circles
+    /// nor keeps others from their turn.
+    fn put_aside(&self, id: &InstanceId, drove: &Drove) {
+        let now = Instant::now();
+        let taken_over = limits::LEASE + limits::LEASE_MARGIN;
+        let seen = self.seen.lock().get(id).map(|(_, since)| *since + taken_over);
+        let mut aside = self.aside.lock();
+        let before = aside.remove(id);
+        let pause = match drove {
+            Drove::Held => seen.map_or(limits::SWEEP, |until| until.saturating_duration_since(now)),
+            Drove::Broken(failure) if failure.code.is_passing() => limits::SWEEP,
+            Drove::Broken(_) | Drove::Lacks { .. } => {
+                before.map_or(limits::SWEEP, |aside| (aside.pause * 2).min(limits::ASIDE_LONGEST))
+            }
+            Drove::Rests | Drove::Sleeps(_) | Drove::Unknown => return,
+        };
+        if aside.len() < limits::ASIDE_MOST {
+            let until = now + pause;
+            aside.insert(id.clone(), Aside { until, pause });
+        }
+    }
+
+    /// Whether the sweep looks past a due instance: it is being driven, or was put aside.
+    fn is_passed_over(&self, id: &InstanceId) -> bool {
+        self.slots.lock().contains_key(id)
+            || self
+                .aside
+                .lock()
+                .get(id)
+                .is_some_and(|aside| aside.until > Instant::now())
+    }
+}
+
+/// How long the sweep leaves an instance alone. A poke does not care.
+#[derive(Debug)]
+struct Aside {
+    until: Instant,
+    pause: Duration,
 }
 
 /// One instance that is driven in this process: at most one drive each.
@@ -136,6 +178,7 @@ impl<W: Workflow> Engine<W> {
                 permits: Semaphore::new(drivers),
                 slots: Mutex::default(),
                 seen: Mutex::default(),
+                aside: Mutex::default(),
                 tasks: TaskTracker::new(),
             }),
         }
@@ -192,10 +235,24 @@ impl<W: Workflow> Engine<W> {
             index,
             wake: Some(wake),
         });
-        let committed = inner.store.commit(batch).await?;
+        let committed = match inner.store.commit(batch).await {
+            Ok(committed) => committed,
+            Err(CommitError::Unknown(failure)) => self.find_claim(&id).await.ok_or(CommitError::Unknown(failure))?,
+            Err(error) => return Err(error),
+        };
         inner.observer.committed(&id, &record.data, state);
         self.spawn(id, Some((record, committed, wake)));
         Ok(())
+    }
+
+    /// The answer to a claim was lost: whether it was written, and nobody has taken it up meanwhile.
+    async fn find_claim(&self, id: &InstanceId) -> Option<Committed> {
+        let stored = self.inner.store.load(id).await.ok()??;
+        let is_ours = stored.lease.holder.as_ref() == Some(&self.inner.holder);
+        is_ours.then_some(Committed {
+            inbox_head: stored.inbox_head,
+            lease: stored.lease,
+        })
     }
 
     /// Appends a message to an instance's inbox and sees that somebody reads it. `None`: there is no such instance.
@@ -256,7 +313,13 @@ impl<W: Workflow> Engine<W> {
         loop {
             *slot.again.lock() = false;
             let drove = match inner.permits.acquire().await {
-                Ok(_permit) => self.drive(&id, &slot, claimed.take()).await,
+                Ok(_permit) => AssertUnwindSafe(self.drive(&id, &slot, claimed.take()))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|panic| {
+                        let text = panic_text(panic.as_ref());
+                        Drove::Broken(Failure::internal(format!("its driver panicked: {text}")))
+                    }),
                 Err(_) => Drove::Held,
             };
             match &drove {
@@ -268,10 +331,11 @@ impl<W: Workflow> Engine<W> {
                 }
                 _ => {}
             }
+            inner.put_aside(&id, &drove);
             let mut slots = inner.slots.lock();
             let again = *slot.again.lock()
                 && !inner.stopping.is_cancelled()
-                && !matches!(drove, Drove::Broken(_) | Drove::Held);
+                && !matches!(drove, Drove::Broken(_) | Drove::Lacks { .. } | Drove::Held);
             if !again {
                 slots.remove(&id);
                 return;
@@ -334,16 +398,23 @@ impl<W: Workflow> Engine<W> {
 
     /// Takes up whatever is due, once. Gives how many that were.
     pub async fn sweep(&self) -> Result<usize, Failure> {
-        let due = self
-            .inner
+        let inner = &self.inner;
+        let now = Instant::now();
+        inner
+            .seen
+            .lock()
+            .retain(|_, (_, since)| now.duration_since(*since) < limits::SEEN_KEPT);
+        let passed_over = inner.slots.lock().len() + inner.aside.lock().len();
+        let due = inner
             .store
-            .due(self.inner.clock.now(), limits::SWEEP_BATCH)
+            .due(inner.clock.now(), limits::SWEEP_BATCH + passed_over)
             .await?;
-        let due: Vec<_> = due.into_iter().filter(|due| !self.is_driving(&due.id)).collect();
-        for due in &due {
+        let mut taken = 0;
+        for due in due.into_iter().filter(|due| !inner.is_passed_over(&due.id)) {
             self.poke(&due.id);
+            taken += 1;
         }
-        Ok(due.len())
+        Ok(taken)
     }
 
     /// Sweeps until the engine stops. It is always on: a wake can be lost.
@@ -352,6 +423,7 @@ impl<W: Workflow> Engine<W> {
         loop {
             let pause = if hands_full { limits::SWEEP / 50 } else { limits::SWEEP };
             tokio::select! {
+                biased;
                 () = self.inner.stopping.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -382,7 +454,9 @@ impl<W: Workflow> Engine<W> {
     /// Takes up nothing more, and waits until every drive has come to a wait or to rest, at most `grace`. What is not through by then goes on at the next start.
     pub async fn shutdown(&self, grace: Duration) {
         self.inner.stopping.cancel();
-        for slot in self.inner.slots.lock().values() {
+        let mut slots: Vec<_> = self.inner.slots.lock().clone().into_iter().collect();
+        slots.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, slot) in slots {
             slot.notify.notify_one();
         }
         self.inner.tasks.close();

@@ -14,6 +14,12 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub const SWEEP: Duration = Duration::from_secs(5);
 /// How many due instances one sweep takes up.
 pub const SWEEP_BATCH: usize = 256;
+/// The longest that the sweep passes over an instance whose record it cannot do anything with.
+pub const ASIDE_LONGEST: Duration = Duration::from_mins(10);
+/// Instances that the sweep passes over at once.
+pub const ASIDE_MOST: usize = 10_000;
+/// How long another's lease is remembered that was seen once.
+pub const SEEN_KEPT: Duration = Duration::from_mins(10);
 /// How often a step is tried that fails with `Retry`, before it fails for good.
 pub const TRIES: u32 = 8;
 /// The first pause between tries; each later one is twice as long, with jitter.
@@ -39,5 +45,11 @@ mod tests {
     fn a_retry_is_shorter_than_a_lease() {
         assert!(RETRY_FIRST < RETRY_LONGEST && RETRY_LONGEST < LEASE);
         assert!(SWEEP < LEASE);
+    }
+
+    #[test]
+    fn a_lease_is_remembered_until_it_can_be_taken_over() {
+        assert!(SEEN_KEPT > 2 * (LEASE + LEASE_MARGIN) + SWEEP);
+        assert!(SWEEP < ASIDE_LONGEST);
     }
 }

@@ -82,6 +82,16 @@ impl Progress {
         self.since = now;
     }
 
+    /// Whether the step at hand fails for good if it fails once more.
+    #[must_use]
+    pub const fn is_last_try(&self) -> bool {
+        let limit = match self.unwinding {
+            Some(_) => limits::UNDO_TRIES,
+            None => limits::TRIES,
+        };
+        self.tries + 1 >= limit
+    }
+
     /// What an outcome of the step at hand means. `chance` (any byte) spreads retries.
     pub fn apply(&mut self, outcome: Outcome, now: Timestamp, chance: u8) -> After {
         match outcome {
@@ -100,15 +110,10 @@ impl Progress {
                 After::Sleep(until)
             }
             Outcome::Retry(failure) => {
-                let limit = if self.unwinding.is_some() {
-                    limits::UNDO_TRIES
-                } else {
-                    limits::TRIES
-                };
-                self.tries += 1;
-                if self.tries >= limit {
+                if self.is_last_try() {
                     return self.apply(Outcome::Fail(failure), now, chance);
                 }
+                self.tries += 1;
                 self.waits_for = Some(failure.message);
                 After::Sleep(now + backoff(self.tries, chance))
             }

@@ -16,6 +16,9 @@ pub struct Record<D> {
     /// Number of the last wait.
     #[serde(default)]
     pub wake_seq: u64,
+    /// At rest, and to be asked again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest_until: Option<Timestamp>,
 }
 
 impl<D> Record<D> {
@@ -25,6 +28,7 @@ impl<D> Record<D> {
             data,
             progress: None,
             wake_seq: 0,
+            rest_until: None,
         }
     }
 }
