@@ -120,8 +120,8 @@ impl State {
             (Stopping { .. }, Stopping { .. } | Stuck { .. }) => true,
             (Stopping { end: false, .. }, Stopped { .. }) => true,
             (Stopping { end: true, .. }, Ended { .. }) => true,
-            // A person decides: take the step again, or give it up.
-            (Stuck { .. }, Stopping { .. } | Failed { .. }) => true,
+            // A person decides: take the step again, whichever saga it was of, or give it up.
+            (Stuck { .. }, Restoring { .. } | Stopping { .. } | Failed { .. }) => true,
             _ => false,
         };
         if legal {

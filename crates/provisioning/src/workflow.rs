@@ -3,7 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp};
 use wharf_platform::Platform;
-use wharf_saga::{Decision, Ending, Ids, Next, Progress, Step, Workflow, step::Writes, store::Index, workflow::Plan};
+use wharf_saga::{
+    Decision, Ending, Ids, Next, Progress, Step, Way, Workflow, step::Writes, store::Index, workflow::Plan,
+};
 
 use crate::{
     message::Message,
@@ -20,15 +22,25 @@ pub struct Provisioning {
 }
 
 impl Provisioning {
+    /// `around` is put around each step. A deployment puts nothing there; a test can make a step fail.
     #[must_use]
-    pub fn new(platform: Platform, settings: Arc<Settings>, ids: Arc<dyn Ids>, tokens: TokenKey) -> Self {
+    pub(crate) fn new(
+        platform: Platform,
+        settings: Arc<Settings>,
+        ids: Arc<dyn Ids>,
+        tokens: TokenKey,
+        around: impl Fn(Box<dyn Step<Instance>>) -> Box<dyn Step<Instance>>,
+    ) -> Self {
         let world = Arc::new(World {
             platform,
             settings: settings.clone(),
             ids,
             tokens,
         });
-        let steps = steps::all(&world).into_iter().map(|step| (step.name(), step)).collect();
+        let steps = steps::all(&world)
+            .into_iter()
+            .map(|step| (step.name(), around(step)))
+            .collect();
         Self { settings, steps }
     }
 
@@ -76,8 +88,11 @@ impl Provisioning {
                 | Message::Lost { attempt, cause }
                 | Message::Unhealthy { attempt, cause },
             ) => {
-                let forward = saga.is_some_and(|saga| saga.unwinding.is_none());
-                if forward && current(attempt) && instance.held.task.is_some() {
+                // Only a saga that wants the task to run is thrown back by its end: what takes it down awaits just that.
+                let wants_it = saga.is_some_and(|saga| {
+                    saga.unwinding.is_none() && saga.current().is_some_and(|planned| planned.way == Way::Run)
+                });
+                if wants_it && current(attempt) && instance.held.task.is_some() {
                     Decision::Unwind(cause)
                 } else {
                     Decision::Continue
@@ -120,15 +135,21 @@ impl Provisioning {
             }
 
             (State::Stuck { .. }, Message::Resume) => Decision::Resume,
-            // A stuck end is tried again from its beginning.
-            (State::Stuck { .. }, Message::End | Message::Stop) if instance.first_ready_at.is_some() => {
-                Self::go(instance, true, now)
+            (State::Stuck { .. }, Message::End | Message::Stop) if instance.first_ready_at.is_none() => {
+                Decision::Resume
             }
-            (State::Stuck { .. }, Message::End | Message::Stop) => Decision::Resume,
+            // What was ending has nothing left to be stopped for.
+            (State::Stuck { .. }, Message::Stop) if saga.is_some_and(|saga| saga.saga == sagas::END) => {
+                Decision::Resume
+            }
+            (State::Stuck { .. }, Message::Stop) => Self::go(instance, false, now),
+            // A stuck end is tried again from its beginning.
+            (State::Stuck { .. }, Message::End) => Self::go(instance, true, now),
             (State::Stuck { step, .. }, Message::Abandon { reason }) => {
                 writes.notes.push(format!("given up at step {step}: {reason}"));
                 let cause = Failure::new(Code::InstanceAbandoned, format!("given up at step {step}: {reason}"));
                 steps::give_back(&self.settings, now, writes, instance);
+                steps::release_endpoint(&self.settings, now, writes, instance);
                 instance.held = wharf_domain::Resources::default();
                 // The rules have no way from Stuck to Ended but through Stopping.
                 let next = if instance.first_ready_at.is_some() {
@@ -192,16 +213,20 @@ impl Workflow for Provisioning {
         writes: &mut Writes,
     ) -> Decision {
         // An end outranks a stop, and both outrank whatever else waits with them. Of a stop and a start, the later one counts.
+        let mut messages = messages;
+        let is_start_or_stop = |message: &Message| matches!(message, Message::Stop | Message::Start);
+        if let Some(last) = messages.iter().rposition(is_start_or_stop) {
+            let mut index = 0;
+            messages.retain(|message| {
+                let overtaken = index < last && is_start_or_stop(message);
+                index += 1;
+                !overtaken
+            });
+        }
         let strongest = messages
             .iter()
             .position(|message| *message == Message::End)
-            .or_else(|| {
-                messages
-                    .iter()
-                    .rposition(|message| matches!(message, Message::Stop | Message::Start))
-                    .filter(|index| messages[*index] == Message::Stop)
-            });
-        let mut messages = messages;
+            .or_else(|| messages.iter().position(|message| *message == Message::Stop));
         if let Some(index) = strongest {
             return self.one(instance, saga, messages.swap_remove(index), now, writes);
         }
@@ -255,10 +280,18 @@ impl Workflow for Provisioning {
             ),
         };
         // A resumed saga finds its instance Stuck: it goes on by way of the state that it was in.
-        if matches!(instance.state, State::Stuck { .. }) && !matches!(next, State::Failed { .. } | State::Stuck { .. })
+        if let State::Stuck { cause, .. } = &instance.state
+            && !matches!(next, State::Failed { .. } | State::Stuck { .. })
         {
-            let end = saga == sagas::END;
-            let _ = instance.transition(State::Stopping { since: now, end });
+            let cause = cause.clone();
+            let was = match saga {
+                sagas::TAKE_DOWN => State::Restoring { since: now, cause },
+                _ => State::Stopping {
+                    since: now,
+                    end: saga == sagas::END,
+                },
+            };
+            let _ = instance.transition(was);
         }
         if let Err(error) = instance.transition(next) {
             tracing::error!(instance = %instance.id, saga, %error, "a saga ended where it cannot");

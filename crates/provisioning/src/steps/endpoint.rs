@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use std::sync::Arc;
-use wharf_domain::Instance;
+use wharf_domain::{Instance, Timestamp};
 use wharf_saga::{
     Context, Outcome, Step,
+    step::Writes,
     store::{Kind, Release, Reserve},
 };
 
 use super::{World, missing, rest};
+use crate::Settings;
 
 pub(crate) struct Endpoint(pub(crate) Arc<World>);
 
@@ -37,14 +39,19 @@ impl Step<Instance> for Endpoint {
     }
 
     async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
-        if let Some(endpoint) = instance.held.endpoint.take() {
-            context.writes.release.push(Release {
-                kind: Kind::Endpoint,
-                key: endpoint.key(),
-                rest_until: rest(context.now, self.0.settings.port_quarantine),
-                must_hold: false,
-            });
-        }
+        release(&self.0.settings, context.now, context.writes, instance);
         Outcome::Done
+    }
+}
+
+/// Gives the address back to rest.
+pub(crate) fn release(settings: &Settings, now: Timestamp, writes: &mut Writes, instance: &mut Instance) {
+    if let Some(endpoint) = instance.held.endpoint.take() {
+        writes.release.push(Release {
+            kind: Kind::Endpoint,
+            key: endpoint.key(),
+            rest_until: rest(now, settings.port_quarantine),
+            must_hold: false,
+        });
     }
 }

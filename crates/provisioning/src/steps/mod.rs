@@ -18,6 +18,7 @@ use wharf_platform::{Owner, Platform};
 use wharf_saga::{Context, Outcome, Step};
 
 pub(crate) use claim::give_back;
+pub(crate) use endpoint::release as release_endpoint;
 
 use crate::settings::Settings;
 
