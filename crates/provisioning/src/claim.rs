@@ -169,11 +169,11 @@ impl Wharf {
         let plan = sagas::provision(&instance.service);
         for _ in 0..PORT_TRIES {
             if let Some(range) = &range {
-                let port = self
-                    .store()
-                    .free_port(range.clone(), now)
-                    .await?
-                    .ok_or_else(|| exhausted(range))?;
+                let Some(port) = self.store().free_port(range.clone(), now).await? else {
+                    return self
+                        .no_room(&instance, claim.trigger.as_ref(), caller, exhausted(range))
+                        .await;
+                };
                 if self.settings().excluded_ports.contains(&port) {
                     continue;
                 }
@@ -198,6 +198,11 @@ impl Wharf {
                 Err(CommitError::Taken {
                     kind: Kind::Name, by, ..
                 }) => return self.taken(&instance, &by, caller).await,
+                Err(error @ CommitError::TooMany { .. }) => {
+                    return self
+                        .no_room(&instance, claim.trigger.as_ref(), caller, refusal(error))
+                        .await;
+                }
                 Err(error) => return Err(refusal(error)),
             }
         }
@@ -227,17 +232,8 @@ impl Wharf {
                 Some(now + KEY_RETENTION),
             ));
         }
-        if let Some(tenant) = &instance.tenant {
-            batch
-                .reserve
-                .push(reserve(Kind::Name, tenant.subdomain.to_string(), String::new(), None));
-        } else if instance.service.singleton {
-            batch.reserve.push(reserve(
-                Kind::Name,
-                singleton_key(&instance.service),
-                String::new(),
-                None,
-            ));
+        if let Some(name) = reserved_name(instance) {
+            batch.reserve.push(reserve(Kind::Name, name, String::new(), None));
         }
         if let Some(port) = instance.held.port {
             batch
@@ -248,6 +244,30 @@ impl Wharf {
             .reserve
             .push(reserve(Kind::Token, token.hash(), String::new(), None));
         batch
+    }
+
+    /// A request that there is no room for may be the repetition of one that there was room for: it is answered as such.
+    async fn no_room(
+        &self,
+        wanted: &Instance,
+        trigger: Option<&TriggerKey>,
+        caller: Caller,
+        failure: Failure,
+    ) -> Result<Accepted, Failure> {
+        let counts = |by: &Reservation| by.until.is_none_or(|until| until > wanted.created_at);
+        if let Some(trigger) = trigger
+            && let Some(by) = self.store().reservation(Kind::Trigger, &trigger.text()).await?
+            && counts(&by)
+        {
+            return self.replay(&by, &wanted.request_hash).await;
+        }
+        if let Some(name) = reserved_name(wanted)
+            && let Some(by) = self.store().reservation(Kind::Name, &name).await?
+            && counts(&by)
+        {
+            return self.taken(wanted, &by, caller).await;
+        }
+        Err(failure)
     }
 
     /// The key was used before: by the same request, or by another one.
@@ -307,9 +327,15 @@ impl Wharf {
     }
 }
 
-/// What keeps a singleton single, among the names: no tenant's name has a colon.
-pub(crate) fn singleton_key(service: &Service) -> String {
-    format!("service:{}", service.name)
+/// The name that only one instance can have: the tenant's, or what keeps a singleton single (no tenant's name has a colon).
+pub(crate) fn reserved_name(instance: &Instance) -> Option<String> {
+    match &instance.tenant {
+        Some(tenant) => Some(tenant.subdomain.to_string()),
+        None => instance
+            .service
+            .singleton
+            .then(|| format!("service:{}", instance.service.name)),
+    }
 }
 
 /// A name like the one that is taken. Whether it is free is not looked up: that would tell strangers who is a customer.

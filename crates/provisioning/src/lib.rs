@@ -9,6 +9,7 @@
 //! | `sagas` | the sagas, as lists of steps |
 //! | `steps/` | one file a step: `run` and `undo` together |
 //! | `recovery` | after a restart: what was under way goes on, what was Ready comes back |
+//! | `tasks` | what the platform tells of tasks, and the look that notices what it did not tell |
 //! | `outbox`, `mail` | mails, rendered and handed over |
 //! | `repair/` | registry and world compared, and brought together |
 //! | `settings`, `tokens`, `template`, `view`, `watch` | what the others share |
@@ -25,6 +26,7 @@ pub mod repair;
 pub mod sagas;
 pub mod settings;
 mod steps;
+mod tasks;
 mod template;
 pub mod tokens;
 pub mod view;

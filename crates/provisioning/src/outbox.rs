@@ -24,7 +24,7 @@ impl Wharf {
         loop {
             match self.deliver().await {
                 Ok(0) => {
-                    // A commit does not say whether it held a mail: a short look is cheaper than knowing.
+                    // The bell rings for new mails. Those to be tried again come due by themselves.
                     let _ = tokio::time::timeout(LOOK, self.mail_bell().notified()).await;
                 }
                 Ok(_) => {}

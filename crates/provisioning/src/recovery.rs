@@ -176,9 +176,13 @@ impl Wharf {
             loop {
                 let changed = watch.changed();
                 let instance = self.instance(id).await?;
-                if instance.attempt > attempt && !matches!(instance.state, State::Restoring { .. })
-                    || instance.state.cause().is_some_and(|cause| cause.code != Code::TaskLost)
-                {
+                let is_on_its_way = match &instance.state {
+                    State::Ready { .. } => instance.attempt == attempt,
+                    // With another cause the new attempt has failed: its instance heals, or is given up, in its own time.
+                    State::Restoring { cause, .. } => cause.code == Code::TaskLost,
+                    _ => false,
+                };
+                if !is_on_its_way {
                     return Ok(());
                 }
                 changed.await;

@@ -19,15 +19,18 @@ pub struct Watchers {
     routes: Arc<dyn Routes>,
     /// Only instances that somebody waits for are in here.
     waiting: Mutex<HashMap<InstanceId, Weak<Notify>>>,
+    /// Rung when a mail was put into the outbox.
+    mail: Arc<Notify>,
 }
 
 impl Watchers {
     #[must_use]
-    pub fn new(settings: Arc<Settings>, routes: Arc<dyn Routes>) -> Self {
+    pub fn new(settings: Arc<Settings>, routes: Arc<dyn Routes>, mail: Arc<Notify>) -> Self {
         Self {
             settings,
             routes,
             waiting: Mutex::default(),
+            mail,
         }
     }
 
@@ -66,6 +69,10 @@ impl Watchers {
 impl Observer<Instance> for Watchers {
     fn committed(&self, id: &InstanceId, instance: &Instance, _state: &'static str) {
         self.announce(instance);
+        // The mail goes out with the first Ready, in the same commit.
+        if matches!(instance.state, State::Ready { since, .. } if instance.first_ready_at == Some(since)) {
+            self.mail.notify_one();
+        }
         if let Some(notify) = self.waiting.lock().get(id).and_then(Weak::upgrade) {
             notify.notify_waiters();
         }

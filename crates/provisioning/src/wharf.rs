@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wharf_domain::{Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
 use wharf_platform::{LogLine, Platform};
 use wharf_saga::{
-    Batch, Clock, CommitError, Engine, Ids, Record, Store,
+    Batch, Clock, CommitError, Engine, Ids, Record, Step, Store,
     engine::Parts,
     limits,
     store::{Count, Expect, Kind, LeaseChange, Numbered, Query, Release, Stored},
@@ -75,6 +75,15 @@ pub struct Page {
 impl Wharf {
     #[must_use]
     pub fn new(deployment: Deployment) -> Self {
+        Self::with_steps(deployment, |step| step)
+    }
+
+    /// The same, with something put around each step: how tests make a step fail, or be called twice.
+    #[must_use]
+    pub fn with_steps(
+        deployment: Deployment,
+        around: impl Fn(Box<dyn Step<Instance>>) -> Box<dyn Step<Instance>>,
+    ) -> Self {
         let Deployment {
             store,
             platform,
@@ -85,8 +94,9 @@ impl Wharf {
             tokens,
         } = deployment;
         let settings = Arc::new(settings);
-        let watchers = Arc::new(Watchers::new(settings.clone(), platform.routes.clone()));
-        let workflow = Provisioning::new(platform.clone(), settings.clone(), ids.clone(), tokens.clone());
+        let mail = Arc::new(tokio::sync::Notify::new());
+        let watchers = Arc::new(Watchers::new(settings.clone(), platform.routes.clone(), mail.clone()));
+        let workflow = Provisioning::new(platform.clone(), settings.clone(), ids.clone(), tokens.clone(), around);
         let engine = Engine::new(Parts {
             store: store.clone(),
             workflow,
@@ -97,7 +107,6 @@ impl Wharf {
             drivers: DRIVERS,
             linger: limits::LINGER,
         });
-        let mail = Arc::default();
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -208,7 +217,8 @@ impl Wharf {
     }
 
     pub async fn list(&self, query: Query) -> Result<Page, Failure> {
-        let limit = query.limit.clamp(1, wharf_saga::store::PAGE_MAX);
+        // One more is asked for than is given: it says whether there is a next page.
+        let limit = query.limit.clamp(1, wharf_saga::store::PAGE_MAX - 1);
         let mut stored = self
             .store()
             .list(Query {
@@ -437,5 +447,5 @@ fn shown() -> Failure {
         Code::PasswordShown,
         "the password was shown already, or its link is too old or not complete",
     )
-    .hint("ask the operator, who finds it with `wharf show --password`")
+    .hint("ask the operator, who finds it in the `secrets` folder of the data directory")
 }

@@ -48,17 +48,14 @@ pub(crate) fn give_back(
         rest_until,
         must_hold: false,
     };
-    if let Some(tenant) = &instance.tenant {
-        let name_rests = instance.first_ready_at.and_then(|_| rest(now, settings.name_rest));
-        writes
-            .release
-            .push(release(Kind::Name, tenant.subdomain.to_string(), name_rests));
-    } else if instance.service.singleton {
-        writes.release.push(release(
-            Kind::Name,
-            crate::claim::singleton_key(&instance.service),
-            None,
-        ));
+    if let Some(name) = crate::claim::reserved_name(instance) {
+        let was_a_tenants = instance.tenant.is_some() && instance.first_ready_at.is_some();
+        let rests = if was_a_tenants {
+            rest(now, settings.name_rest)
+        } else {
+            None
+        };
+        writes.release.push(release(Kind::Name, name, rests));
     }
     if let Some(port) = instance.held.port.take() {
         let quarantine = match instance.service.route {

@@ -51,7 +51,7 @@ impl Step<Instance> for Healthy {
         let owner = self.0.owner(instance, instance.attempt);
         let probe = Probe {
             owner: owner.clone(),
-            task,
+            task: task.clone(),
             endpoint,
             host,
             path: service.health.path.clone(),
@@ -66,6 +66,12 @@ impl Step<Instance> for Healthy {
             Ok(Err(failure)) => failure,
             Err(failure) => return Outcome::from_failure(failure),
         };
+        // The platform tells when a task ends, unless that is lost: what has ended is not waited for.
+        if let Ok(status) = self.0.platform.tasks.look(&owner, &task).await
+            && let Some(cause) = crate::tasks::end_of(status)
+        {
+            return Outcome::Fail(cause);
+        }
         // Somebody else at our address does not go away by waiting.
         if failure.code == Code::RouteIdentity {
             return Outcome::Fail(failure);

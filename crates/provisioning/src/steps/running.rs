@@ -7,6 +7,7 @@ use wharf_platform::TaskStatus;
 use wharf_saga::{Context, Outcome, Step};
 
 use super::{World, is_over, look_again, missing};
+use crate::tasks::{gone, with_output};
 
 /// A look is the back-stop of the platform's events, never the first means.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
@@ -46,13 +47,8 @@ impl Step<Instance> for Running {
                 look_again(context, LOOK_AT_LEAST_EVERY, "the task's address")
             }
             Ok(TaskStatus::Pending { why }) => look_again(context, LOOK_AT_LEAST_EVERY, why),
-            Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(match output {
-                Some(output) if cause.detail.is_none() => cause.detail(output),
-                _ => cause,
-            }),
-            Ok(TaskStatus::Gone) => {
-                Outcome::Fail(Failure::new(Code::TaskLost, "the task is gone, and nothing tells why"))
-            }
+            Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(with_output(cause, output)),
+            Ok(TaskStatus::Gone) => Outcome::Fail(gone()),
             Err(failure) => Outcome::from_failure(failure),
         }
     }
