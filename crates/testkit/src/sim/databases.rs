@@ -1,0 +1,119 @@
+//! Simulated databases, with something in them, so that a test can see whether it is still there.
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use wharf_domain::{Attempt, Code, Failure, InstanceId};
+use wharf_platform::{Database, Databases, Owner};
+
+use super::{SimWorld, calls::Calls};
+
+/// A tenant's database.
+#[derive(Clone, Debug)]
+pub struct SimDatabase {
+    /// The attempt means nothing here.
+    pub owner: Owner,
+    pub rows: BTreeMap<String, String>,
+    password: String,
+}
+
+/// Databases, as one process reaches them.
+pub(crate) struct SimDatabases(pub(crate) Calls);
+
+fn foreign(name: &str) -> Failure {
+    Failure::new(Code::ResourceForeign, format!("the database {name} is another's"))
+}
+
+#[async_trait]
+impl Databases for SimDatabases {
+    async fn create(&self, instance: &InstanceId, name: &str, password: &SecretString) -> Result<Database, Failure> {
+        let owner = self.0.world.mark(instance);
+        self.0
+            .make("databases.create", format!("{name} {instance}"), |state, _| {
+                let database = state.databases.entry(name.to_owned()).or_insert_with(|| SimDatabase {
+                    owner: owner.clone(),
+                    rows: BTreeMap::new(),
+                    password: password.expose_secret().to_owned(),
+                });
+                if database.owner != owner {
+                    return Err(foreign(name));
+                }
+                Ok(Database {
+                    name: name.to_owned(),
+                    url: SecretString::from(format!("sim://{name}:{}@databases/{name}", database.password)),
+                })
+            })
+            .await
+    }
+
+    async fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
+        let owner = self.0.world.mark(instance);
+        self.0
+            .make("databases.remove", format!("{name} {instance}"), |state, _| {
+                // Another's is not ours to remove: of ours there is nothing left.
+                if state
+                    .databases
+                    .get(name)
+                    .is_some_and(|database| database.owner == owner)
+                {
+                    state.databases.remove(name);
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn all(&self) -> Result<Vec<(InstanceId, String)>, Failure> {
+        let deployment = self.0.world.deployment_id().clone();
+        self.0
+            .make("databases.all", "", |state, _| {
+                Ok(state
+                    .databases
+                    .iter()
+                    .filter(|(_, database)| database.owner.deployment == deployment)
+                    .map(|(name, database)| (database.owner.instance.clone(), name.clone()))
+                    .collect())
+            })
+            .await
+    }
+}
+
+impl SimWorld {
+    fn mark(&self, instance: &InstanceId) -> Owner {
+        Owner {
+            deployment: self.deployment_id().clone(),
+            instance: instance.clone(),
+            attempt: Attempt(0),
+        }
+    }
+
+    /// Puts a row into a database, as its application would. Whether there is such a database.
+    pub fn write_row(&self, database: &str, key: &str, value: &str) -> bool {
+        let mut state = self.state();
+        let found = state.databases.get_mut(database);
+        found
+            .map(|database| database.rows.insert(key.to_owned(), value.to_owned()))
+            .is_some()
+    }
+
+    /// What a database is, and what is in it.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<SimDatabase> {
+        self.state().databases.get(name).cloned()
+    }
+
+    /// Puts a database there that nobody asked for.
+    pub fn plant_database(&self, owner: Owner, name: &str) {
+        let database = SimDatabase {
+            owner,
+            rows: BTreeMap::from([("whose".to_owned(), "planted".to_owned())]),
+            password: String::new(),
+        };
+        self.state().databases.insert(name.to_owned(), database);
+    }
+
+    /// Somebody removes a database behind Wharf's back.
+    pub fn lose_database(&self, name: &str) {
+        self.state().databases.remove(name);
+    }
+}

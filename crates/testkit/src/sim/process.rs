@@ -1,0 +1,174 @@
+//! One run of Wharf in the simulated world. Whatever it asks of the world or the registry passes its gate; where the gate is
+//! shut, the call never returns. So a process can be paused, and go on much later as if nothing had been, and it can be killed
+//! at any call, before or after what the call does.
+
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::watch;
+use wharf_platform::Platform;
+use wharf_saga::Store;
+
+use super::{
+    SimStore, SimWorld, calls::Calls, databases::SimDatabases, logs::SimLogs, mailer::SimMailer, prober::SimProber,
+    registry::SimRegistry, routes::SimRoutes, secrets::SimSecrets, tasks::SimTasks,
+};
+
+/// On which side of what a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    Before,
+    After,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Alive,
+    Paused,
+    Dead,
+}
+
+/// What every call of a process passes, going and coming.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) name: String,
+    life: watch::Sender<Life>,
+    calls: AtomicU64,
+    doom: Mutex<Option<(u64, Edge)>>,
+}
+
+impl Gate {
+    /// Returns at once, or when the process is resumed; never, when it is dead.
+    pub(crate) async fn pass(&self) {
+        let mut life = self.life.subscribe();
+        if !matches!(
+            life.wait_for(|life| *life != Life::Paused).await.as_deref(),
+            Ok(Life::Alive)
+        ) {
+            std::future::pending().await
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        *self.life.borrow() == Life::Alive
+    }
+
+    /// The number of a call that begins.
+    pub(crate) fn count(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Ends the process if it was to end at this call.
+    pub(crate) fn meet_doom(&self, call: u64, edge: Edge) {
+        if *self.doom.lock() == Some((call, edge)) {
+            self.life.send_replace(Life::Dead);
+        }
+    }
+}
+
+/// One run of Wharf, alive until it is killed.
+#[derive(Clone)]
+pub struct Process {
+    world: SimWorld,
+    gate: Arc<Gate>,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    pub(crate) fn new(world: SimWorld, name: &str) -> Self {
+        let gate = Arc::new(Gate {
+            name: name.to_owned(),
+            life: watch::Sender::new(Life::Alive),
+            calls: AtomicU64::new(0),
+            doom: Mutex::new(None),
+        });
+        Self { world, gate }
+    }
+
+    fn calls(&self) -> Calls {
+        Calls {
+            world: self.world.clone(),
+            gate: self.gate.clone(),
+        }
+    }
+
+    /// The world as this process sees it.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        let tasks = Arc::new(SimTasks(self.calls()));
+        Platform {
+            tasks: tasks.clone(),
+            events: tasks,
+            routes: Arc::new(SimRoutes(self.calls())),
+            databases: Arc::new(SimDatabases(self.calls())),
+            secrets: Arc::new(SimSecrets(self.calls())),
+            mailer: Arc::new(SimMailer(self.calls())),
+            prober: Arc::new(SimProber(self.calls())),
+            logs: Arc::new(SimLogs(self.calls())),
+        }
+    }
+
+    /// The registry as this process sees it.
+    #[must_use]
+    pub fn registry(&self, store: Arc<SimStore>) -> Arc<dyn Store> {
+        Arc::new(SimRegistry::new(store, self.calls()))
+    }
+
+    /// How many calls it has begun.
+    #[must_use]
+    pub fn calls_begun(&self) -> u64 {
+        self.gate.calls.load(Ordering::Relaxed)
+    }
+
+    /// Nothing that it calls returns any more, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.change(Life::Paused);
+    }
+
+    pub fn resume(&self) {
+        self.change(Life::Alive);
+    }
+
+    /// It is no more: nothing that it has called or calls ever returns.
+    pub fn kill(&self) {
+        self.change(Life::Dead);
+    }
+
+    /// It will be killed at its n-th call, counted from its beginning.
+    pub fn kill_at(&self, call: u64, edge: Edge) {
+        *self.gate.doom.lock() = Some((call, edge));
+    }
+
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        *self.gate.life.borrow() == Life::Dead
+    }
+
+    /// Waits for its end.
+    pub async fn died(&self) {
+        let mut life = self.gate.life.subscribe();
+        let _ = life.wait_for(|life| *life == Life::Dead).await;
+    }
+
+    fn change(&self, to: Life) {
+        self.gate.life.send_if_modified(|life| {
+            let changes = *life != Life::Dead && *life != to;
+            if changes {
+                *life = to;
+            }
+            changes
+        });
+    }
+}

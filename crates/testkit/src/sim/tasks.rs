@@ -1,0 +1,432 @@
+//! Simulated tasks: they take their time to start, have an address, answer or do not, end by themselves or on demand, and
+//! tell of it, unless that is lost.
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream::BoxStream};
+use secrecy::ExposeSecret;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+use tokio_stream::wrappers::BroadcastStream;
+use wharf_domain::{Code, Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
+use wharf_platform::{Owner, PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
+
+use super::{SimWorld, calls::Calls, world::State};
+
+/// What a probe of a task finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    #[default]
+    Well,
+    /// With this status.
+    Status(u16),
+    /// It listens nowhere.
+    Never,
+    /// As this instance, which it is not.
+    As(String),
+}
+
+/// How a task behaves.
+#[derive(Clone, Debug, Default)]
+pub struct Behaviour {
+    /// Why its start is refused from the beginning.
+    pub refused: Option<Failure>,
+    /// How long it is pending.
+    pub runs_after: Duration,
+    /// How long it runs before the platform can tell its address.
+    pub address_after: Duration,
+    /// How long it runs before it answers.
+    pub answers_after: Duration,
+    pub answers: Answers,
+    /// It ends by itself so long after its start.
+    pub exits_after: Option<Duration>,
+    pub exit_code: i32,
+    /// What it prints before it ends.
+    pub last_words: Option<String>,
+    /// How long it takes to end when it is told to.
+    pub ends_after: Duration,
+    /// It does not end when it is told to, and cannot be made to.
+    pub cannot_be_stopped: bool,
+    /// The address that it gets, instead of one of its own.
+    pub endpoint: Option<Endpoint>,
+}
+
+/// A task, as the world remembers it.
+#[derive(Clone, Debug)]
+pub struct SimTask {
+    pub owner: Owner,
+    pub reference: TaskRef,
+    pub service: ServiceName,
+    pub run: RunSpec,
+    /// What it was given, secrets included.
+    pub environment: BTreeMap<String, String>,
+    pub endpoint: Endpoint,
+    pub started_at: Timestamp,
+    behaviour: Behaviour,
+    end: Option<End>,
+}
+
+#[derive(Clone, Debug)]
+struct End {
+    at: Timestamp,
+    cause: Failure,
+    exit_code: i32,
+    output: Option<String>,
+}
+
+/// A task's end that is to be told of at its time.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    task: String,
+    at: Timestamp,
+}
+
+impl SimTask {
+    fn runs_at(&self) -> Timestamp {
+        self.started_at + self.behaviour.runs_after
+    }
+
+    /// Whether something of it is on the machine.
+    pub(crate) fn is_there(&self, now: Timestamp) -> bool {
+        self.end.as_ref().is_none_or(|end| end.at > now)
+    }
+
+    /// What somebody finds who asks at its address.
+    pub(crate) fn answer(&self, now: Timestamp) -> Option<&Answers> {
+        let listens = self.is_there(now)
+            && now >= self.runs_at() + self.behaviour.answers_after
+            && self.behaviour.answers != Answers::Never;
+        listens.then_some(&self.behaviour.answers)
+    }
+
+    fn status(&self, now: Timestamp) -> TaskStatus {
+        match &self.end {
+            Some(end) if end.at <= now => TaskStatus::Stopped {
+                cause: end.cause.clone(),
+                exit_code: Some(end.exit_code),
+                output: end.output.clone(),
+            },
+            _ if now < self.runs_at() => TaskStatus::Pending {
+                why: "the machine to make room".to_owned(),
+            },
+            _ => TaskStatus::Running {
+                endpoint: (now >= self.runs_at() + self.behaviour.address_after).then(|| self.endpoint.clone()),
+            },
+        }
+    }
+
+    /// It ends then, unless it has to end earlier anyway.
+    fn end(&mut self, at: Timestamp, cause: Failure, exit_code: i32) -> Option<Ending> {
+        if self.end.as_ref().is_some_and(|end| end.at <= at) {
+            return None;
+        }
+        self.end = Some(End {
+            at,
+            cause,
+            exit_code,
+            output: self.behaviour.last_words.clone(),
+        });
+        Some(Ending {
+            task: self.reference.id.clone(),
+            at,
+        })
+    }
+}
+
+fn crashed(exit_code: i32) -> Failure {
+    Failure::new(
+        Code::TaskCrashed,
+        format!("the task ended by itself with exit code {exit_code}"),
+    )
+}
+
+fn program(run: &RunSpec) -> &str {
+    let RunSpec::Process { command, .. } = run;
+    command.first().map_or("", String::as_str)
+}
+
+fn stopped() -> Failure {
+    Failure::new(Code::TaskCrashed, "the task ended, as it was told to")
+}
+
+impl State {
+    fn start(&mut self, spec: &TaskSpec, now: Timestamp) -> Result<TaskRef, Failure> {
+        if let Some(task) = self.tasks.values().find(|task| task.owner == spec.owner) {
+            return Ok(task.reference.clone());
+        }
+        let program = program(&spec.run);
+        let behaviour = self.behaviour(program);
+        if let Some(failure) = &behaviour.refused {
+            return Err(failure.clone());
+        }
+        let busy = |port| {
+            let another = self
+                .tasks
+                .values()
+                .find(|task| task.is_there(now) && task.endpoint.port() == port)?;
+            Some(Failure::new(
+                Code::PortBusy,
+                format!("task {} listens on port {port}", another.reference.id),
+            ))
+        };
+        if let Some(failure) = spec.port.and_then(busy) {
+            return Err(failure);
+        }
+        if let Some(next) = self.next_behaviours.get_mut(program) {
+            next.pop_front();
+        }
+        self.tasks_started += 1;
+        let number = self.tasks_started;
+        let endpoint = behaviour.endpoint.clone().unwrap_or_else(|| match spec.port {
+            Some(port) => Endpoint::Address {
+                ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                port,
+            },
+            None => Endpoint::Address {
+                ip: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)),
+                port: 8000,
+            },
+        });
+        let reference = TaskRef {
+            id: format!("task-{number}"),
+            attempt: spec.owner.attempt,
+        };
+        let mut task = SimTask {
+            owner: spec.owner.clone(),
+            reference: reference.clone(),
+            service: spec.service.clone(),
+            run: spec.run.clone(),
+            environment: spec
+                .environment
+                .iter()
+                .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
+                .collect(),
+            endpoint,
+            started_at: now,
+            behaviour,
+            end: None,
+        };
+        if let Some(after) = task.behaviour.exits_after {
+            let code = task.behaviour.exit_code;
+            self.endings.extend(task.end(now + after, crashed(code), code));
+        }
+        self.tasks.insert(reference.id.clone(), task);
+        self.print(&spec.owner.instance, &format!("=== {} starts", reference.id));
+        Ok(reference)
+    }
+
+    /// How the next task of a program behaves.
+    fn behaviour(&self, program: &str) -> Behaviour {
+        let next = self.next_behaviours.get(program).and_then(|next| next.front());
+        next.or_else(|| self.behaviours.get(program))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn ours(&mut self, owner: &Owner, task: &TaskRef) -> Result<Option<&mut SimTask>, Failure> {
+        match self.tasks.get_mut(&task.id) {
+            Some(found) if found.owner != *owner => Err(Failure::new(
+                Code::ResourceForeign,
+                format!("task {} is another's", task.id),
+            )),
+            found => Ok(found),
+        }
+    }
+
+    fn stop(&mut self, owner: &Owner, task: &TaskRef, grace: Duration, now: Timestamp) -> Result<Stopping, Failure> {
+        let Some(task) = self.ours(owner, task)? else {
+            return Ok(Stopping::Stopped);
+        };
+        let mut ending = None;
+        if task.is_there(now) && !task.behaviour.cannot_be_stopped {
+            ending = task.end(now + task.behaviour.ends_after.min(grace), stopped(), 143);
+        }
+        let stopping = if task.is_there(now) {
+            Stopping::Underway
+        } else {
+            Stopping::Stopped
+        };
+        self.endings.extend(ending);
+        Ok(stopping)
+    }
+}
+
+/// Tasks, as one process reaches them.
+pub(crate) struct SimTasks(pub(crate) Calls);
+
+fn shown(owner: &Owner) -> String {
+    format!("{}/{}", owner.instance, owner.attempt)
+}
+
+#[async_trait]
+impl Tasks for SimTasks {
+    fn port_source(&self) -> PortSource {
+        self.0.world.state().port_source()
+    }
+
+    fn survives_restart(&self) -> bool {
+        !self.0.world.state().embedded
+    }
+
+    async fn check(&self, run: &RunSpec) -> Result<(), Failure> {
+        let program = program(run);
+        self.0
+            .make("tasks.check", program, |state, _| {
+                match &state.behaviour(program).refused {
+                    Some(failure) => Err(failure.clone()),
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+
+    async fn start(&self, spec: TaskSpec) -> Result<TaskRef, Failure> {
+        self.0
+            .make("tasks.start", shown(&spec.owner), |state, now| state.start(&spec, now))
+            .await
+    }
+
+    async fn look(&self, owner: &Owner, task: &TaskRef) -> Result<TaskStatus, Failure> {
+        self.0
+            .make("tasks.look", shown(owner), |state, now| {
+                Ok(state
+                    .ours(owner, task)?
+                    .map_or(TaskStatus::Gone, |task| task.status(now)))
+            })
+            .await
+    }
+
+    async fn find(&self, owner: &Owner) -> Result<Option<TaskRef>, Failure> {
+        self.0
+            .make("tasks.find", shown(owner), |state, _| {
+                let found = state.tasks.values().find(|task| task.owner == *owner);
+                Ok(found.map(|task| task.reference.clone()))
+            })
+            .await
+    }
+
+    async fn stop(&self, owner: &Owner, task: &TaskRef, grace: Duration) -> Result<Stopping, Failure> {
+        self.0
+            .make("tasks.stop", shown(owner), |state, now| {
+                state.stop(owner, task, grace, now)
+            })
+            .await
+    }
+
+    async fn all(&self) -> Result<Vec<(Owner, TaskRef)>, Failure> {
+        self.0
+            .make("tasks.all", "", |state, now| {
+                let deployment = state.deployment.clone();
+                Ok(state
+                    .tasks
+                    .values()
+                    .filter(|task| task.is_there(now) && Some(&task.owner.deployment) == deployment.as_ref())
+                    .map(|task| (task.owner.clone(), task.reference.clone()))
+                    .collect())
+            })
+            .await
+    }
+}
+
+impl TaskEvents for SimTasks {
+    fn subscribe(&self) -> BoxStream<'static, TaskEvent> {
+        let events = BroadcastStream::new(self.0.world.events().subscribe());
+        events.filter_map(|event| std::future::ready(event.ok())).boxed()
+    }
+}
+
+impl SimWorld {
+    /// From now on tasks of this program (the first word of their command) behave like this.
+    pub fn behave(&self, program: &str, behaviour: Behaviour) {
+        self.state().behaviours.insert(program.to_owned(), behaviour);
+    }
+
+    /// The next task of this program behaves like this; called again, the one after it.
+    pub fn behave_next(&self, program: &str, behaviour: Behaviour) {
+        let mut state = self.state();
+        let next = state.next_behaviours.entry(program.to_owned()).or_default();
+        next.push_back(behaviour);
+    }
+
+    /// The tasks of an instance that are on the machine.
+    #[must_use]
+    pub fn live_tasks(&self, id: &InstanceId) -> Vec<SimTask> {
+        let now = self.now();
+        self.tasks(id).into_iter().filter(|task| task.is_there(now)).collect()
+    }
+
+    /// Every task that an instance ever had, in the order of their starts.
+    #[must_use]
+    pub fn tasks(&self, id: &InstanceId) -> Vec<SimTask> {
+        let state = self.state();
+        let mut tasks: Vec<SimTask> = state
+            .tasks
+            .values()
+            .filter(|task| task.owner.instance == *id)
+            .cloned()
+            .collect();
+        tasks.sort_by_key(|task| task.owner.attempt);
+        tasks
+    }
+
+    /// The instance's task ends by itself, now.
+    pub fn exit(&self, id: &InstanceId, exit_code: i32) {
+        let now = self.now();
+        let mut ends = Vec::new();
+        for task in self.state().tasks.values_mut() {
+            if task.owner.instance == *id && task.is_there(now) {
+                ends.extend(task.end(now, crashed(exit_code), exit_code));
+            }
+        }
+        for ending in ends {
+            self.foretell(ending);
+        }
+    }
+
+    /// The machine loses every task, and nothing remembers them.
+    pub fn lose_tasks(&self) {
+        self.state().tasks.clear();
+    }
+
+    /// Puts a task there that nobody asked for.
+    pub fn plant_task(&self, owner: Owner, service: &ServiceName) -> TaskRef {
+        let spec = TaskSpec {
+            owner,
+            service: service.clone(),
+            run: RunSpec::Process {
+                command: vec!["planted".to_owned()],
+                memory: None,
+                directory: None,
+            },
+            port: None,
+            environment: BTreeMap::new(),
+            intended_at: self.now(),
+        };
+        let now = self.now();
+        self.state().start(&spec, now).expect("it has an address of its own")
+    }
+
+    /// Tells of a task's end when its time has come, if that is still how it ends.
+    pub(crate) fn foretell(&self, ending: Ending) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ending.at.since(world.now())).await;
+            let state = world.state();
+            let Some(task) = state.tasks.get(&ending.task) else {
+                return;
+            };
+            let comes_true = task.end.as_ref().is_some_and(|end| end.at == ending.at);
+            if comes_true && !state.events_are_lost {
+                let event = TaskEvent {
+                    instance: task.owner.instance.clone(),
+                    task: task.reference.clone(),
+                    status: task.status(ending.at),
+                };
+                // Nobody may be listening.
+                let _ = world.events().send(event);
+            }
+        });
+    }
+}
