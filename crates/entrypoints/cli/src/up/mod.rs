@@ -19,6 +19,8 @@ use layout::{Layout, Running};
 
 /// How long requests and sagas under way have when the server ends.
 const GRACE: Duration = Duration::from_secs(10);
+/// Between two looks at whether every Ready instance's task is there: the back-stop of the events that tell.
+const CHECK_TASKS: Duration = Duration::from_mins(5);
 /// Between two tidyings of the registry.
 const TIDY: Duration = Duration::from_mins(10);
 
@@ -56,7 +58,6 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
     let queue = wharf.recover().await?;
     server.open(&queue)?;
     server.follow_wishes(queue.clone());
-    server.follow_tasks();
     server.follow_health();
     let background = tokio::task::JoinSet::from_iter([
         boxed({
@@ -65,11 +66,19 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
         }),
         boxed({
             let wharf = wharf.clone();
+            async move { wharf.follow_tasks().await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
             async move { wharf.deliver_forever().await }
         }),
         boxed({
             let wharf = wharf.clone();
-            async move { wharf.restore(queue).await }
+            async move {
+                wharf.restore(queue).await;
+                // Only now: those that wait for their turn have no task, and are not lost.
+                wharf.check_tasks_forever(CHECK_TASKS).await;
+            }
         }),
         boxed({
             let wharf = wharf.clone();

@@ -1,7 +1,6 @@
 //! The one file that names adapters: makes them from the configuration, and puts them together to one deployment.
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use futures::StreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use rustix::process::{Resource, getrlimit};
@@ -22,7 +21,7 @@ use wharf_edge::{ControlService, Edge, EdgeConfig, Owns};
 use wharf_http::{HttpState, Rate, SignupLimits};
 use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock, TimerWaker};
 use wharf_mail::FolderMailer;
-use wharf_platform::{Platform, TaskEvents, TaskStatus};
+use wharf_platform::Platform;
 use wharf_provisioning::{
     Addresses, Message, Provisioning, Settings, Wharf, recovery::RestoreQueue, settings::Heal, tokens::TokenKey,
     wharf::Deployment,
@@ -176,31 +175,6 @@ impl Server {
         tokio::spawn(async move {
             while let Some(id) = wanted.recv().await {
                 queue.ask_for(&id);
-            }
-        });
-    }
-
-    /// A task that ends tells its instance.
-    pub(crate) fn follow_tasks(&self) {
-        let mut events = self.tasks.subscribe();
-        let wharf = self.wharf.clone();
-        tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                if let TaskStatus::Stopped { cause, output, .. } = event.status {
-                    let cause = match output {
-                        Some(output) => cause.detail(output),
-                        None => cause,
-                    };
-                    tell(
-                        &wharf,
-                        &event.instance,
-                        &Message::TaskStopped {
-                            attempt: event.task.attempt,
-                            cause,
-                        },
-                    )
-                    .await;
-                }
             }
         });
     }
