@@ -1,0 +1,152 @@
+//! Output as text that is safe to show: lines of bounded length, valid UTF-8, no control sequences.
+//!
+//! What must not be here: files and tasks. These are functions of bytes.
+
+/// The longest line that is kept; the rest of a longer one is left out.
+pub(crate) const LONGEST_LINE: usize = 16 * 1024;
+
+/// Bytes as text: what is not UTF-8 is replaced, terminal sequences (colours, cursor, titles) and control characters other than tab and
+/// line feed are left out. What a tenant prints must not drive the terminal of who reads it.
+pub(crate) fn clean(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut kept = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => match characters.peek() {
+                // CSI: parameters, then one final letter.
+                Some('[') => {
+                    characters.next();
+                    while characters.next_if(|c| matches!(c, ' '..='?')).is_some() {}
+                    characters.next_if(|c| matches!(c, '@'..='~'));
+                }
+                // OSC and its like: text up to BEL or ESC \, which must not swallow the line if it never comes.
+                Some(']' | 'P' | '^' | '_' | 'X') => {
+                    let mut ahead = characters.clone();
+                    if ahead.any(|c| matches!(c, '\u{7}' | '\u{1b}')) {
+                        ahead.next_if_eq(&'\\');
+                        characters = ahead;
+                    } else {
+                        characters.next();
+                    }
+                }
+                Some(' '..='~') => {
+                    characters.next();
+                }
+                _ => {}
+            },
+            '\n' | '\t' => kept.push(character),
+            other if other.is_control() => {}
+            other => kept.push(other),
+        }
+    }
+    kept
+}
+
+/// Cuts bytes into lines as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Splitter {
+    /// The line that has not ended yet, at most [`LONGEST_LINE`] of it.
+    partial: Vec<u8>,
+}
+
+impl Splitter {
+    /// Takes more bytes, and gives each line that they end.
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
+        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+            self.keep(&bytes[..end]);
+            line(clean(&self.partial));
+            self.partial.clear();
+            bytes = &bytes[end + 1..];
+        }
+        self.keep(bytes);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LONGEST_LINE.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+/// The end of a text, at most `most` bytes, from the beginning of a line where there is one.
+pub(crate) fn ending(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let mut start = text.len() - most;
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let (before, tail) = text.split_at(start);
+    if before.ends_with('\n') {
+        return tail;
+    }
+    match tail.split_once('\n') {
+        Some((_, whole_lines)) if !whole_lines.trim().is_empty() => whole_lines,
+        _ => tail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines, and how much there is of the one that has not ended.
+    fn lines(chunks: &[&[u8]]) -> (Vec<String>, usize) {
+        let mut splitter = Splitter::default();
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            splitter.push(chunk, |line| lines.push(line));
+        }
+        (lines, splitter.partial.len())
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_are_cut() {
+        let (whole, rest) = lines(&[b"on", b"e\ntwo\r\n\nth", b"ree"]);
+        assert_eq!(whole, ["one", "two", ""]);
+        assert_eq!(rest, "three".len());
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_the_next_is_whole() {
+        let long = vec![b'x'; LONGEST_LINE * 3];
+        let (whole, rest) = lines(&[&long, &long, b"\nnext\n"]);
+        assert_eq!(whole[0].len(), LONGEST_LINE);
+        assert_eq!(&whole[1..], ["next"]);
+        assert_eq!(rest, 0);
+    }
+
+    #[test]
+    fn terminal_sequences_and_control_characters_are_left_out() {
+        let cases: [(&[u8], &str); 8] = [
+            (b"\x1b[1;32mready\x1b[0m", "ready"),
+            (b"\x1b]0;title\x07shell", "shell"),
+            (b"\x1b]8;;http://x\x1b\\link", "link"),
+            (b"\x1b]never ends", "never ends"),
+            (b"a\x00b\x08c\x7f\td", "abc\td"),
+            (b"caf\xc3\xa9 \xff", "caf\u{e9} \u{fffd}"),
+            (b"\x1bcreset", "reset"),
+            (b"\x1b", ""),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(clean(bytes), text, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_ending_starts_with_a_line_and_keeps_characters_whole() {
+        assert_eq!(ending("short", 10), "short");
+        let text = "first line\nsecond\nthird";
+        for (most, expected) in [
+            (23, text),
+            (22, "second\nthird"),
+            (12, "second\nthird"),
+            (11, "third"),
+            (4, "hird"),
+        ] {
+            assert_eq!(ending(text, most), expected, "{most}");
+        }
+        assert_eq!(ending("ääää", 3), "ä");
+    }
+}

@@ -1,0 +1,425 @@
+//! What Linux tells of processes: `/proc`, process descriptors, socket tables.
+//!
+//! What must not be here: what is done about it. `portable.rs` answers the same questions where there is no `/proc`.
+//!
+//! A number means another process as soon as its first bearer was reaped. So a process is named by its number *and* its start time
+//! ([`Seen`]), and signalled through a descriptor that was checked against both ([`Process`]).
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read},
+    net::{Ipv4Addr, Ipv6Addr},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    sync::Arc,
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    launch::{Launch, Stage, Surroundings},
+    marker::{self, Key, Mark},
+    survey::{Seen, Survey},
+    vfork,
+};
+
+/// An environment of more than this is not searched to its end. Wharf puts its own variables first.
+const LONGEST_ENVIRONMENT: u64 = 1 << 20;
+/// `TCP_LISTEN` in the kernel's socket tables.
+const LISTENING: &str = "0A";
+
+/// Whether processes that outlive Wharf are found by their environment. Elsewhere they are written down.
+pub(super) const FINDS_MARKERS: bool = true;
+
+/// What starts programs: made by, and for, the one thread that does.
+pub(super) struct Starter(vfork::Stack);
+
+/// What a new process is watched by.
+pub(super) type Born = OwnedFd;
+
+impl Starter {
+    pub(super) fn new() -> Self {
+        vfork::block_signals();
+        Self(vfork::Stack::new())
+    }
+
+    pub(super) fn start(
+        &mut self,
+        launch: &Launch,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(Pid, Born), (Stage, io::Error)> {
+        vfork::spawn(launch, surroundings, &mut self.0)
+    }
+}
+
+/// `/proc/<pid>/stat`, as far as it matters.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// Dead, and not yet reaped by its parent.
+    is_over: bool,
+    parent: i32,
+    group: i32,
+    /// In clock ticks since boot.
+    start: u64,
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The name in parentheses may itself hold spaces and parentheses; what follows the last one does not.
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    // The fields are counted from 1 in proc(5): state is the third, the start time the twenty-second.
+    let start = fields.nth(16)?.parse().ok()?;
+    Some(Stat {
+        is_over: matches!(state, "Z" | "X"),
+        parent,
+        group,
+        start,
+    })
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// When the process was started, in a unit of the system's own.
+pub(super) fn start_time(pid: Pid) -> Option<u64> {
+    stat(pid.as_raw_pid()).map(|stat| stat.start)
+}
+
+/// Looks at every process once, and says which belong to tasks: those of the sessions that `leaders` lead, and those that carry this
+/// deployment's mark. Leaders themselves are left out: their watchers know more of them.
+pub(super) fn survey(deployment: &str, leaders: &HashMap<i32, Arc<Key>>) -> io::Result<Survey> {
+    let own_line = own_line();
+    let own_user = rustix::process::geteuid().as_raw();
+    let mut survey = Survey::default();
+    // One buffer for all environments.
+    let mut environment = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Some(pid) = Pid::from_raw(number) else { continue };
+        if leaders.contains_key(&number) || own_line.contains(&number) {
+            continue;
+        }
+        let key = match leaders.get(&session(number)) {
+            Some(key) => Some(key.clone()),
+            None => match mark(number, own_user, deployment, &mut environment) {
+                None => continue,
+                Some(Mark::Unclaimed) => None,
+                Some(Mark::Task(key)) => Some(Arc::new(key)),
+            },
+        };
+        // What is gone by now, or only waits to be reaped, is nobody's any more.
+        let Some(stat) = stat(number).filter(|stat| !stat.is_over) else {
+            continue;
+        };
+        survey.add(
+            key,
+            Seen {
+                pid,
+                start: stat.start,
+                group: stat.group,
+            },
+        );
+    }
+    Ok(survey)
+}
+
+/// The session of a process, by the number of its leader. Cheaper than a file, and for most processes of most tasks it is enough.
+#[expect(
+    unsafe_code,
+    reason = "rustix's form promises a positive number, and threads of the kernel have 0"
+)]
+fn session(pid: i32) -> i32 {
+    // SAFETY: a number in, a number out.
+    unsafe { libc::getsid(pid) }
+}
+
+/// This process and those it descends from: whoever starts Wharf from within a task must not be ended by it.
+fn own_line() -> HashSet<i32> {
+    let mut line = HashSet::new();
+    let mut pid = rustix::process::getpid().as_raw_pid();
+    while pid > 0 && line.insert(pid) {
+        pid = stat(pid).map_or(0, |stat| stat.parent);
+    }
+    line
+}
+
+/// This deployment's mark on a process, if it carries that and is of this user.
+fn mark(pid: i32, own_user: u32, deployment: &str, environment: &mut Vec<u8>) -> Option<Mark> {
+    let folder = format!("/proc/{pid}");
+    if fs::metadata(&folder).ok()?.uid() != own_user {
+        return None;
+    }
+    environment.clear();
+    File::open(folder + "/environ")
+        .ok()?
+        .take(LONGEST_ENVIRONMENT)
+        .read_to_end(environment)
+        .ok()?;
+    marker::find(environment, deployment)
+}
+
+/// Resident memory in bytes. Pages that processes share count for each, which is more than the truth.
+pub(super) fn resident(pid: Pid) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm"))
+        .ok()
+        .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+/// Resident memory in bytes, shared pages divided among those that share them: the truth, and some milliseconds of work for a large process.
+pub(super) fn resident_share(pid: Pid) -> u64 {
+    fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+            line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .map_or_else(|| resident(pid), |kibibytes| kibibytes * 1024)
+}
+
+/// Makes the kernel end this process before it ends Wharf, when memory runs out.
+pub(super) fn prefer_as_victim(pid: Pid) {
+    // Best effort: it may have ended already.
+    let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
+}
+
+/// The sockets, by inode, on which a connection to 127.0.0.1 and this port could end.
+pub(super) fn listeners(port: u16) -> io::Result<HashSet<u64>> {
+    let v4 = listeners_in("/proc/self/net/tcp", port)?;
+    if !v4.is_empty() {
+        // An IPv4 socket goes before an IPv6 one that takes IPv4 too.
+        return Ok(v4);
+    }
+    match listeners_in("/proc/self/net/tcp6", port) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(v4),
+        other => other,
+    }
+}
+
+fn listeners_in(table: &str, port: u16) -> io::Result<HashSet<u64>> {
+    let mut inodes = HashSet::new();
+    for line in BufReader::new(File::open(table)?).lines().skip(1) {
+        let line = line?;
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let (local, state) = (fields.next(), fields.nth(1));
+        if state != Some(LISTENING) {
+            // The kernel lists listening sockets first: the thousands of connections behind them are not read.
+            break;
+        }
+        let Some((address, listens_at)) = local.and_then(|local| local.split_once(':')) else {
+            continue;
+        };
+        if u16::from_str_radix(listens_at, 16) == Ok(port)
+            && takes_loopback(address)
+            && let Some(inode) = fields.nth(5).and_then(|inode| inode.parse().ok())
+        {
+            inodes.insert(inode);
+        }
+    }
+    Ok(inodes)
+}
+
+/// Whether a socket bound to this address (words of 32 bits in the machine's own byte order) takes connections to 127.0.0.1.
+fn takes_loopback(address: &str) -> bool {
+    let words: Option<Vec<[u8; 4]>> = address
+        .as_bytes()
+        .chunks(8)
+        .map(|word| {
+            let word = str::from_utf8(word).ok()?;
+            u32::from_str_radix(word, 16).ok().map(u32::to_ne_bytes)
+        })
+        .collect();
+    let Some(bytes) = words.map(|words| words.concat()) else {
+        return false;
+    };
+    let v4 = match (
+        <[u8; 4]>::try_from(bytes.as_slice()),
+        <[u8; 16]>::try_from(bytes.as_slice()),
+    ) {
+        (Ok(v4), _) => Ipv4Addr::from(v4),
+        (_, Ok(v6)) => match Ipv6Addr::from(v6) {
+            Ipv6Addr::UNSPECIFIED => Ipv4Addr::UNSPECIFIED,
+            address => match address.to_ipv4_mapped() {
+                Some(v4) => v4,
+                None => return false,
+            },
+        },
+        _ => return false,
+    };
+    v4 == Ipv4Addr::LOCALHOST || v4.is_unspecified()
+}
+
+/// Takes out of `wanted` the sockets that this process has open.
+pub(super) fn strike_out_sockets(pid: Pid, wanted: &mut HashSet<u64>) {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return;
+    };
+    for descriptor in descriptors.flatten() {
+        if wanted.is_empty() {
+            return;
+        }
+        let inode = fs::read_link(descriptor.path()).ok().and_then(|target| {
+            let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            inode.parse::<u64>().ok()
+        });
+        if let Some(inode) = inode {
+            wanted.remove(&inode);
+        }
+    }
+}
+
+/// A process that cannot be mistaken for a later one with its number.
+#[derive(Debug)]
+pub(super) struct Process(AsyncFd<OwnedFd>);
+
+impl Process {
+    /// `None` if it is gone.
+    pub(super) fn open(seen: &Seen) -> Option<Self> {
+        let pidfd = rustix::process::pidfd_open(seen.pid, PidfdFlags::empty()).ok()?;
+        // If the number was somebody else's when it was opened, it is now too, or nobody's: the first bearer does not come back.
+        if start_time(seen.pid) != Some(seen.start) {
+            return None;
+        }
+        Self::new(pidfd).ok()
+    }
+
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+    fn new(pidfd: OwnedFd) -> io::Result<Self> {
+        // SAFETY: an `OwnedFd` is open, and stays the same descriptor for as long as it lives; here it is not taken out again.
+        let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+        Ok(Self(watched?))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        // Gone is as good.
+        let _ = rustix::process::pidfd_send_signal(self.0.get_ref(), signal);
+    }
+
+    /// Returns when the process has ended, reaped or not.
+    pub(super) async fn ended(&self) {
+        // An error says that the runtime is ending: nobody waits any more.
+        if self.0.readable().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A process that this one started, and has to reap.
+#[derive(Debug)]
+pub(super) struct Child(Process);
+
+impl Child {
+    pub(super) fn new(pidfd: Born) -> io::Result<Self> {
+        Process::new(pidfd).map(Self)
+    }
+
+    /// Waits for its end, and says how it was. It stays unreaped: its number, and its group's, remain its own until [`reap`](Self::reap).
+    /// `None` if somebody else reaped it.
+    pub(super) async fn exited(&self) -> Option<WaitIdStatus> {
+        loop {
+            let Ok(mut ready) = self.0.0.readable().await else {
+                std::future::pending::<()>().await;
+                continue;
+            };
+            match self.wait(WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG) {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) => ready.clear_ready(),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// To be called once, after [`exited`](Self::exited).
+    pub(super) fn reap(&self) {
+        let _ = self.wait(WaitIdOptions::NOHANG);
+    }
+
+    fn wait(&self, options: WaitIdOptions) -> rustix::io::Result<Option<WaitIdStatus>> {
+        rustix::process::waitid(WaitId::PidFd(self.0.0.as_fd()), WaitIdOptions::EXITED | options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let text = "4711 (a) Z (b) S 1 4700 4699 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9";
+        let expected = Stat {
+            is_over: false,
+            parent: 1,
+            group: 4700,
+            start: 123_456,
+        };
+        assert_eq!(parse_stat(text), Some(expected));
+        assert_eq!(parse_stat("nonsense"), None);
+    }
+
+    #[test]
+    fn addresses_that_take_loopback() {
+        // As a little-endian machine writes them.
+        let cases = [
+            ("0100007F", true),
+            ("00000000", true),
+            ("0100000A", false),
+            ("00000000000000000000000000000000", true),
+            ("0000000000000000FFFF00000100007F", true),
+            ("00000000000000000000000001000000", false),
+            ("zz", false),
+            ("", false),
+        ];
+        if cfg!(target_endian = "little") {
+            for (address, takes) in cases {
+                assert_eq!(takes_loopback(address), takes, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_listener_is_found_and_is_ours_also_among_many_connections() {
+        let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connections: Vec<_> = (0..50)
+            .map(|_| {
+                (
+                    TcpStream::connect(busy.local_addr().unwrap()).unwrap(),
+                    busy.accept().unwrap(),
+                )
+            })
+            .collect();
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else {
+                assert_eq!(address, "[::]:0", "only IPv6 may be missing");
+                continue;
+            };
+            let mut found = listeners(listener.local_addr().unwrap().port()).unwrap();
+            assert_eq!(found.len(), 1, "{address}");
+            strike_out_sockets(rustix::process::getpid(), &mut found);
+            assert!(found.is_empty(), "{address}");
+        }
+        drop(connections);
+    }
+
+    #[test]
+    fn a_port_that_nobody_listens_on_has_no_listener() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert_eq!(listeners(port).unwrap(), HashSet::new());
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        let pid = rustix::process::getpid();
+        assert!(resident(pid) > 1 << 20);
+        assert!((1..=resident(pid) * 2).contains(&resident_share(pid)));
+    }
+}

@@ -1,0 +1,588 @@
+//! Tasks as child processes of Wharf.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `mod` | [`ProcessTasks`]: the traits `Tasks` and `TaskEvents` |
+//! | `world` | what all tasks share: the table, the events, the looks at processes |
+//! | `launch` | from a specification to program, arguments, environment and folder |
+//! | `starter` | the one thread that starts everything |
+//! | `vfork` | the start itself, on Linux |
+//! | `task` | one task and its watcher |
+//! | `table` | which tasks there are |
+//! | `survey` | one look at all processes, shared |
+//! | `marker`, `records` | how processes are known to be a task's when nobody watches them |
+//! | `orphans` | ending those |
+//! | `memory` | limits of memory |
+//! | `cause` | why a task stopped, in words |
+//! | `linux`, `portable` | what the system tells of processes |
+//!
+//! What must not be here: what a task is for.
+//!
+//! # What a task is
+//!
+//! A process, started in a session of its own, and everything that descends from it and either stayed in that session or kept
+//! its environment. It is over when its first process is; what is left then is ended too, before its end is told: whoever hears of it can
+//! have its port.
+//!
+//! # What ends with Wharf
+//!
+//! Everything. A task's first process has the parent-death signal, so it is killed if Wharf is, however that happens; what it had started
+//! itself is found by the next Wharf ([`ProcessTasks::reap_orphans`]). A program that is set-user-ID loses that signal at exec and is
+//! found in the same way.
+
+mod cause;
+mod launch;
+#[cfg(target_os = "linux")]
+mod linux;
+mod marker;
+mod memory;
+mod orphans;
+#[cfg(any(not(target_os = "linux"), test))]
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "on Linux only its tests use it"))]
+mod portable;
+mod records;
+mod starter;
+mod survey;
+mod table;
+mod task;
+#[cfg(target_os = "linux")]
+mod vfork;
+mod world;
+
+#[cfg(target_os = "linux")]
+use linux as sys;
+#[cfg(not(target_os = "linux"))]
+use portable as sys;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
+use std::{
+    fs::File,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpSocket,
+    runtime::Handle,
+    sync::{broadcast::error::RecvError, watch},
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+use wharf_domain::{Code, DeploymentId, Endpoint, Failure, instance::TaskRef, service::RunSpec};
+use wharf_platform::{Owner, PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
+
+use crate::{
+    files,
+    logs::{FileLogs, Output},
+};
+pub use launch::check_command;
+use launch::{Launch, Places, Surroundings};
+use marker::Key;
+use starter::StarterThread;
+use survey::Seen;
+use table::{Entry, Started};
+use task::Task;
+use world::World;
+
+/// How often orphans are looked for again: each time, those that the ones before had still started.
+const REAP_ROUNDS: u32 = 5;
+
+/// What [`ProcessTasks`] has to know.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    pub deployment: DeploymentId,
+    /// The data directory; each instance has a folder in it.
+    pub data: PathBuf,
+    /// What relative paths in a service's command are relative to: the folder of `wharf.toml`.
+    pub base: PathBuf,
+    /// What the command `wharf` means: this program's own file.
+    pub own_program: PathBuf,
+    /// Where dynamic ports are leased from. Best outside of what the system hands out by itself (`ip_local_port_range`).
+    pub ports: RangeInclusive<u16>,
+}
+
+/// A process that a former Wharf left behind, and that was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub pid: u32,
+    /// Whose it was, where it still said so.
+    pub owner: Option<Owner>,
+}
+
+/// Runs tasks as child processes, each with its port on 127.0.0.1.
+///
+/// All children die when this is dropped, and when its process ends in whatever way (on Linux).
+#[derive(Debug)]
+pub struct ProcessTasks {
+    shared: Arc<Shared>,
+    memory: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: ProcessOptions,
+    places: Places,
+    logs: Arc<FileLogs>,
+    starter: StarterThread,
+    world: Arc<World>,
+    /// What every task reads from: nothing.
+    null: File,
+}
+
+/// A process that runs, and what it is watched by.
+struct Newborn {
+    leader: Seen,
+    born: sys::Born,
+    output: Output,
+}
+
+impl ProcessTasks {
+    /// Raises this process's limit of open files to what it may be: a task costs two.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn new(options: ProcessOptions, logs: Arc<FileLogs>) -> Result<Self, Failure> {
+        let data = files::data_directory(&options.data)?;
+        let options = ProcessOptions { data, ..options };
+        let unusable = |error: std::io::Error| Failure::internal(format!("tasks cannot be started here: {error}"));
+        let null = File::open("/dev/null").map_err(unusable)?;
+        let starter = StarterThread::new().map_err(unusable)?;
+        world::raise_open_files();
+        let world = Arc::new(World::new(options.deployment.clone()));
+        let memory = tokio::spawn(memory::watch(world.clone()));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                places: Places::new(options.base.clone(), options.own_program.clone()),
+                options,
+                logs,
+                starter,
+                world,
+                null,
+            }),
+            memory,
+        })
+    }
+
+    /// Ends every process that carries this deployment's mark and is not a task of this value: what a Wharf that was killed left
+    /// behind. To be called before anything is started; the second `wharf up` on one data directory has to be refused before that.
+    pub async fn reap_orphans(&self) -> Result<Vec<Orphan>, Failure> {
+        let mut reaped: Vec<Orphan> = Vec::new();
+        for _ in 0..REAP_ROUNDS {
+            let found = self.shared.orphans().await?;
+            if found.is_empty() {
+                return Ok(reaped);
+            }
+            let processes: Vec<Seen> = found.iter().map(|(_, seen)| *seen).collect();
+            orphans::end(&processes, orphans::GRACE).await;
+            for (owner, seen) in found {
+                let orphan = Orphan {
+                    pid: seen.pid.as_raw_pid() as u32,
+                    owner,
+                };
+                if !reaped.contains(&orphan) {
+                    reaped.push(orphan);
+                }
+            }
+        }
+        let left: Vec<String> = self
+            .shared
+            .orphans()
+            .await?
+            .iter()
+            .map(|(_, seen)| seen.pid.to_string())
+            .collect();
+        if left.is_empty() {
+            return Ok(reaped);
+        }
+        Err(Failure::new(
+            Code::TaskStopTimeout,
+            format!("processes of a former run cannot be ended: {}", left.join(", ")),
+        )
+        .hint("look what they wait for (a disk or a network file system that hangs), or restart the machine"))
+    }
+
+    /// Whether what listens on this port of 127.0.0.1 is the owner's own task: a visitor's request would be answered by it and nobody else.
+    /// `false` also where nobody listens.
+    pub async fn owns_port(&self, owner: &Owner, port: u16) -> Result<bool, Failure> {
+        let key = Key::of(owner);
+        let Some(task) = self.shared.world.running(&key) else {
+            return Ok(false);
+        };
+        let (leader, unreadable) = (task.leader, |error: std::io::Error| {
+            Failure::internal(format!("the list of listening sockets cannot be read: {error}"))
+        });
+        let foreign = files::blocking(move || {
+            let mut sockets = sys::listeners(port).map_err(unreadable)?;
+            if sockets.is_empty() {
+                return Ok(None);
+            }
+            sys::strike_out_sockets(leader, &mut sockets);
+            Ok(Some(sockets))
+        })
+        .await?;
+        let Some(mut sockets) = foreign else {
+            return Ok(false);
+        };
+        if !sockets.is_empty() {
+            // One of its children may be the one that listens.
+            let survey = self.shared.world.survey().await?;
+            sockets = files::blocking(move || {
+                for seen in survey.rest_of(&key) {
+                    sys::strike_out_sockets(seen.pid, &mut sockets);
+                }
+                Ok(sockets)
+            })
+            .await?;
+        }
+        // While it was not reaped, its number was its own.
+        Ok(sockets.is_empty() && !task.is_gone())
+    }
+
+    /// Whether nobody listens on this port of 127.0.0.1.
+    #[expect(clippy::unused_async, reason = "on another system it may have to ask a program")]
+    pub async fn port_is_free(port: u16) -> bool {
+        let bind = || {
+            let socket = TcpSocket::new_v4()?;
+            // What still waits for the last packets of old connections is not in the way; what listens is.
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        };
+        bind().is_ok()
+    }
+
+    /// Ends all tasks, asking first, and waits for it. No more are started, and no event is told: nothing of this is a crash.
+    pub async fn shutdown(&self, grace: Duration) -> Result<(), Failure> {
+        let world = &self.shared.world;
+        world.table.lock().is_closing = true;
+        let deadline = Instant::now() + grace + orphans::KILLED;
+        loop {
+            let settled = world.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            let is_busy = {
+                let table = world.table.lock();
+                for task in table.tasks() {
+                    task.ask_to_end(grace);
+                }
+                table.is_busy()
+            };
+            if !is_busy {
+                return Ok(());
+            }
+            if timeout_at(deadline, settled).await.is_err() {
+                let left = world.table.lock().leaders().len();
+                return Err(Failure::new(
+                    Code::TaskStopTimeout,
+                    format!("{left} tasks could not be ended in time"),
+                )
+                .hint("they are killed when Wharf ends"));
+            }
+        }
+    }
+}
+
+impl Drop for ProcessTasks {
+    fn drop(&mut self) {
+        self.memory.abort();
+    }
+}
+
+impl Shared {
+    /// Another deployment's tasks are not ours to touch.
+    fn check_owner(&self, owner: &Owner) -> Result<Key, Failure> {
+        if owner.deployment != self.options.deployment {
+            return Err(Failure::new(
+                Code::ResourceForeign,
+                format!("the task belongs to the deployment {}", owner.deployment.as_str()),
+            ));
+        }
+        Ok(Key::of(owner))
+    }
+
+    /// Processes of this deployment that no task of ours has.
+    async fn orphans(&self) -> Result<Vec<(Option<Owner>, Seen)>, Failure> {
+        let owner = |key: &Key| Some(key.owner(&self.options.deployment));
+        if !sys::FINDS_MARKERS {
+            let instances = self.options.data.join("instances");
+            let recorded = files::blocking(move || {
+                let recorded = records::read_all(&instances)
+                    .map_err(|error| Failure::internal(format!("recorded tasks cannot be read: {error}")))?;
+                let is_alive = |seen: &Seen| sys::start_time(seen.pid) == Some(seen.start);
+                Ok(recorded
+                    .into_iter()
+                    .filter(|(_, seen)| is_alive(seen))
+                    .collect::<Vec<_>>())
+            })
+            .await?;
+            let leaders = self.world.table.lock().leaders();
+            return Ok(recorded
+                .iter()
+                .filter(|(_, seen)| !leaders.contains_key(&seen.pid.as_raw_pid()))
+                .map(|(key, seen)| (owner(key), *seen))
+                .collect());
+        }
+        let survey = self.world.survey().await?;
+        let table = self.world.table.lock();
+        let unclaimed = survey.unclaimed().iter().map(|seen| (None, *seen));
+        Ok(survey
+            .tasks()
+            .filter(|(key, _)| table.get(key).is_none())
+            .flat_map(|(key, seen)| seen.iter().map(move |seen| (owner(key), *seen)))
+            .chain(unclaimed)
+            .collect())
+    }
+
+    /// Starts a process and has it watched. It runs as a task of its own: whoever asked may have given up, and the process is there all the same.
+    async fn begin(self: Arc<Self>, spec: TaskSpec, told: watch::Sender<Option<Result<TaskRef, Failure>>>) {
+        let key = Arc::new(Key::of(&spec.owner));
+        let result = self.clone().begin_inner(spec, key.clone()).await;
+        if result.is_err() {
+            self.world.table.lock().remove(&key);
+        }
+        self.world.settled.notify_waiters();
+        told.send_replace(Some(result));
+    }
+
+    async fn begin_inner(self: Arc<Self>, spec: TaskSpec, key: Arc<Key>) -> Result<TaskRef, Failure> {
+        if let Some(port) = spec.port
+            && !ProcessTasks::port_is_free(port).await
+        {
+            return Err(Failure::new(
+                Code::PortBusy,
+                format!("another program listens on port {port} of 127.0.0.1"),
+            )
+            .hint("end that program, or give the service another range of ports"));
+        }
+        let RunSpec::Process { memory, .. } = spec.run;
+        let endpoint = spec.port.map(|port| Endpoint::Address {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port,
+        });
+        let attempt = spec.owner.attempt;
+        let shared = self.clone();
+        let Newborn { leader, born, output } = self
+            .starter
+            .run(move |starter| shared.give_birth(starter, &spec))
+            .await?;
+        let child = sys::Child::new(born).map_err(|error| {
+            // It cannot be watched, so it must not run. Its number is still its own: nobody has reaped it.
+            let _ = rustix::process::kill_process_group(leader.pid, rustix::process::Signal::KILL);
+            let _ = rustix::process::waitpid(Some(leader.pid), rustix::process::WaitOptions::empty());
+            Failure::new(Code::TaskLost, format!("the task cannot be watched: {error}"))
+        })?;
+        let reference = TaskRef {
+            id: format!("{}:{}", leader.pid, leader.start),
+            attempt,
+        };
+        let task = Arc::new(Task::new(key, reference.clone(), leader.pid, memory, endpoint));
+        self.world.put(&task);
+        tokio::spawn(task::watch(task, child, output, self.world.clone()));
+        Ok(reference)
+    }
+
+    /// Runs on the thread of the starter.
+    fn give_birth(&self, starter: &mut sys::Starter, spec: &TaskSpec) -> Result<Newborn, Failure> {
+        let instance = &spec.owner.instance;
+        let folder = self.logs.folder(instance);
+        // Apart from the output that lies above it: a program may remove or overwrite what is in its own folder.
+        let home = folder.join("work");
+        let failed = |error: std::io::Error| {
+            files::failure(
+                Code::DataDirectory,
+                "make",
+                &Path::new("instances").join(instance.as_str()),
+                &error,
+            )
+        };
+        files::private_folder(&home).map_err(failed)?;
+        let launch = self.places.launch(spec, &home)?;
+        let (reader, writer) = output_pipe().map_err(|error| {
+            Failure::new(
+                Code::TaskLost,
+                format!("the machine has no room for another task: {error}"),
+            )
+            .hint("raise the limit of open files (ulimit -n)")
+        })?;
+        let (pid, born) = self.fork(starter, &launch, &writer)?;
+        sys::prefer_as_victim(pid);
+        let leader = Seen {
+            pid,
+            start: sys::start_time(pid).unwrap_or(0),
+            group: pid.as_raw_pid(),
+        };
+        if !sys::FINDS_MARKERS {
+            records::write(&folder, &leader, spec.owner.attempt).map_err(failed)?;
+        }
+        let heading = format!(
+            "attempt {}, {}",
+            spec.owner.attempt,
+            time_in_words(spec.intended_at.as_millis())
+        );
+        let output = self.logs.attach(instance, &heading, reader);
+        Ok(Newborn { leader, born, output })
+    }
+
+    fn fork(
+        &self,
+        starter: &mut sys::Starter,
+        launch: &Launch,
+        output: &OwnedFd,
+    ) -> Result<(rustix::process::Pid, sys::Born), Failure> {
+        let surroundings = Surroundings {
+            input: self.null.as_fd(),
+            output: output.as_fd(),
+            open_files: world::given_open_files(),
+        };
+        starter
+            .start(launch, &surroundings)
+            .map_err(|(stage, error)| launch::start_failure(launch, stage, &error))
+    }
+}
+
+/// The end that is read, and the task's. Reading will not wait; writing does, as programs expect.
+fn output_pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = std::io::pipe()?;
+    Ok((reader.into(), writer.into()))
+}
+
+/// RFC 3339, to the second.
+fn time_in_words(millis: u64) -> String {
+    i64::try_from(millis / 1000)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string())
+}
+
+async fn result_of(mut start: Started) -> Result<TaskRef, Failure> {
+    match start.wait_for(Option::is_some).await {
+        Ok(result) => result
+            .clone()
+            .unwrap_or_else(|| Err(Failure::internal("a start without a result"))),
+        Err(_) => Err(Failure::internal("the start of the task was given up")),
+    }
+}
+
+#[async_trait]
+impl Tasks for ProcessTasks {
+    fn port_source(&self) -> PortSource {
+        PortSource::Leased(self.shared.options.ports.clone())
+    }
+
+    fn survives_restart(&self) -> bool {
+        false
+    }
+
+    async fn check(&self, run: &RunSpec) -> Result<(), Failure> {
+        let (shared, run) = (self.shared.clone(), run.clone());
+        files::blocking(move || shared.places.check(&run)).await
+    }
+
+    async fn start(&self, spec: TaskSpec) -> Result<TaskRef, Failure> {
+        let key = self.shared.check_owner(&spec.owner)?;
+        let started = {
+            let mut table = self.shared.world.table.lock();
+            match table.get(&key) {
+                Some(Entry::Known(task)) => return Ok(task.reference.clone()),
+                Some(Entry::Starting(started)) => started.clone(),
+                None if table.is_closing => return Err(Failure::new(Code::TaskLost, "Wharf is ending")),
+                None => {
+                    let (told, started) = watch::channel(None);
+                    table.insert(key, Entry::Starting(started.clone()));
+                    Handle::current().spawn(self.shared.clone().begin(spec, told));
+                    started
+                }
+            }
+        };
+        result_of(started).await
+    }
+
+    async fn look(&self, owner: &Owner, task: &TaskRef) -> Result<TaskStatus, Failure> {
+        let key = self.shared.check_owner(owner)?;
+        let table = self.shared.world.table.lock();
+        Ok(match table.get(&key) {
+            Some(Entry::Known(known)) if known.reference == *task => known.status(),
+            Some(Entry::Starting(_)) => TaskStatus::Pending {
+                why: "its process is being started".to_owned(),
+            },
+            Some(Entry::Known(_)) | None => TaskStatus::Gone,
+        })
+    }
+
+    async fn find(&self, owner: &Owner) -> Result<Option<TaskRef>, Failure> {
+        let key = self.shared.check_owner(owner)?;
+        let entry = self.shared.world.table.lock().get(&key).cloned();
+        match entry {
+            Some(Entry::Known(task)) => Ok(Some(task.reference.clone())),
+            // A start that fails has left nothing.
+            Some(Entry::Starting(started)) => Ok(result_of(started).await.ok()),
+            None => Ok(None),
+        }
+    }
+
+    async fn stop(&self, owner: &Owner, task: &TaskRef, grace: Duration) -> Result<Stopping, Failure> {
+        let key = self.shared.check_owner(owner)?;
+        let entry = self.shared.world.table.lock().get(&key).cloned();
+        if let Some(Entry::Starting(started)) = entry {
+            // Failed: there is nothing to stop. Otherwise it is known now.
+            let _ = result_of(started).await;
+        }
+        let known = match self.shared.world.table.lock().get(&key) {
+            Some(Entry::Known(known)) => Some(known.clone()),
+            _ => None,
+        };
+        match known {
+            Some(known) if known.reference == *task => Ok(known.ask_to_end(grace)),
+            // The number is another process's by now.
+            Some(_) => Ok(Stopping::Stopped),
+            // A former Wharf's: what of it still carries its mark is ended.
+            None => self.shared.world.stop_unknown(key, grace).await,
+        }
+    }
+
+    async fn all(&self) -> Result<Vec<(Owner, TaskRef)>, Failure> {
+        let deployment = &self.shared.options.deployment;
+        let mut all: Vec<(Owner, TaskRef)> = self
+            .shared
+            .world
+            .table
+            .lock()
+            .tasks()
+            .filter(|task| !task.is_gone())
+            .map(|task| (task.key.owner(deployment), task.reference.clone()))
+            .collect();
+        for (owner, seen) in self.shared.orphans().await? {
+            // One process for each task: the first that was seen.
+            if let Some(owner) = owner
+                && !all.iter().any(|(known, _)| *known == owner)
+            {
+                let reference = TaskRef {
+                    id: format!("{}:{}", seen.pid, seen.start),
+                    attempt: owner.attempt,
+                };
+                all.push((owner, reference));
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl TaskEvents for ProcessTasks {
+    fn subscribe(&self) -> BoxStream<'static, TaskEvent> {
+        let receiver = self.shared.world.events.subscribe();
+        stream::unfold(receiver, async |mut receiver| {
+            loop {
+                match receiver.recv().await {
+                    Ok(event) => return Some((event, receiver)),
+                    Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "a listener to task events is too slow"),
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        })
+        .boxed()
+    }
+}
