@@ -2,21 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Customer, Deployment, Event, eventually, text};
-
-/// The mail to a tenant, when it is there.
-async fn mail(deployment: &Deployment, to: &str) -> String {
-    eventually("the mail", async || {
-        let mails = fs::read_dir(deployment.data().join("mail")).ok()?;
-        mails
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                (path.extension()? == "eml").then(|| fs::read_to_string(path).ok())?
-            })
-            .find(|mail| mail.contains(to))
-    })
-    .await
-}
+use crate::harness::{Customer, Deployment, Event, eventually, password_link, plain, text};
 
 #[tokio::test]
 async fn a_sign_up_becomes_a_shop_and_a_kill_loses_nothing() {
@@ -95,24 +81,17 @@ async fn the_events_of_a_sign_up_go_on_where_a_client_left_off() {
 async fn the_mail_leads_to_the_first_password_once() {
     let deployment = Deployment::new().await;
     deployment.ready("acme").await;
-    let mail = mail(&deployment, "admin@acme.example").await;
-    let plain = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    let mail = plain(&deployment.mail("admin@acme.example").await);
     assert!(
-        plain.contains(&format!("http://acme.localhost:{}/", deployment.listen().port())),
-        "{plain}"
+        mail.contains(&format!("http://acme.localhost:{}/", deployment.listen().port())),
+        "{mail}"
     );
-    let link = plain
-        .split_whitespace()
-        .find_map(|word| {
-            word.contains("/password/")
-                .then(|| word.trim_matches(|c: char| !c.is_ascii_graphic()))
-        })
-        .expect("a link to the password");
+    let link = password_link(&mail);
     assert!(
         link.starts_with(&format!("http://localhost:{}/password/", deployment.listen().port())),
         "made from the configuration: {link}"
     );
-    let path = path_of(link);
+    let path = path_of(&link);
 
     let console = deployment.console();
     let looked_at = console.page(&path).await.is(200).text();

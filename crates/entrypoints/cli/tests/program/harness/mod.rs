@@ -7,6 +7,7 @@
 //! | `events` | server-sent events |
 //! | `cli` | the same program as a client: exit code and what it printed |
 //! | `instances` | signing up, showing, waiting for a state: what most tests begin with |
+//! | `mail` | what is in the folder of mails |
 //! | `processes` | which processes there are, and whose |
 //! | `ports` | ports that no other test uses |
 //! | `shop` | a customer of the bundled storefront |
@@ -19,6 +20,7 @@ mod client;
 mod deployment;
 mod events;
 mod instances;
+mod mail;
 mod ports;
 mod processes;
 mod shop;
@@ -29,5 +31,6 @@ pub(crate) use client::Answer;
 pub(crate) use deployment::{Deployment, Refused, Setup};
 pub(crate) use events::Event;
 pub(crate) use instances::text;
+pub(crate) use mail::{password_link, plain};
 pub(crate) use shop::Customer;
 pub(crate) use wait::{PATIENCE, eventually, spin};
