@@ -5,7 +5,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
 };
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc};
@@ -74,7 +74,7 @@ fn present(response: Response, problem: &Problem, method: &Method, is_page: bool
     if problem.failure.code == Code::AuthMissing && *method == Method::GET {
         return vary(answer::see_other(pages::LOGIN));
     }
-    let mut page = (problem.status, pages::trouble(problem)).into_response();
+    let mut page = (problem.status, Html(pages::trouble(problem))).into_response();
     for (name, value) in response.headers() {
         if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
             page.headers_mut().insert(name.clone(), value.clone());

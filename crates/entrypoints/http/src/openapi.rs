@@ -314,6 +314,9 @@ fn problems(operation: &Operation) -> Vec<(u16, Response)> {
     if operation.headers.iter().any(|field| field.name == "Idempotency-Key") {
         add(status(Code::RequestInvalid), Code::RequestInvalid);
     }
+    if words(operation.path).next().is_some() {
+        add(status(Code::RequestNotFound), Code::RequestNotFound);
+    }
     if operation.is_change() {
         add(status(Code::OriginRefused), Code::OriginRefused);
     }
@@ -330,11 +333,11 @@ fn problems(operation: &Operation) -> Vec<(u16, Response)> {
     add(status(Code::Internal), Code::Internal);
     codes
         .into_iter()
-        .map(|(status, codes)| (status, trouble(status, &codes)))
+        .map(|(status, codes)| (status, trouble(status, &codes, operation.refusals)))
         .collect()
 }
 
-fn trouble(status: u16, codes: &[Code]) -> Response {
+fn trouble(status: u16, codes: &[Code], besides: Option<&str>) -> Response {
     let names: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
     let examples = codes.iter().map(|code| {
         let example = json!({
@@ -346,8 +349,12 @@ fn trouble(status: u16, codes: &[Code]) -> Response {
         .schema(Some(Ref::from_schema_name("Problem")))
         .examples_from_iter(examples)
         .build();
-    ResponseBuilder::new()
+    let mut response = ResponseBuilder::new()
         .description(names.join(", "))
-        .content(problem::MEDIA, content)
-        .build()
+        .content(problem::MEDIA, content);
+    if let Some(name) = besides {
+        let content = ContentBuilder::new().schema(Some(schema_ref(name)));
+        response = response.content("application/json", content.build());
+    }
+    response.build()
 }

@@ -118,6 +118,8 @@ pub(crate) struct Operation {
     pub(crate) body: Option<Body>,
     pub(crate) answers: Vec<Answered>,
     pub(crate) problems: Vec<Code>,
+    /// The form that errors have besides problem details.
+    pub(crate) refusals: Option<&'static str>,
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
     route: MethodRouter<App>,
 }
@@ -145,6 +147,7 @@ impl Operation {
             body: None,
             answers: Vec::new(),
             problems: Vec::new(),
+            refusals: None,
             schemas: Vec::new(),
             route: on(filter, handler),
         }
@@ -256,6 +259,14 @@ impl Operation {
             example: None,
             headers: vec![("Location", to)],
         });
+        self
+    }
+
+    /// What goes wrong may come in this form too, where somebody else's contract has one of its own.
+    pub(crate) fn refuses_as<T: ToSchema>(mut self, name: &'static str) -> Self {
+        debug_assert_eq!(T::name(), name);
+        self.schemas.push((name.to_owned(), T::schema()));
+        self.refusals = Some(name);
         self
     }
 

@@ -39,6 +39,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "taskId": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "privateIp": "127.0.0.1", "port": 20_001, "targetGroupArn": null,
                 "healthStatus": "healthy", "url": "http://services.localhost:8080/api/auth", "instances": []
             }))
+            .refuses_as::<Refused>("Refused")
             .fails(&[
                 Code::EventInvalid,
                 Code::EventSchema,
@@ -73,8 +74,17 @@ struct Done {
     #[serde(rename = "healthStatus")]
     health_status: Option<String>,
     url: Option<String>,
-    #[schema(value_type = Vec<Object>)]
+    /// Each of several as above; after a stop, their ids.
     instances: Vec<Value>,
+}
+
+/// Why an event was not done. Described here, answered by the use case.
+#[derive(Debug, Serialize, ToSchema)]
+struct Refused {
+    error: String,
+    #[schema(value_type = String, example = "event.invalid")]
+    code: Code,
+    hint: Option<String>,
 }
 
 async fn put(State(app): State<App>, request: Request) -> Answer {

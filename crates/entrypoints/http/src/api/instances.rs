@@ -106,7 +106,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .queries(LIST)
             .answers::<Listing>(200, "A page", "Listing")
             .like(json!({"instances": [instance_example()], "next": null}))
-            .fails(&[Code::RequestInvalid])
+            .fails(&[Code::RequestInvalid, Code::NameInvalid])
             .fails(STORE),
         Operation::get("/instances/{id}", "show_instance", Tag::Instances, Access::Admin, show)
             .says("Show an instance", "With its steps and the newest of its history.")
