@@ -88,6 +88,10 @@ fn check_file(path: &Path) -> Result<(), Failure> {
 }
 
 fn create(path: &Path, ids: &dyn Ids, now: Timestamp) -> Result<(), Failure> {
+    // SQLite would take it for the new registry's, and write an old one's pages into that.
+    if beside(path, "-wal").exists() {
+        return Err(trouble::damaged(path, "its log is there without it"));
+    }
     let unfinished = beside(path, ".new");
     let trouble = |error: io::Error| trouble::opening_file(&error, path);
     for left_over in [unfinished.clone(), beside(path, ".new-wal"), beside(path, ".new-shm")] {
@@ -229,6 +233,8 @@ fn know(connection: Connection, path: &Path) -> Result<Opened, Failure> {
             .into_iter()
             .filter_map(|(key, until)| Some((key.parse().ok()?, until))),
     );
+    // What this has read is not needed again soon.
+    connection.execute_batch("PRAGMA shrink_memory").map_err(trouble)?;
     Ok(Opened {
         connection,
         deployment,

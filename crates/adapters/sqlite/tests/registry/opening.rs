@@ -266,6 +266,18 @@ async fn a_page_that_was_torn_is_found_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn a_log_without_its_registry_is_not_given_to_a_new_one() {
+    let folder = TempDir::new().expect("folder");
+    let store = open(folder.path());
+    store.commit(claim(1, "{}")).await.expect("claim");
+    let log = fs::read(folder.path().join("registry.db-wal")).expect("a log");
+    drop(store);
+    let other = TempDir::new().expect("folder");
+    fs::write(other.path().join("registry.db-wal"), log).expect("write");
+    assert_eq!(refused(other.path()).code, Code::StoreDamaged);
+}
+
+#[tokio::test]
 async fn damage_that_comes_later_is_found_by_a_check_and_by_reading() {
     let folder = TempDir::new().expect("folder");
     filled(folder.path(), 200).await;

@@ -111,6 +111,18 @@ pub async fn a_message_makes_its_instance_due(store: Arc<dyn Store>) {
     commit(&store, sleep(20, 8)).await;
     append(&store, 1, "{}", None, at(60)).await;
     assert_eq!(load(&store, 1).await.wake, Some(wake(20, 8)), "it was due earlier");
+
+    let rests = Batch {
+        record: Some(record("rests", "queued", None)),
+        ..holding(1, &lease)
+    };
+    commit(&store, rests).await;
+    append(&store, 1, "{}", None, at(70)).await;
+    assert_eq!(
+        load(&store, 1).await.wake,
+        Some(wake(70, 8)),
+        "its last wait's number is not lost at rest"
+    );
 }
 
 pub async fn a_wait_is_written_only_against_the_inbox_that_was_read(store: Arc<dyn Store>) {
