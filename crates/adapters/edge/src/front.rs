@@ -127,22 +127,20 @@ impl Front {
             None => return Err(nobody()),
         };
         let mut outgoing = proxy::Outgoing::new(self, request);
-        for _ in 1..BACKENDS_TRIED {
+        let mut tried = 0;
+        loop {
+            tried += 1;
             let refused = match proxy::forward(self, visit, outgoing).await? {
                 proxy::Outcome::Answered(response) => return Ok(response),
                 proxy::Outcome::Refused(refused) => *refused,
             };
             // Elsewhere, if the table has something else by now: another instance, or a later attempt.
             visit = match self.visit(name).await {
-                Some(Ok(other)) if !Arc::ptr_eq(other.upstream(), &refused.upstream) => other,
+                Some(Ok(other)) if tried < BACKENDS_TRIED && !Arc::ptr_eq(other.upstream(), &refused.upstream) => other,
                 Some(Err(notice)) => return Err(notice),
-                _ => return Err(refused.notice),
+                _ => return Err(proxy::no_answer(self, &refused.upstream, &refused.why)),
             };
             outgoing = refused.outgoing;
-        }
-        match proxy::forward(self, visit, outgoing).await? {
-            proxy::Outcome::Answered(response) => Ok(response),
-            proxy::Outcome::Refused(refused) => Err(refused.notice),
         }
     }
 

@@ -50,8 +50,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Refused {
     pub(crate) outgoing: Outgoing,
     pub(crate) upstream: Arc<Upstream>,
-    /// What to say if there is no other backend.
-    pub(crate) notice: Notice,
+    pub(crate) why: std::io::Error,
 }
 
 impl Outgoing {
@@ -113,13 +112,19 @@ pub(crate) async fn forward(front: &Front, visit: Visit, outgoing: Outgoing) -> 
             None => match Box::pin(connect::connect(&front.core, visit.upstream())).await {
                 Ok(sender) => sender,
                 Err(why) => {
+                    let upstream = Arc::clone(visit.upstream());
+                    front.core.shared.registry.refused(&upstream, &why.to_string());
                     let outgoing = Outgoing {
                         request,
                         asked,
                         client,
                         repeatable,
                     };
-                    return Ok(Outcome::Refused(Box::new(refused(front, &visit, outgoing, &why))));
+                    return Ok(Outcome::Refused(Box::new(Refused {
+                        outgoing,
+                        upstream,
+                        why,
+                    })));
                 }
             },
         };
@@ -252,17 +257,8 @@ fn switch(
     Ok(Response::from_parts(parts, Source::Whole(bytes::Bytes::new())))
 }
 
-fn refused(front: &Front, visit: &Visit, outgoing: Outgoing, why: &std::io::Error) -> Refused {
-    let upstream = visit.upstream();
-    front.core.shared.registry.refused(upstream, &why.to_string());
-    Refused {
-        outgoing,
-        upstream: Arc::clone(upstream),
-        notice: no_answer(front, upstream, why),
-    }
-}
-
-fn no_answer(front: &Front, upstream: &Upstream, why: &dyn std::fmt::Display) -> Notice {
+/// What to say when a request has no answer.
+pub(crate) fn no_answer(front: &Front, upstream: &Upstream, why: &dyn std::fmt::Display) -> Notice {
     if front.line.is_too_large() {
         return Notice::body_too_large(front.core.shared.config.limits.body_bytes.unwrap_or(u64::MAX));
     }

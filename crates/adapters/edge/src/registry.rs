@@ -67,7 +67,7 @@ impl Registry {
         let mut writer = self.table.writer.lock();
         let mut members = self.members(&name);
         let exclusive = matches!(backend.key, RouteKey::Host { .. });
-        if exclusive && let Some(holder) = members.iter().find(|member| member.instance != instance) {
+        if exclusive && let Some(holder) = members.iter().find(|member| *member.instance != instance) {
             return Err(
                 Failure::new(Code::RouteTaken, format!("{name} leads to {} already", holder.instance))
                     .hint("end that instance first, or choose another name"),
@@ -91,13 +91,14 @@ impl Registry {
             return Ok(());
         }
         let target = Target {
-            instance: instance.clone(),
+            instance: Arc::clone(&member.instance),
             attempt,
-            name: name.clone().into(),
+            name: name.as_str().into(),
             address,
             identity_header,
+            check: writer.shared_check(backend.health),
         };
-        let upstream = Arc::new(Upstream::new(target, backend.health));
+        let upstream = Arc::new(Upstream::new(target));
         member.latest = attempt;
         let old = member.upstream.replace(Arc::clone(&upstream));
         writer.remember(&upstream);
@@ -112,7 +113,7 @@ impl Registry {
 
     pub(crate) fn withdraw(&self, owner: &Owner, key: &RouteKey, drain_timeout: Duration) -> Result<bool, Failure> {
         let name = name_of(key)?;
-        let is_owners = |upstream: &Upstream| upstream.instance == owner.instance && upstream.attempt == owner.attempt;
+        let is_owners = |upstream: &Upstream| *upstream.instance == owner.instance && upstream.attempt == owner.attempt;
         let mut writer = self.table.writer.lock();
         let mut members = self.members(&name);
         let registered = members
@@ -142,7 +143,7 @@ impl Registry {
         let _writer = self.table.writer.lock();
         let mut members = self.members(&name);
         let exclusive = matches!(key, RouteKey::Host { .. });
-        if exclusive && members.iter().any(|member| member.instance != *instance) {
+        if exclusive && members.iter().any(|member| *member.instance != *instance) {
             tracing::debug!(%instance, name, "announced a host that another instance holds");
             return;
         }
@@ -160,7 +161,7 @@ impl Registry {
         let (gone, kept): (Vec<_>, Vec<_>) = self
             .members(&name)
             .into_iter()
-            .partition(|member| member.instance == *instance);
+            .partition(|member| *member.instance == *instance);
         if gone.is_empty() {
             return;
         }
@@ -174,7 +175,7 @@ impl Registry {
         let mut all = Vec::new();
         self.table.each(|name, route| {
             let registered = route.members.iter().filter_map(|member| member.upstream.as_ref());
-            all.extend(registered.map(|upstream| (upstream.instance.clone(), upstream.attempt, key_of(name))));
+            all.extend(registered.map(|upstream| ((*upstream.instance).clone(), upstream.attempt, key_of(name))));
         });
         all
     }
@@ -239,7 +240,7 @@ impl Registry {
             failure = failure.as_ref().map(|failure| failure.message.as_str()), "a backend's health changed");
         // Nobody may be listening, which is no failure.
         let _ = self.health.send(HealthChange {
-            instance: upstream.instance.clone(),
+            instance: (*upstream.instance).clone(),
             attempt: upstream.attempt,
             healthy: failure.is_none(),
             failure,
@@ -257,7 +258,7 @@ impl Registry {
         }
         let starting = |member: &&Member| member.upstream.is_none() && member.standing == Standing::Starting;
         if let Some(member) = route.members.iter().find(starting)
-            && self.wanted.try_send(member.instance.clone()).is_err()
+            && self.wanted.try_send((*member.instance).clone()).is_err()
         {
             route.asked_for.store(false, Ordering::Relaxed);
         }
@@ -289,17 +290,17 @@ fn drain(writer: &mut Writer, upstream: Arc<Upstream>, since: Option<Instant>) {
 }
 
 fn has(route: &Route, instance: &InstanceId) -> bool {
-    route.members.iter().any(|member| member.instance == *instance)
+    route.members.iter().any(|member| *member.instance == *instance)
 }
 
 /// An instance's part in a route, made if it has none.
 fn member_mut<'a>(members: &'a mut Vec<Member>, instance: &InstanceId) -> &'a mut Member {
     let at = members
         .iter()
-        .position(|member| member.instance == *instance)
+        .position(|member| *member.instance == *instance)
         .unwrap_or_else(|| {
             members.push(Member {
-                instance: instance.clone(),
+                instance: Arc::new(instance.clone()),
                 latest: Attempt::default(),
                 standing: Standing::Starting,
                 upstream: None,

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 use tokio::sync::Notify;
-use wharf_domain::{Attempt, InstanceId};
+use wharf_domain::{Attempt, InstanceId, service::HealthCheck};
 use wharf_platform::Standing;
 
 use crate::upstream::{Upstream, Visit};
@@ -28,7 +28,7 @@ const LOOKS: usize = 3;
 /// One instance's part in a route.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    pub(crate) instance: InstanceId,
+    pub(crate) instance: Arc<InstanceId>,
     /// The latest attempt that was registered; an earlier one comes too late.
     pub(crate) latest: Attempt,
     /// What visitors are told while nothing is registered.
@@ -72,16 +72,29 @@ pub(crate) struct Draining {
 pub(crate) struct Writer {
     pub(crate) draining: Vec<Draining>,
     /// Registered, and not proven yet.
-    pub(crate) unproven: std::collections::HashMap<InstanceId, Vec<Weak<Upstream>>>,
+    pub(crate) unproven: std::collections::HashMap<Arc<InstanceId>, Vec<Weak<Upstream>>>,
     /// Registered, and not known to the health checks yet.
     pub(crate) newcomers: Vec<Weak<Upstream>>,
+    /// Settings that endpoints share: all instances of a service have the same.
+    checks: Vec<Arc<HealthCheck>>,
 }
 
 impl Writer {
     pub(crate) fn remember(&mut self, upstream: &Arc<Upstream>) {
-        let unproven = self.unproven.entry(upstream.instance.clone()).or_default();
+        let unproven = self.unproven.entry(Arc::clone(&upstream.instance)).or_default();
         unproven.push(Arc::downgrade(upstream));
         self.newcomers.push(Arc::downgrade(upstream));
+    }
+
+    /// The one value that all endpoints with these settings have.
+    pub(crate) fn shared_check(&mut self, check: HealthCheck) -> Arc<HealthCheck> {
+        if let Some(shared) = self.checks.iter().find(|shared| ***shared == check) {
+            return Arc::clone(shared);
+        }
+        self.checks.retain(|shared| Arc::strong_count(shared) > 1);
+        let shared = Arc::new(check);
+        self.checks.push(Arc::clone(&shared));
+        shared
     }
 
     pub(crate) fn forget_unproven(&mut self, upstream: &Upstream) {
@@ -97,7 +110,7 @@ impl Writer {
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    routes: HashMap<Box<str>, Arc<Route>>,
+    routes: HashMap<Arc<str>, Arc<Route>>,
     /// Segments of the longest prefix that there ever was: longer ones need not be looked up.
     deepest: AtomicUsize,
     pub(crate) writer: Mutex<Writer>,
@@ -140,6 +153,9 @@ impl Table {
     /// Puts a new value in a route's stead, or takes the route out if it has no members, and wakes who waits on the old one.
     /// The caller holds the writer's lock.
     pub(crate) fn replace(&self, name: &str, members: Vec<Member>) {
+        let upstreams = members.iter().filter_map(|member| member.upstream.as_ref());
+        let of_an_upstream = upstreams.map(|upstream| &upstream.name).find(|own| ***own == *name);
+        let key = of_an_upstream.map_or_else(|| name.into(), Arc::clone);
         let routes = self.routes.pin();
         let old = if members.is_empty() {
             routes.remove(name)
@@ -151,7 +167,7 @@ impl Table {
                 members: members.into_boxed_slice(),
                 ..Route::default()
             });
-            routes.insert(name.into(), route)
+            routes.insert(key, route)
         };
         if let Some(old) = old {
             old.changed.notify_waiters();
@@ -212,7 +228,7 @@ mod tests {
 
     fn member(upstream: &Arc<Upstream>) -> Member {
         Member {
-            instance: upstream.instance.clone(),
+            instance: Arc::clone(&upstream.instance),
             latest: upstream.attempt,
             standing: Standing::Starting,
             upstream: Some(Arc::clone(upstream)),
@@ -267,7 +283,7 @@ mod tests {
             let Found::Backend(visit) = table.find("/api") else {
                 panic!("no backend");
             };
-            visit.upstream().instance.clone()
+            Arc::clone(&visit.upstream().instance)
         };
         let mut round: Vec<_> = (0..3).map(|_| visited()).collect();
         round.sort();

@@ -14,13 +14,13 @@ use crate::pool::Pool;
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    pub(crate) instance: InstanceId,
+    pub(crate) instance: Arc<InstanceId>,
     pub(crate) attempt: Attempt,
     /// The text of its route key, under which the table has it.
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
     pub(crate) identity_header: Option<HeaderName>,
-    pub(crate) check: HealthCheck,
+    pub(crate) check: Arc<HealthCheck>,
     pub(crate) pool: Pool,
     in_flight: AtomicUsize,
     retired: AtomicBool,
@@ -33,21 +33,23 @@ pub(crate) struct Upstream {
 /// What the address and identity of a new endpoint are.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) instance: InstanceId,
+    pub(crate) instance: Arc<InstanceId>,
     pub(crate) attempt: Attempt,
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
     pub(crate) identity_header: Option<HeaderName>,
+    pub(crate) check: Arc<HealthCheck>,
 }
 
 impl Upstream {
-    pub(crate) fn new(target: Target, check: HealthCheck) -> Self {
+    pub(crate) fn new(target: Target) -> Self {
         let Target {
             instance,
             attempt,
             name,
             address,
             identity_header,
+            check,
         } = target;
         Self {
             instance,
@@ -152,20 +154,26 @@ pub(crate) mod tests {
 
     pub(crate) fn upstream(seed: u8, attempt: u32) -> Arc<Upstream> {
         let target = Target {
-            instance: InstanceId::new(Timestamp(1), [seed; 10]),
+            instance: Arc::new(InstanceId::new(Timestamp(1), [seed; 10])),
             attempt: Attempt(attempt),
             name: "acme.localhost".into(),
             address: ([127, 0, 0, 1], 1).into(),
             identity_header: None,
+            check: Arc::new(HealthCheck {
+                path: "/".to_owned(),
+                interval: Duration::from_millis(500),
+                timeout: Duration::from_secs(1),
+                healthy: 2,
+                unhealthy: 3,
+            }),
         };
-        let check = HealthCheck {
-            path: "/".to_owned(),
-            interval: Duration::from_millis(500),
-            timeout: Duration::from_secs(1),
-            healthy: 2,
-            unhealthy: 3,
-        };
-        Arc::new(Upstream::new(target, check))
+        Arc::new(Upstream::new(target))
+    }
+
+    #[test]
+    fn ten_thousand_of_them_are_small() {
+        let size = size_of::<Upstream>() + size_of::<crate::table::Route>() + size_of::<crate::table::Member>();
+        assert!(size <= 320, "{size}");
     }
 
     #[test]
