@@ -473,6 +473,10 @@ impl Tasks for ProcessTasks {
         PortSource::Leased(self.shared.options.ports.clone())
     }
 
+    async fn can_have_port(&self, port: u16) -> bool {
+        Self::port_is_free(port).await
+    }
+
     fn survives_restart(&self) -> bool {
         false
     }
