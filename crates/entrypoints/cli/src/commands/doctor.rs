@@ -54,7 +54,10 @@ pub(crate) fn run(global: &Global) -> ExitCode {
         Ok(config) => {
             checks.push(Check::new(
                 "configuration",
-                Ok(Some(format!("{} services", config.services.len()))),
+                Ok(Some(match config.services.len() {
+                    1 => "1 service".to_owned(),
+                    count => format!("{count} services"),
+                })),
             ));
             examine(&config, &mut checks);
         }
