@@ -1,0 +1,70 @@
+//! What every benchmark is given: the runtime, the folder to work in, how long to measure, and the program that is measured.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+use crate::{Result, scratch::Scratch};
+
+#[derive(Debug)]
+pub(crate) struct Setup {
+    quick: bool,
+    pub(crate) scratch: Scratch,
+    /// Of the same kind as the one that `wharf up` has for everything but proxying.
+    pub(crate) runtime: Runtime,
+    wharf: OnceLock<PathBuf>,
+}
+
+impl Setup {
+    pub(crate) fn new(quick: bool, scratch: Scratch, wharf: Option<PathBuf>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            quick,
+            scratch,
+            runtime,
+            wharf: wharf.map_or_else(OnceLock::new, OnceLock::from),
+        })
+    }
+
+    /// How often: `full` times, or in a quick run a third of that.
+    pub(crate) fn rounds(&self, full: usize) -> usize {
+        if self.quick { full.div_ceil(3) } else { full }
+    }
+
+    /// How long one round measures.
+    pub(crate) fn stretch(&self, full: Duration) -> Duration {
+        if self.quick { full / 2 } else { full }
+    }
+
+    /// The `wharf` that is measured, in a release build of the code as it stands.
+    pub(crate) fn wharf(&self) -> Result<&Path> {
+        if let Some(wharf) = self.wharf.get() {
+            return Ok(wharf);
+        }
+        eprintln!("building: wharf, for release");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--release", "--package", "wharf"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
+        if !built.success() {
+            return Err("wharf could not be built".into());
+        }
+        let program = std::env::current_exe()?.with_file_name("wharf");
+        if !program.is_file() {
+            return Err(format!(
+                "there is no {}: run a release build, or name one with --wharf",
+                program.display()
+            )
+            .into());
+        }
+        Ok(self.wharf.get_or_init(|| program))
+    }
+}
