@@ -73,6 +73,13 @@ pub trait Tasks: Send + Sync + 'static {
     /// Where dynamic ports come from.
     fn port_source(&self) -> PortSource;
 
+    /// Whether a port that is about to be leased can be had: not where another program listens on it just now. Asked before the claim,
+    /// so that a start meets such a program only where the two come at once.
+    async fn can_have_port(&self, port: u16) -> bool {
+        let _ = port;
+        true
+    }
+
     /// Whether tasks live on when Wharf ends. Where they do not, an instance that was Ready is restored at the next start.
     fn survives_restart(&self) -> bool;
 

@@ -47,7 +47,7 @@ pub struct Accepted {
     pub instance: Instance,
 }
 
-/// Other claims for the same port may win a race; so many are lost before it is called exhausted.
+/// Other claims for the same port may win a race, and other programs may listen on some: so many are lost before the range is called exhausted.
 const PORT_TRIES: usize = 64;
 
 /// What a claim is made of.
@@ -174,7 +174,8 @@ impl Wharf {
                         .no_room(&instance, claim.trigger.as_ref(), caller, exhausted(range))
                         .await;
                 };
-                if self.settings().excluded_ports.contains(&port) {
+                let is_ours = self.settings().excluded_ports.contains(&port);
+                if is_ours || !self.platform().tasks.can_have_port(port).await {
                     continue;
                 }
                 instance.held.port = Some(port);
@@ -350,7 +351,7 @@ fn exhausted(range: &std::ops::RangeInclusive<u16>) -> Failure {
     Failure::new(
         Code::PortExhausted,
         format!(
-            "every port from {} to {} is leased or rests",
+            "every port from {} to {} is leased, rests, or is another program's",
             range.start(),
             range.end()
         ),

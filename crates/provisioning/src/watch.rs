@@ -49,7 +49,7 @@ impl Watchers {
 
     /// Tells the load balancer what an instance's visitors are to be told.
     pub fn announce(&self, instance: &Instance) {
-        let Some(key @ wharf_platform::RouteKey::Host { .. }) = self.settings.route_key(instance) else {
+        let Some(key) = self.settings.route_key(instance) else {
             return;
         };
         match &instance.state {
