@@ -100,10 +100,10 @@ async fn check(shared: &Shared, upstream: &Upstream) -> Result<(), Failure> {
     Box::pin(ask(Question {
         address: upstream.address,
         host,
-        path: &upstream.check.path,
-        timeout: upstream.check.timeout,
+        path: &upstream.settings.check.path,
+        timeout: upstream.settings.check.timeout,
         instance: &upstream.instance,
-        identity_header: upstream.identity_header.as_ref(),
+        identity_header: upstream.settings.identity_header.as_ref(),
     }))
     .await
 }
@@ -142,7 +142,7 @@ impl Pace {
         if upstream.is_retired() {
             return None;
         }
-        let interval = upstream.check.interval.max(Duration::from_millis(1));
+        let interval = upstream.settings.check.interval.max(Duration::from_millis(1));
         let now = Instant::now();
         let at = if upstream.is_proven() {
             let wished = now + self.jittered(interval);

@@ -289,7 +289,7 @@ impl Notice {
                 }
                 body {
                     main aria-busy=[self.waits.then_some("true")] {
-                        p.status { (self.status.as_u16()) }
+                        @if self.waits { div.turn aria-hidden="true" {} } @else { p.status { (self.status.as_u16()) } }
                         h1 { (self.title) }
                         p role=[self.waits.then_some("status")] { (self.text) }
                         @if let Some(reference) = &self.reference {
@@ -309,12 +309,18 @@ impl From<BadHost> for Notice {
     }
 }
 
+/// The colours are those of the sign-up page; what is neither of a tenant nor of Wharf's own pages wants to look like neither.
 const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{margin:0;min-height:100vh;display:grid;place-items:center;font:1.05rem/1.5 system-ui,sans-serif}\
-main{max-width:32rem;padding:2rem}\
-h1{margin:.2rem 0 .6rem;font-size:1.6rem}\
-.status{margin:0;opacity:.65}\
+:root{color-scheme:light dark;--ground:#f3f6f7;--paper:#fff;--ink:#14262b;--quiet:#566a70;--line:#d6e0e2;--main:#0b6e74}\
+@media(prefers-color-scheme:dark){:root{--ground:#0e1719;--paper:#162225;--ink:#e4eef0;--quiet:#9bb0b5;--line:#2b3c40;--main:#5fd0c5}}\
+body{margin:0;min-height:100vh;display:grid;place-items:center;font:1.05rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground)}\
+main{box-sizing:border-box;max-width:34rem;margin:1rem;padding:1.75rem;background:var(--paper);border:1px solid var(--line);border-radius:.9rem;overflow-wrap:anywhere}\
+h1{margin:.2rem 0 .6rem;font-size:1.6rem;line-height:1.2}\
+p{margin:0}p+p{margin-top:.75rem}\
+.status{color:var(--quiet);font-size:.9rem}\
+.turn{width:1.5rem;height:1.5rem;margin-bottom:.75rem;border:3px solid var(--line);border-top-color:var(--main);border-radius:50%;animation:turn .8s linear infinite}\
+@keyframes turn{to{transform:rotate(1turn)}}\
+@media(prefers-reduced-motion:reduce){.turn{animation:none}}\
 code{font-size:1.05em;user-select:all}";
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ fn is_io(error: &hyper::Error) -> bool {
 
 /// Where the service sends its identity along, an answer with another's is not passed on, and its connection is closed.
 fn check_identity(front: &Front, upstream: &Upstream, response: &Response<Incoming>) -> Result<(), Notice> {
-    let Some(name) = &upstream.identity_header else {
+    let Some(name) = &upstream.settings.identity_header else {
         return Ok(());
     };
     let own = upstream.instance.as_str().as_bytes();

@@ -16,7 +16,7 @@ use wharf_platform::{Backend, Owner, RouteKey, Standing};
 
 use crate::{
     table::{DEEPEST_PREFIX, Draining, Member, Route, Table, Writer, segments},
-    upstream::{Target, Upstream},
+    upstream::{Settings, Target, Upstream},
 };
 
 /// Health changes that a reader may be behind before it loses the oldest.
@@ -61,7 +61,10 @@ impl Registry {
     pub(crate) fn register(&self, backend: Backend) -> Result<(), Failure> {
         let name = name_of(&backend.key)?;
         let address = address_of(&backend.endpoint)?;
-        let identity_header = backend.identity_header.as_deref().map(header_name).transpose()?;
+        let settings = Settings {
+            identity_header: backend.identity_header.as_deref().map(header_name).transpose()?,
+            check: backend.health,
+        };
         let Owner { instance, attempt, .. } = backend.owner;
 
         let mut writer = self.table.writer.lock();
@@ -85,7 +88,7 @@ impl Registry {
             .hint(format!("nothing is to be done: attempt {attempt} is over")));
         }
         let same = |upstream: &Upstream| {
-            upstream.attempt == attempt && upstream.address == address && upstream.identity_header == identity_header
+            upstream.attempt == attempt && upstream.address == address && *upstream.settings == settings
         };
         if member.upstream.as_deref().is_some_and(same) {
             return Ok(());
@@ -95,8 +98,7 @@ impl Registry {
             attempt,
             name: name.as_str().into(),
             address,
-            identity_header,
-            check: writer.shared_check(backend.health),
+            settings: writer.shared(settings),
         };
         let upstream = Arc::new(Upstream::new(target));
         member.latest = attempt;

@@ -14,10 +14,10 @@ use std::{
     time::Instant,
 };
 use tokio::sync::Notify;
-use wharf_domain::{Attempt, InstanceId, service::HealthCheck};
+use wharf_domain::{Attempt, InstanceId};
 use wharf_platform::Standing;
 
-use crate::upstream::{Upstream, Visit};
+use crate::upstream::{Settings, Upstream, Visit};
 
 /// Segments that a prefix may have.
 pub(crate) const DEEPEST_PREFIX: usize = 16;
@@ -76,7 +76,7 @@ pub(crate) struct Writer {
     /// Registered, and not known to the health checks yet.
     pub(crate) newcomers: Vec<Weak<Upstream>>,
     /// Settings that endpoints share: all instances of a service have the same.
-    checks: Vec<Arc<HealthCheck>>,
+    settings: Vec<Arc<Settings>>,
 }
 
 impl Writer {
@@ -87,13 +87,13 @@ impl Writer {
     }
 
     /// The one value that all endpoints with these settings have.
-    pub(crate) fn shared_check(&mut self, check: HealthCheck) -> Arc<HealthCheck> {
-        if let Some(shared) = self.checks.iter().find(|shared| ***shared == check) {
+    pub(crate) fn shared(&mut self, settings: Settings) -> Arc<Settings> {
+        if let Some(shared) = self.settings.iter().find(|shared| ***shared == settings) {
             return Arc::clone(shared);
         }
-        self.checks.retain(|shared| Arc::strong_count(shared) > 1);
-        let shared = Arc::new(check);
-        self.checks.push(Arc::clone(&shared));
+        self.settings.retain(|shared| Arc::strong_count(shared) > 1);
+        let shared = Arc::new(settings);
+        self.settings.push(Arc::clone(&shared));
         shared
     }
 

@@ -19,8 +19,7 @@ pub(crate) struct Upstream {
     /// The text of its route key, under which the table has it.
     pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
-    pub(crate) identity_header: Option<HeaderName>,
-    pub(crate) check: Arc<HealthCheck>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
     in_flight: AtomicUsize,
     retired: AtomicBool,
@@ -30,15 +29,21 @@ pub(crate) struct Upstream {
     against: AtomicU32,
 }
 
-/// What the address and identity of a new endpoint are.
+/// What all endpoints of a service have in common; they share one value of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) identity_header: Option<HeaderName>,
+    pub(crate) check: HealthCheck,
+}
+
+/// Who and where a new endpoint is.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) instance: Arc<InstanceId>,
     pub(crate) attempt: Attempt,
     pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
-    pub(crate) identity_header: Option<HeaderName>,
-    pub(crate) check: Arc<HealthCheck>,
+    pub(crate) settings: Arc<Settings>,
 }
 
 impl Upstream {
@@ -48,16 +53,14 @@ impl Upstream {
             attempt,
             name,
             address,
-            identity_header,
-            check,
+            settings,
         } = target;
         Self {
             instance,
             attempt,
             name,
             address,
-            identity_header,
-            check,
+            settings,
             pool: Pool::default(),
             in_flight: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
@@ -112,7 +115,11 @@ impl Upstream {
             self.against.store(0, Ordering::Relaxed);
             return false;
         }
-        let threshold = if good { self.check.healthy } else { self.check.unhealthy };
+        let threshold = if good {
+            self.settings.check.healthy
+        } else {
+            self.settings.check.unhealthy
+        };
         if self.against.fetch_add(1, Ordering::Relaxed) + 1 < threshold {
             return false;
         }
@@ -158,13 +165,15 @@ pub(crate) mod tests {
             attempt: Attempt(attempt),
             name: "acme.localhost".into(),
             address: ([127, 0, 0, 1], 1).into(),
-            identity_header: None,
-            check: Arc::new(HealthCheck {
-                path: "/".to_owned(),
-                interval: Duration::from_millis(500),
-                timeout: Duration::from_secs(1),
-                healthy: 2,
-                unhealthy: 3,
+            settings: Arc::new(Settings {
+                identity_header: None,
+                check: HealthCheck {
+                    path: "/".to_owned(),
+                    interval: Duration::from_millis(500),
+                    timeout: Duration::from_secs(1),
+                    healthy: 2,
+                    unhealthy: 3,
+                },
             }),
         };
         Arc::new(Upstream::new(target))

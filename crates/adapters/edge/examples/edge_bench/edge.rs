@@ -56,7 +56,7 @@ pub(crate) fn probe_cost(upstream: u16, probes: u32) -> (f64, f64) {
         .local_addr()
         .unwrap()
         .port();
-    let mut cost = |port: u16| {
+    let cost = |port: u16| {
         let probe = probe(&backend(0, HOST.to_owned(), port));
         let before = own_cpu();
         runtime.block_on(async {

@@ -115,7 +115,8 @@ async fn a_head_that_does_not_come_is_a_408() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_requests_is_closed_without_a_word() {
-    let (edge, _acme) = acme(|config| config.timeouts.client_idle = SHORT).await;
+    // Long enough for a request to come in time on a busy machine.
+    let (edge, _acme) = acme(|config| config.timeouts.client_idle = SHORT * 8).await;
     let mut client = Client::connect(edge.local_addr()).await;
     assert_eq!(client.rest().await, "");
     let mut client = Client::connect(edge.local_addr()).await;
