@@ -172,7 +172,7 @@ struct End<'a> {
     status: &'a str,
 }
 
-/// An entry of the history, with what people call the step that it is about.
+/// An entry of the history, with what people call the step that it is about, if they are told of it.
 #[derive(Serialize)]
 struct Told {
     #[serde(flatten)]
@@ -189,7 +189,9 @@ fn event(mut entry: Numbered, audience: Audience) -> Result<Event, Failure> {
         Happening::Started { step, undo }
         | Happening::Done { step, undo, .. }
         | Happening::Waits { step, undo, .. }
-        | Happening::Failed { step, undo, .. } => ("step", Some(words::step(step, *undo))),
+        | Happening::Failed { step, undo, .. } => {
+            ("step", words::is_told(step, *undo).then(|| words::step(step, *undo)))
+        }
         Happening::State { .. } => ("state", None),
         Happening::Began { .. } | Happening::Note { .. } => ("note", None),
     };
@@ -198,10 +200,9 @@ fn event(mut entry: Numbered, audience: Audience) -> Result<Event, Failure> {
 }
 
 /// Takes out what is for operators.
-pub(crate) fn hide_evidence(what: &mut Happening) {
-    match what {
-        Happening::Failed { cause, .. } | Happening::State { cause: Some(cause), .. } => cause.detail = None,
-        _ => {}
+fn hide_evidence(what: &mut Happening) {
+    if let Happening::Failed { cause, .. } | Happening::State { cause: Some(cause), .. } = what {
+        cause.detail = None;
     }
 }
 

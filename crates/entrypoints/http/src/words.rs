@@ -28,11 +28,17 @@ pub(crate) fn step(name: &str, undo: bool) -> &'static str {
     }
 }
 
+/// Whether a step is one that people are told of: taking back what had no effect is none.
+pub(crate) fn is_told(name: &str, undo: bool) -> bool {
+    !(undo && matches!(name, "running" | "healthy" | "ready" | "pause" | "attempt"))
+}
+
 /// A span of time with one unit: `1 ms`, `1.2 s`, `3 min`, `2 h`, `5 d`.
 pub(crate) fn span(span: Duration) -> String {
     let millis = span.as_millis();
     let seconds = span.as_secs();
     match seconds {
+        0 if millis == 0 => "<1 ms".to_owned(),
         0 => format!("{millis} ms"),
         1..10 => format!("{}.{} s", seconds, span.subsec_millis() / 100),
         10..120 => format!("{seconds} s"),
@@ -61,6 +67,7 @@ mod tests {
     #[test]
     fn spans_are_short() {
         let cases = [
+            (0, "<1 ms"),
             (7, "7 ms"),
             (1_250, "1.2 s"),
             (61_000, "61 s"),

@@ -114,7 +114,7 @@ impl Inner {
             steps: steps.into_iter().map(Step::public).collect(),
             upcoming: shown.upcoming.iter().cloned().map(Upcoming::from).collect(),
             waits_for: shown.waits_for.clone(),
-            cause: shown.cause.clone().map(|cause| cause.without_detail().into()),
+            cause: shown.cause.clone().map(Cause::public),
             clean: shown.clean,
             last_event: history.last().map_or(0, |last| last.seq),
             events_url: format!("{}/provision/{token}/events", self.public_url),

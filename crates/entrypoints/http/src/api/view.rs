@@ -36,7 +36,8 @@ impl From<Failure> for Cause {
 }
 
 impl Cause {
-    fn public(failure: Failure) -> Self {
+    /// What a visitor may know: all but the evidence.
+    pub(crate) fn public(failure: Failure) -> Self {
         failure.without_detail().into()
     }
 }

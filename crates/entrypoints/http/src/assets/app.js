@@ -14,8 +14,14 @@ const complain = (text) => {
   alert.hidden = !text;
 };
 
-const sentence = (text) => text ? `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.` : "";
-const span = (millis) => millis < 1000 ? `${millis} ms` : `${(millis / 1000).toFixed(1)} s`;
+const sentence = (text) => text ? `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`.replaceAll("`", "") : "";
+const span = (millis) => millis < 1 ? "<1 ms" : millis < 1000 ? `${millis} ms` : `${(millis / 1000).toFixed(1)} s`;
+
+// Leads to what is new: those who see it to its beginning, the others to where it can be read.
+const arrive = () => {
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
+};
 
 // What goes on as long as what is shown: ended when something else is.
 let leave = () => {};
@@ -23,12 +29,15 @@ let leave = () => {};
 // Shows the page of `path` in place of what is shown.
 async function show(path) {
   const answer = await fetch(path, HTML);
+  // What passes by itself is not worth losing the page for.
+  if (answer.status >= 500) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const focused = document.activeElement?.dataset?.path;
+  const { activeElement: focused } = document;
+  const row = focused.closest("tr")?.id;
   leave();
   document.title = page.title;
   main.replaceChildren(...find("main", page).childNodes);
-  if (focused) find(`[data-path="${focused}"]`)?.focus();
+  if (row) (find(`[data-path="${focused.dataset.path}"]`) ?? find(`#${row} button`) ?? main).focus();
   begin();
 }
 
@@ -48,6 +57,8 @@ function begin() {
 // The sign-up form.
 function signUp(form) {
   const name = form.elements.subdomain;
+  const hint = find("#subdomain-hint");
+  const rules = hint.textContent;
   let timer, asked = 0, sent = "", key = "";
 
   const mark = (field, text, better) => {
@@ -74,11 +85,14 @@ function signUp(form) {
   // By the server's rules, so that there is one set of them.
   async function check() {
     const number = ++asked;
+    hint.textContent = rules;
     if (!name.value) return mark("subdomain", "");
     try {
       const verdict = await (await fetch(`/names/${encodeURIComponent(name.value)}`)).json();
       // An earlier question's answer that comes late says nothing.
-      if (number === asked) mark("subdomain", sentence(verdict.error ?? ""), verdict.suggestion);
+      if (number !== asked) return;
+      mark("subdomain", sentence(verdict.error ?? ""), verdict.suggestion);
+      if (verdict.address) hint.textContent = `It will be at ${verdict.address}`;
     } catch { /* The server says it when the form is sent. */ }
   }
 
@@ -110,7 +124,7 @@ function signUp(form) {
         history.pushState({}, "", path);
         await show(path);
         say(said.message);
-        main.focus();
+        arrive();
         return;
       }
       const errors = said.errors ?? [];
@@ -136,7 +150,7 @@ function follow(progress) {
   const again = () => show(path).then(() => {
     const title = find("h1").textContent;
     say(title);
-    if (find(".progress")?.dataset.rest === "true") main.focus();
+    if (find(".progress")?.dataset.rest === "true") arrive();
   }).catch(() => {});
 
   const row = ({ step, undo, title }) => {
@@ -145,6 +159,7 @@ function follow(progress) {
     if (known) return known;
     // Not announced: from here on everything is taken back.
     for (const item of list.querySelectorAll(".todo")) item.remove();
+    for (const item of list.querySelectorAll(".run")) item.className = "bad";
     const item = document.createElement("li");
     item.dataset.key = key;
     for (const part of ["what", "note", "took"]) item.append(Object.assign(document.createElement("span"), { className: part }));
@@ -154,8 +169,10 @@ function follow(progress) {
 
   const looks = { started: "run", waits: "run", done: "done", failed: "bad" };
   const step = (event) => {
+    if (!event.title) return;
     const item = row(event);
-    item.className = looks[event.what] ?? "run";
+    // What failed and is not given up is tried again.
+    item.className = event.what === "failed" && !event.last ? "run" : looks[event.what] ?? "run";
     find(".note", item).textContent = event.what === "waits" ? `waits for ${event.why}` : event.cause?.message ?? "";
     if (event.what === "done") find(".took", item).textContent = span(event.millis);
     if (event.what === "started") say(event.title);
@@ -194,10 +211,11 @@ document.addEventListener("click", async (event) => {
     say("Copied");
     button.textContent = "Copied";
   }
-  if (!button?.dataset.path) return;
+  if (!button?.dataset.path || button.ariaBusy) return;
   const { method, path, sure } = button.dataset;
   if (sure && !confirm(sure)) return;
-  button.disabled = true;
+  // Not disabled: that would take the focus away.
+  button.ariaBusy = "true";
   complain("");
   try {
     const answer = await fetch(path, { method, headers: JSON_TYPE });
@@ -211,7 +229,7 @@ document.addEventListener("click", async (event) => {
   } catch {
     complain("The server did not answer. Try again.");
   } finally {
-    button.disabled = false;
+    button.ariaBusy = null;
   }
 });
 

@@ -89,9 +89,12 @@ async fn show(State(app): State<App>, request: Request) -> Answer<Response> {
         @if page.instances.is_empty() {
             p.card { "There are none." }
         } @else {
-            div.scroll { table {
-                thead { tr { th { "Name" } th { "Service" } th { "State" } th { "For" } th { "Address" } th { "Cause" } th { "Actions" } } }
-                tbody { @for instance in &page.instances { (row(&app, instance, now)) } }
+            // The roles are those that the elements have by themselves, until a narrow window shows them as cards.
+            div.scroll { table role="table" {
+                thead role="rowgroup" { tr role="row" {
+                    @for title in ["Name", "Service", "State", "Address", "Cause", "Actions"] { th scope="col" role="columnheader" { (title) } }
+                } }
+                tbody role="rowgroup" { @for instance in &page.instances { (row(&app, instance, now)) } }
             } }
         }
         p {
@@ -109,17 +112,16 @@ async fn show(State(app): State<App>, request: Request) -> Answer<Response> {
 fn row(app: &Inner, instance: &InstanceView, now: Timestamp) -> Markup {
     let status = format!("/provision/{}", app.wharf.status_token(&instance.id).reveal());
     html! {
-        tr data-moving[instance.moving] {
-            th scope="row" {
+        tr role="row" id=(instance.id) data-moving[instance.moving] {
+            th scope="row" role="rowheader" {
                 a href=(status) { (instance.name()) }
                 @if let Some(tenant) = &instance.tenant { br; small { (tenant.company_name.as_str()) } }
             }
-            td { (instance.service) }
-            td { span.badge.(instance.status) { (instance.status) } }
-            td { (words::span(now.since(instance.since))) }
-            td { @if let Some(url) = &instance.url { a href=(url) rel="noreferrer" { (url) } } }
-            td { @if let Some(cause) = &instance.cause { (cause.message) br; small { a href={ "/errors/" (cause.code) } { (cause.code) } } } }
-            td.actions { @for action in actions(instance) { (button(instance, &action)) } }
+            td role="cell" { (instance.service) }
+            td role="cell" { span.badge.(instance.status) { (instance.status) } " " small { "for " (words::span(now.since(instance.since))) } }
+            td role="cell" { @if let Some(url) = &instance.url { a href=(url) rel="noreferrer" { (url) } } }
+            td role="cell" { @if let Some(cause) = &instance.cause { (cause.message) br; small { a href={ "/errors/" (cause.code) } { (cause.code) } } } }
+            td.actions role="cell" { @for action in actions(instance) { (button(instance, &action)) } }
         }
     }
 }

@@ -98,7 +98,7 @@ fn page(wrong: Option<&str>) -> String {
         h1 { "Console" }
         p.lead { "For the operator of this server." }
         form.card method="post" action=(LOGIN) {
-            p.alert role="alert" hidden[wrong.is_none()] { @if let Some(wrong) = wrong { (super::signup::sentence(wrong)) } }
+            p.alert role="alert" hidden[wrong.is_none()] { @if let Some(wrong) = wrong { (super::prose::sentence(wrong)) } }
             div.field {
                 label for="token" { "Admin token" }
                 input id="token" name="token" type="password" required autocomplete="current-password" aria-describedby="token-hint";

@@ -5,6 +5,7 @@ mod console;
 mod layout;
 mod login;
 mod password;
+mod prose;
 mod signup;
 mod status;
 mod trouble;

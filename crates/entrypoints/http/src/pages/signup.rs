@@ -12,6 +12,7 @@ use wharf_domain::{Code, Failure, name::SUBDOMAIN_MAX, tenant::COMPANY_MAX};
 use super::{
     CONSOLE,
     layout::{self, Layout},
+    prose::sentence,
     with_form,
 };
 use crate::{
@@ -194,7 +195,7 @@ fn labelled(filled: &Filled, name: &str, label: &str, input: &Markup, hint: &str
             label for=(name) { (label) }
             (input)
             p.hint id={ (name) "-hint" } { (hint) }
-            p.error id={ (name) "-error" } {
+            p.error id={ (name) "-error" } aria-live="polite" {
                 @if let Some((detail, hint)) = error {
                     (sentence(detail)) " "
                     @if let Some(hint) = hint { (sentence(hint)) }
@@ -214,25 +215,4 @@ fn error<'a>(filled: &'a Filled, name: &str) -> Option<(&'a str, Option<&'a str>
 
 fn is_wrong(filled: &Filled, name: &str) -> Option<&'static str> {
     error(filled, name).map(|_| "true")
-}
-
-/// A fragment as a sentence of its own.
-pub(super) fn sentence(fragment: &str) -> String {
-    let mut letters = fragment.trim_end_matches('.').chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).chain(['.']).collect(),
-        None => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fragment_becomes_a_sentence() {
-        assert_eq!(sentence("the name is taken"), "The name is taken.");
-        assert_eq!(sentence("Done."), "Done.");
-        assert_eq!(sentence(""), "");
-    }
 }

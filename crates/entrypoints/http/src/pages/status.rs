@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 use std::time::Duration;
-use wharf_domain::State;
+use wharf_domain::{Fault, State};
 use wharf_provisioning::InstanceView;
 
 use super::{
     layout::{self, Layout},
-    signup::sentence,
+    prose::sentence,
 };
 use crate::{
     api::{
@@ -40,7 +40,7 @@ pub(crate) fn page(status: &Status, shown: &InstanceView, token: &str) -> String
                 p { a.button href=(again(status)) { "Try again" } }
             }
             ol.steps id="steps" {
-                @for step in &status.steps { (begun(step)) }
+                @for step in told_steps(status) { (begun(status, step)) }
                 @for step in &status.upcoming {
                     li.todo data-key=(key(&step.step, step.undo)) { span.what { (step.title) } span.note {} span.took {} }
                 }
@@ -101,26 +101,37 @@ fn told(status: &Status, shown: &InstanceView, name: &str) -> Told {
 }
 
 /// What went wrong.
-pub(super) fn why(cause: &Cause) -> Markup {
+fn why(cause: &Cause) -> Markup {
     html! {
         div.card.wrong {
             p { strong { (sentence(&cause.message)) } }
-            @if let Some(hint) = &cause.hint { p { (sentence(hint)) } }
+            @match &cause.hint {
+                Some(hint) if cause.code.fault() == Fault::Caller => p { (sentence(hint)) },
+                Some(hint) => p.hint { strong { "For the operator: " } (sentence(hint)) },
+                None => {},
+            }
             p.hint { "Code " a href={ "/errors/" (cause.code) } { (cause.code) } }
         }
     }
 }
 
-fn begun(step: &Step) -> Markup {
-    let class = match (&step.failed, step.millis) {
-        (_, Some(_)) => "done",
-        (Some(_), None) => "bad",
-        (None, None) => "run",
+fn told_steps(status: &Status) -> impl Iterator<Item = &Step> {
+    status.steps.iter().filter(|step| words::is_told(&step.step, step.undo))
+}
+
+fn begun(status: &Status, step: &Step) -> Markup {
+    // Once something has gone wrong for good, a step that was not finished never will be.
+    let is_given_up = !step.undo && (status.cause.is_some() || status.at_rest);
+    let class = match step.millis {
+        Some(_) => "done",
+        None if is_given_up => "bad",
+        None => "run",
     };
     let note = match (&step.failed, &step.waits_for, step.millis) {
+        (_, _, Some(_)) => None,
         (Some(cause), _, None) => Some(cause.message.clone()),
-        (None, Some(why), None) => Some(format!("waits for {why}")),
-        _ => None,
+        (None, _, None) if is_given_up => None,
+        (None, why, None) => why.as_ref().map(|why| format!("waits for {why}")),
     };
     html! {
         li.(class) data-key=(key(&step.step, step.undo)) {
@@ -141,15 +152,13 @@ fn total(status: &Status) -> Option<String> {
     if !status.at_rest {
         return None;
     }
-    let first = status.steps.first()?;
-    let end = status
-        .steps
-        .iter()
+    let first = told_steps(status).next()?;
+    let end = told_steps(status)
         .map(|step| step.started_at + step.millis.unwrap_or_default())
         .max()?;
     Some(format!(
         "{} steps in {}.",
-        status.steps.len(),
+        told_steps(status).count(),
         words::span(Duration::from_millis(end.saturating_sub(first.started_at)))
     ))
 }

@@ -5,7 +5,7 @@ use wharf_domain::{Code, Failure, Fault};
 
 use super::{
     layout::{self, Layout},
-    signup::sentence,
+    prose::sentence,
 };
 use crate::{api::errors::Explained, problem::Problem};
 
@@ -20,6 +20,11 @@ pub(crate) fn page(problem: &Problem) -> String {
         Code::LimitRate => "A moment, please",
         _ if problem.status.is_server_error() => "That did not work, and it is our fault",
         _ => "That did not work",
+    };
+    // What a program is told about a path is no help to a person.
+    let hint = match code {
+        Code::RequestNotFound => Some("check the address"),
+        _ => hint.as_deref(),
     };
     let main = html! {
         h1 { (title) }

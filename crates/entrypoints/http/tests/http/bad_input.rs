@@ -3,7 +3,7 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use crate::site::{Site, sign_up};
+use crate::site::{Site, percent, sign_up};
 
 fn with(field: &str, value: impl Into<Value>) -> Value {
     let mut body = sign_up("acme");
@@ -55,17 +55,13 @@ async fn each_bad_name_is_refused_with_its_reason() {
         );
         assert!(reply.json()["hint"].is_string(), "{name:?} has no hint");
         if status == 422 {
-            let verdict = site.get(&format!("/names/{}", encode(name))).send().await;
+            let verdict = site.get(&format!("/names/{}", percent(name))).send().await;
             if verdict.status == 200 {
                 assert_eq!(verdict.json()["valid"], false, "{name:?}");
                 assert_eq!(verdict.json()["code"], code, "{name:?}");
             }
         }
     }
-}
-
-fn encode(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,6 +132,12 @@ impl Site {
     }
 }
 
+/// Every byte as a percent sign and its number: fit for a path and for a form.
+pub(crate) fn percent(text: &str) -> String {
+    text.bytes()
+        .fold(String::new(), |encoded, byte| encoded + &format!("%{byte:02X}"))
+}
+
 /// The fields of a good sign-up.
 pub(crate) fn sign_up(name: &str) -> Value {
     serde_json::json!({"subdomain": name, "admin_email": format!("admin@{name}.example"), "company_name": "Acme Inc."})
@@ -171,10 +177,9 @@ impl Ask {
     }
 
     pub(crate) fn form(self, pairs: &[(&str, &str)]) -> Self {
-        let encode = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
         let body: Vec<String> = pairs
             .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+            .map(|(name, value)| format!("{}={}", percent(name), percent(value)))
             .collect();
         self.header("content-type", "application/x-www-form-urlencoded")
             .body(body.join("&"))
