@@ -6,6 +6,18 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{core::Core, pool::Sender, upstream::Upstream};
 
+/// Whether a failure to connect says something of the backend, and not of us (no more file descriptors, no free port).
+pub(crate) fn is_backends_fault(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
 /// Connects within the configured time. The connection then runs on this core until the other side, the pool or the request
 /// that uses it lets go of it.
 pub(crate) async fn connect(core: &Core, upstream: &Upstream) -> io::Result<Sender> {

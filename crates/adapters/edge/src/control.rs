@@ -25,9 +25,20 @@ pub type ControlBody = UnsyncBoxBody<Bytes, BodyError>;
 /// What answers control requests: sign-up, console, API. It is given the request as it was sent, and the address of the peer;
 /// whether the peer is a proxy whose `X-Forwarded-For` counts is the service's to decide.
 ///
-/// An axum router becomes one by
-/// `Arc::new(move |request, peer| Box::pin(router.clone().oneshot(request)…map(|response| response.map(|body| …boxed_unsync()))))`.
-/// Every call runs on the control runtime, and is not cancelled when the client goes away.
+/// Every call, and the body that it returns, runs on the control runtime. A call is not cancelled when the client goes away; a
+/// streamed body is dropped then. An axum router becomes one so:
+///
+/// ```text
+/// let control: ControlService = Arc::new(move |request, peer| {
+///     let mut request = request.map(axum::body::Body::new);
+///     request.extensions_mut().insert(ConnectInfo(peer));
+///     let answering = router.clone().oneshot(request);
+///     Box::pin(async move {
+///         let response = answering.await.unwrap_or_else(|never| match never {});
+///         response.map(|body| body.map_err(Into::into).boxed_unsync())
+///     })
+/// });
+/// ```
 pub type ControlService =
     Arc<dyn Fn(Request<Incoming>, SocketAddr) -> BoxFuture<'static, Response<ControlBody>> + Send + Sync>;
 

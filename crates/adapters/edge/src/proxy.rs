@@ -113,7 +113,9 @@ pub(crate) async fn forward(front: &Front, visit: Visit, outgoing: Outgoing) -> 
                 Ok(sender) => sender,
                 Err(why) => {
                     let upstream = Arc::clone(visit.upstream());
-                    front.core.shared.registry.refused(&upstream, &why.to_string());
+                    if connect::is_backends_fault(&why) {
+                        front.core.shared.registry.refused(&upstream, &why.to_string());
+                    }
                     let outgoing = Outgoing {
                         request,
                         asked,

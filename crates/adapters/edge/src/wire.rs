@@ -127,6 +127,7 @@ impl Read for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.rest.is_empty() {
+            this.line.received();
             let offered = this.rest.slice(..this.rest.len().min(cursor.remaining()));
             let passing = this.admit(&offered);
             cursor.put_slice(&offered[..passing]);
