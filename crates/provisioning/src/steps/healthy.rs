@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use wharf_domain::{Code, Failure, Instance};
-use wharf_platform::Probe;
+use wharf_platform::{Probe, TaskStatus};
 use wharf_saga::{Context, Outcome, Step};
 
 use super::{World, is_over, look_again, missing};
@@ -67,13 +67,15 @@ impl Step<Instance> for Healthy {
             Err(failure) => return Outcome::from_failure(failure),
         };
         // The platform tells when a task ends, unless that is lost: what has ended is not waited for.
-        if let Ok(status) = self.0.platform.tasks.look(&owner, &task).await
+        let looked = self.0.platform.tasks.look(&owner, &task).await;
+        let is_unclear = matches!(looked, Ok(TaskStatus::Pending { .. }));
+        if let Ok(status) = looked
             && let Some(cause) = crate::tasks::end_of(status)
         {
             return Outcome::Fail(cause);
         }
-        // Somebody else at our address does not go away by waiting.
-        if failure.code == Code::RouteIdentity {
+        // Somebody else at our address does not go away by waiting; unless it is what a task left that is ending just now.
+        if failure.code == Code::RouteIdentity && !is_unclear {
             return Outcome::Fail(failure);
         }
         if is_over(context, service.start_timeout) {

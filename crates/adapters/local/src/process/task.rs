@@ -80,7 +80,14 @@ impl Task {
     }
 
     pub(super) fn status(&self) -> TaskStatus {
-        self.state.lock().stopped.clone().unwrap_or_else(|| self.running())
+        let state = self.state.lock();
+        match &state.stopped {
+            Some(stopped) => stopped.clone(),
+            None if state.is_gone => TaskStatus::Pending {
+                why: "the rest of what it printed".to_owned(),
+            },
+            None => self.running(),
+        }
     }
 
     pub(super) fn running(&self) -> TaskStatus {

@@ -83,7 +83,7 @@ impl Site {
 
     pub(crate) async fn until_over(&self, task: &(Owner, TaskRef)) -> TaskStatus {
         eventually("the task is over", async || match self.status(task).await {
-            TaskStatus::Running { .. } => None,
+            TaskStatus::Running { .. } | TaskStatus::Pending { .. } => None,
             over => Some(over),
         })
         .await
