@@ -21,12 +21,18 @@ use std::{
     io::{ErrorKind, Read, Seek, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 use wharf_domain::{Code, Failure};
 use wharf_saga::Ids;
 
 /// What an admin token begins with: the edge takes what does out of what it passes on.
 pub(crate) const TOKEN_PREFIX: &str = "wharf_";
+
+/// How long the lock of a server that was killed may outlive it: a child that it was about to start has it too, for the moment until
+/// that is a program of its own, or dead.
+const OUTLIVED: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -79,10 +85,7 @@ impl Layout {
             .truncate(false)
             .open(self.root.join("lock"))
             .map_err(|error| refuse("locked", error))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            let pid = pid.trim();
+        if let Err(pid) = lock(&mut file) {
             let who = if pid.is_empty() {
                 String::new()
             } else {
@@ -190,6 +193,25 @@ impl Layout {
             File::open(&self.root)?.sync_all()
         };
         write().map_err(|error| unusable(&path, "written", &error))
+    }
+}
+
+/// Takes the lock, or gives the pid of the server that has it, as far as that is known.
+fn lock(file: &mut File) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        if flock(&*file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(());
+        }
+        let mut pid = String::new();
+        let _ = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+        let pid = pid.trim().to_owned();
+        let holder = pid.parse().ok().and_then(Pid::from_raw);
+        let is_dead = holder.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
+        if !is_dead || begun.elapsed() > OUTLIVED {
+            return Err(pid);
+        }
+        thread::park_timeout(Duration::from_millis(2));
     }
 }
 
