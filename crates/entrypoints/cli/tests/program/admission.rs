@@ -27,7 +27,11 @@ async fn of_500_who_want_one_name_at_once_one_gets_it() {
         *outcomes.entry(answer.status).or_default() += 1;
         if answer.status == 409 {
             let problem = answer.problem(409, "name.taken").json();
-            assert_eq!(problem.get("status_url"), None, "a name never yields the first caller's token");
+            assert_eq!(
+                problem.get("status_url"),
+                None,
+                "a name never yields the first caller's token"
+            );
         }
     }
     assert_eq!(outcomes, BTreeMap::from([(202, 1), (409, CROWD - 1)]));
@@ -39,7 +43,11 @@ async fn of_500_who_want_one_name_at_once_one_gets_it() {
 #[tokio::test]
 async fn of_500_with_one_key_all_get_the_same_instance() {
     let deployment = Deployment::new().await;
-    let answers: Vec<Value> = at_once(&deployment, Some("one-key")).await.into_iter().map(|answer| answer.is(202).json()).collect();
+    let answers: Vec<Value> = at_once(&deployment, Some("one-key"))
+        .await
+        .into_iter()
+        .map(|answer| answer.is(202).json())
+        .collect();
     let ids: BTreeSet<&str> = answers.iter().map(|answer| text(&answer["id"])).collect();
     let links: BTreeSet<&str> = answers.iter().map(|answer| text(&answer["status_url"])).collect();
     assert_eq!((ids.len(), links.len()), (1, 1));
@@ -50,16 +58,37 @@ async fn of_500_with_one_key_all_get_the_same_instance() {
 #[tokio::test]
 async fn a_key_with_other_fields_is_refused_over_a_restart_too() {
     let mut deployment = Deployment::new().await;
-    let first = deployment.console().with("idempotency-key", "k").post("/provision", &Deployment::sign_up("acme")).await.is(202).json();
+    let first = deployment
+        .console()
+        .with("idempotency-key", "k")
+        .post("/provision", &Deployment::sign_up("acme"))
+        .await
+        .is(202)
+        .json();
     deployment.kill().await;
     deployment.up().await;
     let keyed = deployment.console().with("idempotency-key", "k");
-    keyed.post("/provision", &Deployment::sign_up("other")).await.problem(409, "key.reused");
+    keyed
+        .post("/provision", &Deployment::sign_up("other"))
+        .await
+        .problem(409, "key.reused");
     assert!(deployment.find("other").await.is_none());
-    let again = keyed.post("/provision", &Deployment::sign_up("acme")).await.is(202).json();
-    assert_eq!((&again["id"], &again["status_url"]), (&first["id"], &first["status_url"]));
+    let again = keyed
+        .post("/provision", &Deployment::sign_up("acme"))
+        .await
+        .is(202)
+        .json();
+    assert_eq!(
+        (&again["id"], &again["status_url"]),
+        (&first["id"], &first["status_url"])
+    );
     // Another caller's key of the same text is another key.
-    deployment.admin().with("idempotency-key", "k").post("/provision", &Deployment::sign_up("other")).await.is(202);
+    deployment
+        .admin()
+        .with("idempotency-key", "k")
+        .post("/provision", &Deployment::sign_up("other"))
+        .await
+        .is(202);
 }
 
 #[tokio::test]
@@ -90,7 +119,11 @@ async fn each_bad_field_is_refused_with_its_code() {
     let company = "x".repeat(10_000);
     let fields = [
         ("admin_email", "nobody", "email.invalid"),
-        ("admin_email", "a@b.example\r\nBcc: everybody@b.example", "email.invalid"),
+        (
+            "admin_email",
+            "a@b.example\r\nBcc: everybody@b.example",
+            "email.invalid",
+        ),
         ("company_name", "", "company.invalid"),
         ("company_name", company.as_str(), "company.invalid"),
         ("company_name", "evil\u{202e}eman", "company.invalid"),
@@ -115,17 +148,41 @@ async fn a_body_that_is_no_sign_up_is_refused() {
             console.send(request, body.into()).await.expect("an answer")
         }
     };
-    post("application/json", "{\"subdomain\": ".into()).await.problem(400, "request.invalid");
-    post("application/json", "[]".into()).await.problem(400, "request.invalid");
-    post("application/json", json!({"subdomain": "a".repeat(100_000)}).to_string()).await.problem(413, "request.too_large");
-    post("text/plain", Deployment::sign_up("acme").to_string()).await.problem(415, "request.invalid");
+    post("application/json", "{\"subdomain\": ".into())
+        .await
+        .problem(400, "request.invalid");
+    post("application/json", "[]".into())
+        .await
+        .problem(400, "request.invalid");
+    post(
+        "application/json",
+        json!({"subdomain": "a".repeat(100_000)}).to_string(),
+    )
+    .await
+    .problem(413, "request.too_large");
+    post("text/plain", Deployment::sign_up("acme").to_string())
+        .await
+        .problem(415, "request.invalid");
 
     let mut body = Deployment::sign_up("acme");
     body["subdomian"] = "acme".into();
     body["admin_email"] = 7.into();
-    let problem = console.post("/provision", &body).await.problem(400, "request.invalid").json();
-    let wrong: BTreeSet<&str> = problem["errors"].as_array().expect("errors").iter().map(|error| text(&error["field"])).collect();
-    assert_eq!(wrong, BTreeSet::from(["admin_email", "subdomian"]), "everything that is wrong, at once");
+    let problem = console
+        .post("/provision", &body)
+        .await
+        .problem(400, "request.invalid")
+        .json();
+    let wrong: BTreeSet<&str> = problem["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| text(&error["field"]))
+        .collect();
+    assert_eq!(
+        wrong,
+        BTreeSet::from(["admin_email", "subdomian"]),
+        "everything that is wrong, at once"
+    );
     console.get("/provision").await.problem(405, "request.method");
     console.get("/no-such-thing").await.problem(404, "request.not_found");
 }
@@ -139,7 +196,12 @@ async fn a_company_may_be_called_anything_and_is_escaped_wherever_it_stands() {
     deployment.becomes(text(&accepted["id"]), "ready").await;
     let shop = deployment.tenant("acme").get("/").await.is(200).text();
     let (_, path) = text(&accepted["status_url"]).split_once("/provision/").expect("a link");
-    let status = deployment.console().page(&format!("/provision/{path}")).await.is(200).text();
+    let status = deployment
+        .console()
+        .page(&format!("/provision/{path}"))
+        .await
+        .is(200)
+        .text();
     for page in [shop, status] {
         assert!(!page.contains("<script>alert"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
@@ -164,10 +226,16 @@ async fn everything_but_sign_up_status_and_health_needs_the_admin_token() {
         (Method::POST, "/repair"),
         (Method::GET, "/metrics"),
     ];
-    let wrong = deployment.console().with("authorization", format!("Bearer wharf_{}", "0".repeat(48)));
+    let wrong = deployment
+        .console()
+        .with("authorization", format!("Bearer wharf_{}", "0".repeat(48)));
     for (method, path) in operations {
         let body = (method == Method::POST).then(|| json!({}));
-        deployment.console().ask(method.clone(), path, body.as_ref()).await.problem(401, "auth.missing");
+        deployment
+            .console()
+            .ask(method.clone(), path, body.as_ref())
+            .await
+            .problem(401, "auth.missing");
         wrong.ask(method, path, body.as_ref()).await.problem(403, "auth.denied");
     }
     assert_eq!(deployment.show("acme").await["status"], "ready");
@@ -177,9 +245,17 @@ async fn everything_but_sign_up_status_and_health_needs_the_admin_token() {
 #[tokio::test]
 async fn a_page_of_somebody_else_cannot_ask_for_changes() {
     let deployment = Deployment::new().await;
-    let foreign = deployment.admin().with("origin", format!("http://acme.localhost:{}", deployment.listen().port()));
-    foreign.post("/provision", &Deployment::sign_up("acme")).await.problem(403, "origin.refused");
-    let own = deployment.console().with("origin", format!("http://localhost:{}", deployment.listen().port()));
+    let foreign = deployment.admin().with(
+        "origin",
+        format!("http://acme.localhost:{}", deployment.listen().port()),
+    );
+    foreign
+        .post("/provision", &Deployment::sign_up("acme"))
+        .await
+        .problem(403, "origin.refused");
+    let own = deployment
+        .console()
+        .with("origin", format!("http://localhost:{}", deployment.listen().port()));
     own.post("/provision", &Deployment::sign_up("acme")).await.is(202);
 }
 
@@ -187,20 +263,35 @@ async fn a_page_of_somebody_else_cannot_ask_for_changes() {
 async fn there_are_no_more_instances_than_allowed() {
     let deployment = Setup::new().configured("[server]\nmax_instances = 1\n").up().await;
     deployment.ready("one").await;
-    deployment.console().post("/provision", &Deployment::sign_up("two")).await.problem(503, "limit.instances");
+    deployment
+        .console()
+        .post("/provision", &Deployment::sign_up("two"))
+        .await
+        .problem(503, "limit.instances");
     assert!(deployment.find("two").await.is_none());
 }
 
 #[tokio::test]
 async fn strangers_sign_up_only_so_often() {
-    let deployment = Setup::new().configured("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[signup]\nrate = \"2/1h\"\n").up().await;
+    let deployment = Setup::new()
+        .configured("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[signup]\nrate = \"2/1h\"\n")
+        .up()
+        .await;
     let stranger = deployment.console().with("x-forwarded-for", "203.0.113.9");
     for name in ["one", "two"] {
         stranger.post("/provision", &Deployment::sign_up(name)).await.is(202);
     }
-    let refused = stranger.post("/provision", &Deployment::sign_up("three")).await.problem(429, "limit.rate");
+    let refused = stranger
+        .post("/provision", &Deployment::sign_up("three"))
+        .await
+        .problem(429, "limit.rate");
     assert!(refused.header("retry-after").is_some());
-    deployment.console().with("x-forwarded-for", "203.0.113.10").post("/provision", &Deployment::sign_up("three")).await.is(202);
+    deployment
+        .console()
+        .with("x-forwarded-for", "203.0.113.10")
+        .post("/provision", &Deployment::sign_up("three"))
+        .await
+        .is(202);
     for name in ["four", "five", "six"] {
         deployment.provision(name).await;
     }

@@ -11,17 +11,19 @@ use crate::{
 /// A deployment whose tenants get a service of this section.
 fn service(rest: &str) -> Setup {
     Setup::new().configured(&format!(
-        "[services.app]\ntenant = true\ndatabase = true\nhealth = {{ path = \"/\", interval = \"20ms\", timeout = \"500ms\" }}\n{rest}\n"
+        "[services.app]\ntenant = true\ndatabase = true\nhealth = {{ path = \"/\", interval = \"20ms\", timeout = \"200ms\" }}\n{rest}\n"
     ))
 }
 
 fn shell(script: &str) -> Setup {
-    service(&format!("process = {{ command = [\"/bin/sh\", \"-c\", {}] }}", serde_json::json!(script)))
+    service(&format!(
+        "process = {{ command = [\"/bin/sh\", \"-c\", {}] }}",
+        serde_json::json!(script)
+    ))
 }
 
 fn role(role: &str) -> Setup {
-    let environment = service::environment(role, None);
-    service(&format!("start_timeout = \"700ms\"\n{environment}\nprocess = {{ {} }}", service::command()))
+    service(&format!("start_timeout = \"700ms\"\n{}", service::runs(role)))
 }
 
 /// A sign-up fails with this code, tells so to everybody whom it concerns, and leaves nothing. Gives the instance.
@@ -30,13 +32,24 @@ async fn fails(deployment: &Deployment, code: &str) -> Value {
     let id = text(&accepted["id"]);
     let instance = deployment.becomes(id, "failed").await;
     assert_eq!(instance["cause"]["code"], code, "{instance:#}");
-    assert!(instance["cause"]["hint"].is_string(), "it says what to do: {instance:#}");
+    assert!(
+        instance["cause"]["hint"].is_string(),
+        "it says what to do: {instance:#}"
+    );
     deployment.is_gone(id).await;
     deployment.agrees().await;
 
     let (_, path) = text(&accepted["status_url"]).rsplit_once('/').expect("a URL");
-    let status = deployment.console().get(&format!("/provision/{path}")).await.is(200).json();
-    assert_eq!((&status["status"], &status["clean"], &status["cause"]["code"]), (&"failed".into(), &true.into(), &code.into()));
+    let status = deployment
+        .console()
+        .get(&format!("/provision/{path}"))
+        .await
+        .is(200)
+        .json();
+    assert_eq!(
+        (&status["status"], &status["clean"], &status["cause"]["code"]),
+        (&"failed".into(), &true.into(), &code.into())
+    );
     assert_eq!(status["cause"]["detail"], Value::Null, "evidence is for operators");
     assert!(deployment.find("acme").await.is_none(), "the name is free");
     instance
@@ -46,7 +59,10 @@ async fn fails(deployment: &Deployment, code: &str) -> Value {
 async fn a_command_that_is_not_there() {
     let deployment = service("process = { command = [\"./no-such-program\"] }").up().await;
     let instance = fails(&deployment, "task.command").await;
-    assert!(text(&instance["cause"]["message"]).contains("no-such-program"), "{instance:#}");
+    assert!(
+        text(&instance["cause"]["message"]).contains("no-such-program"),
+        "{instance:#}"
+    );
 }
 
 #[tokio::test]
@@ -61,9 +77,18 @@ async fn one_that_exits_at_once_with_its_last_words() {
     let deployment = shell("echo the licence has expired >&2; exit 3").up().await;
     let instance = fails(&deployment, "task.crashed").await;
     assert!(text(&instance["cause"]["message"]).contains("code 3"), "{instance:#}");
-    assert!(text(&instance["cause"]["detail"]).contains("the licence has expired"), "{instance:#}");
-    let ran = deployment.wharf(&["provision", "acme", "--email", "a@b.example", "--company", "Acme"]).await.exits(1);
-    assert!(ran.stderr.contains("code 3") && ran.stderr.contains("everything was taken back"), "{ran:?}");
+    assert!(
+        text(&instance["cause"]["detail"]).contains("the licence has expired"),
+        "{instance:#}"
+    );
+    let ran = deployment
+        .wharf(&["provision", "acme", "--email", "a@b.example", "--company", "Acme"])
+        .await
+        .exits(1);
+    assert!(
+        ran.stderr.contains("code 3") && ran.stderr.contains("everything was taken back"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test]
@@ -74,7 +99,10 @@ async fn one_that_is_killed_by_a_signal() {
 
 #[tokio::test]
 async fn one_that_never_listens() {
-    let deployment = service("start_timeout = \"300ms\"\nprocess = { command = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"] }").up().await;
+    let deployment =
+        service("start_timeout = \"300ms\"\nprocess = { command = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"] }")
+            .up()
+            .await;
     let instance = fails(&deployment, "route.unhealthy").await;
     assert!(text(&instance["cause"]["message"]).contains("300ms"), "{instance:#}");
 }
@@ -98,18 +126,36 @@ async fn one_that_listens_on_another_port() {
 
 #[tokio::test]
 async fn one_that_prints_a_gigabyte_and_leaves() {
-    let deployment = shell("yes 'all work and no play makes jack a dull boy' | head -c 1000000000; exit 7").up().await;
+    let deployment = shell("yes 'all work and no play makes jack a dull boy' | head -c 1000000000; exit 7")
+        .up()
+        .await;
     let instance = fails(&deployment, "task.crashed").await;
     assert!(text(&instance["cause"]["message"]).contains("code 7"), "{instance:#}");
-    assert!(text(&instance["cause"]["detail"]).len() <= 4096, "the last of it, not all of it");
+    assert!(
+        text(&instance["cause"]["detail"]).len() <= 4096,
+        "the last of it, not all of it"
+    );
 
     let kept: u64 = fs::read_dir(deployment.data().join("instances").join(text(&instance["id"])))
-        .map(|entries| entries.map(|entry| entry.expect("an entry").metadata().expect("its size").len()).sum())
+        .map(|entries| {
+            entries
+                .map(|entry| entry.expect("an entry").metadata().expect("its size").len())
+                .sum()
+        })
         .unwrap_or_default();
     assert!(kept < 8 << 20, "{kept} bytes of output are kept");
     let status = fs::read_to_string(format!("/proc/{}/status", deployment.pid())).expect("the server's status");
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    assert!(most.is_some_and(|kilobytes| kilobytes < 128 << 10), "the server took {most:?} kB of memory");
+    let most = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse::<u64>()
+            .ok()
+    });
+    assert!(
+        most.is_some_and(|kilobytes| kilobytes < 128 << 10),
+        "the server took {most:?} kB of memory"
+    );
 }
 
 #[tokio::test]
@@ -127,29 +173,24 @@ async fn one_whose_child_listens_after_it_has_left() {
 
 #[tokio::test]
 async fn one_that_takes_more_memory_than_it_may() {
-    let environment = service::environment("hoard", None);
-    let deployment = service(&format!("{environment}\nprocess = {{ memory = \"64MiB\", {} }}", service::command())).up().await;
-    fails(&deployment, "task.memory").await;
+    let setup = service(&service::runs_within("hoard", "64MiB"));
+    fails(&setup.up().await, "task.memory").await;
 }
 
 #[tokio::test]
 async fn what_answers_in_a_tasks_place_is_not_taken_for_it() {
     // The task does not send the instance's id in the header that it should.
-    let environment = service::environment("answer", None);
-    let rest = format!("start_timeout = \"2s\"\nidentity_header = \"x-wharf-instance\"\n{environment}\nprocess = {{ {} }}", service::command());
+    let rest = "start_timeout = \"2s\"\nidentity_header = \"x-wharf-instance\"";
+    let rest = format!("{rest}\n{}", service::runs("answer"));
     fails(&service(&rest).up().await, "route.identity").await;
 }
 
 /// Two ports for a service with static ones.
 fn two_ports(quarantine: &str) -> Setup {
     let setup = Setup::new();
-    let toml = format!(
-        "[ports]\nquarantine = \"{quarantine}\"\n[services.app]\ntenant = true\nport = {{ kind = \"static\", range = \"{}\" }}\n{}\nprocess = {{ {} }}\n",
-        setup.ports.fixed(2),
-        service::environment("answer", None),
-        service::command()
-    );
-    setup.configured(&toml)
+    let port = format!("port = {{ kind = \"static\", range = \"{}\" }}", setup.ports.fixed(2));
+    let app = service::app(&port, &service::runs("answer"));
+    setup.configured(&format!("[ports]\nquarantine = \"{quarantine}\"\n{app}"))
 }
 
 #[tokio::test]
@@ -158,14 +199,22 @@ async fn a_sign_up_without_a_port_left_is_refused_and_claims_nothing() {
     let first = deployment.provision("one").await;
     assert!(first["port"].is_u64(), "a static port is known at once: {first}");
     let second = deployment.provision("two").await;
-    deployment.console().post("/provision", &Deployment::sign_up("three")).await.problem(503, "port.exhausted");
+    deployment
+        .console()
+        .post("/provision", &Deployment::sign_up("three"))
+        .await
+        .problem(503, "port.exhausted");
     assert!(deployment.find("three").await.is_none());
     for accepted in [&first, &second] {
         deployment.becomes(text(&accepted["id"]), "ready").await;
     }
     deployment.admin().delete("/tenants/one").await.is(202);
     deployment.becomes(text(&first["id"]), "ended").await;
-    deployment.console().post("/provision", &Deployment::sign_up("three")).await.problem(503, "port.exhausted");
+    deployment
+        .console()
+        .post("/provision", &Deployment::sign_up("three"))
+        .await
+        .problem(503, "port.exhausted");
     deployment.agrees().await;
 }
 
@@ -177,7 +226,10 @@ async fn a_port_is_used_again_when_it_has_rested() {
     deployment.admin().delete("/tenants/one").await.is(202);
     deployment.becomes(text(&first["id"]), "ended").await;
     let third = eventually("the port has rested", async || {
-        let answer = deployment.console().post("/provision", &Deployment::sign_up("three")).await;
+        let answer = deployment
+            .console()
+            .post("/provision", &Deployment::sign_up("three"))
+            .await;
         (answer.status == 202).then(|| answer.json())
     })
     .await;

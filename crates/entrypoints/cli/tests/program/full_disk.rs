@@ -14,22 +14,36 @@ const MOUNT: &str = "mount -t tmpfs -o size=12m none \"$0\"";
 
 /// How to get a name space in which this user may mount; `None` where that is forbidden.
 fn allowed(folder: &Path) -> Option<&'static [&'static str]> {
-    [&["unshare", "--mount"][..], &["unshare", "--map-root-user", "--mount"]].into_iter().find(|wrapper| {
-        let probe = Command::new(wrapper[0]).args(&wrapper[1..]).args(["sh", "-c", MOUNT]).arg(folder).output();
-        probe.is_ok_and(|output| output.status.success())
-    })
+    [&["unshare", "--mount"][..], &["unshare", "--map-root-user", "--mount"]]
+        .into_iter()
+        .find(|wrapper| {
+            let probe = Command::new(wrapper[0])
+                .args(&wrapper[1..])
+                .args(["sh", "-c", MOUNT])
+                .arg(folder)
+                .output();
+            probe.is_ok_and(|output| output.status.success())
+        })
 }
 
 /// A file of the server's small disk, as it is seen from here.
 fn seen(deployment: &Deployment, name: &str) -> PathBuf {
     let data = deployment.data();
-    Path::new("/proc").join(deployment.pid().to_string()).join("root").join(data.strip_prefix("/").unwrap_or(&data)).join(name)
+    Path::new("/proc")
+        .join(deployment.pid().to_string())
+        .join("root")
+        .join(data.strip_prefix("/").unwrap_or(&data))
+        .join(name)
 }
 
 /// Fills the disk to the last byte.
 fn fill(ballast: &Path) {
     let mut size = fs::metadata(ballast).map_or(0, |metadata| metadata.len());
-    let mut file = fs::File::options().create(true).append(true).open(ballast).expect("ballast");
+    let mut file = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(ballast)
+        .expect("ballast");
     let block = vec![1; 4096];
     while std::io::Write::write_all(&mut file, &block).is_ok() {
         size += 4096;
@@ -43,7 +57,10 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     fs::create_dir(setup.data()).expect("a folder");
     let Some(wrapper) = allowed(&setup.data()) else {
         let must = geteuid().is_root() && std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!must, "the superuser may not mount here, and CI may not go without this test");
+        assert!(
+            !must,
+            "the superuser may not mount here, and CI may not go without this test"
+        );
         eprintln!("nothing can be mounted here: a full disk was not tested");
         return;
     };
@@ -52,11 +69,16 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     let words = [wrapper, &["sh", "-c", &prepare, data.to_str().expect("UTF-8")]].concat();
     let deployment = setup.behind(&words).up().await;
     let token = fs::read_to_string(seen(&deployment, "admin-token")).expect("a token");
-    let admin = deployment.console().with("authorization", format!("Bearer {}", token.trim()));
+    let admin = deployment
+        .console()
+        .with("authorization", format!("Bearer {}", token.trim()));
 
     let first = deployment.provision("one").await;
     let path = format!("/instances/{}", text(&first["id"]));
-    eventually("the first is ready", async || (admin.get(&path).await.json()["status"] == "ready").then_some(())).await;
+    eventually("the first is ready", async || {
+        (admin.get(&path).await.json()["status"] == "ready").then_some(())
+    })
+    .await;
 
     let ballast = seen(&deployment, "ballast");
     fill(&ballast);
@@ -64,7 +86,10 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     let mut taken = Vec::new();
     let refused = eventually("a sign-up is refused for want of space", async || {
         let name = format!("t{}", taken.len());
-        let answer = deployment.console().post("/provision", &Deployment::sign_up(&name)).await;
+        let answer = deployment
+            .console()
+            .post("/provision", &Deployment::sign_up(&name))
+            .await;
         if answer.status == 202 {
             taken.push(text(&answer.json()["id"]).to_owned());
             return None;
@@ -74,14 +99,24 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     .await;
     let (name, answer) = refused;
     let problem = answer.problem(503, "store.full").json();
-    assert!(!problem.to_string().contains("registry.db"), "a visitor is not told where the registry is: {problem:#}");
-    assert_eq!(admin.get(&path).await.is(200).json()["status"], "ready", "what is there is served on");
+    assert!(
+        !problem.to_string().contains("registry.db"),
+        "a visitor is not told where the registry is: {problem:#}"
+    );
+    assert_eq!(
+        admin.get(&path).await.is(200).json()["status"],
+        "ready",
+        "what is there is served on"
+    );
     deployment.tenant("one").get("/").await.is(200);
     admin.get(&format!("/instances/{name}")).await.is(404);
 
     fs::remove_file(&ballast).expect("make room");
     let accepted = eventually("it goes on by itself", async || {
-        let answer = deployment.console().post("/provision", &Deployment::sign_up(&name)).await;
+        let answer = deployment
+            .console()
+            .post("/provision", &Deployment::sign_up(&name))
+            .await;
         (answer.status == 202).then(|| answer.json())
     })
     .await;
@@ -90,7 +125,8 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
         let path = format!("/instances/{id}");
         eventually("it is ready, or nothing is left of it", async || {
             let instance = admin.get(&path).await.is(200).json();
-            let is_over = instance["status"] == "ready" || (instance["status"] == "failed" && instance["clean"] == true);
+            let is_over =
+                instance["status"] == "ready" || (instance["status"] == "failed" && instance["clean"] == true);
             (is_over && instance["moving"] == false).then_some(())
         })
         .await;

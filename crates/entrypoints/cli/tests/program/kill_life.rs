@@ -24,11 +24,17 @@ impl Shop {
         let deployment = Deployment::new().await;
         let instance = deployment.ready("acme").await;
         let order = Customer::of(deployment.tenant("acme")).order("Robin").await;
-        Self { id: text(&instance["id"]).to_owned(), deployment, order }
+        Self {
+            id: text(&instance["id"]).to_owned(),
+            deployment,
+            order,
+        }
     }
 
     async fn has_its_order(&self) {
-        Customer::of(self.deployment.tenant("acme")).finds(&self.order, "Robin").await;
+        Customer::of(self.deployment.tenant("acme"))
+            .finds(&self.order, "Robin")
+            .await;
     }
 
     /// Asks for something, kills the server after a share of `whole`, and starts it again. Gives whether the request was taken.
@@ -150,7 +156,10 @@ async fn a_heal_goes_on_after_a_kill() {
         shop.deployment.tasks_of(&shop.id)[0].kill();
         spin((whole * point + seed.up_to(whole)) / 4).await;
         shop.deployment.kill().await;
-        eventually("no child outlives its server", async || shop.deployment.tasks().is_empty().then_some(())).await;
+        eventually("no child outlives its server", async || {
+            shop.deployment.tasks().is_empty().then_some(())
+        })
+        .await;
         shop.deployment.up().await;
         instance = shop.deployment.back("acme", &instance).await;
         assert_eq!(shop.deployment.tasks_of(&shop.id).len(), 1);

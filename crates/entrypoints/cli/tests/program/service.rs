@@ -32,22 +32,31 @@ fn run() {
     }
 }
 
-/// How a service of this role is started, as it stands in `process` of its section.
-pub(crate) fn command() -> String {
-    let own = env::current_exe().expect("this program");
-    // A JSON string is one of TOML's.
-    format!(
-        "command = [{}, \"service::run\", \"--exact\", \"--nocapture\"]",
-        serde_json::json!(own)
-    )
+/// The lines of a service's section that say what runs: one of the roles.
+pub(crate) fn runs(role: &str) -> String {
+    lines(role, "", "")
 }
 
-/// The environment of a service of this role, as it stands in its section.
-pub(crate) fn environment(role: &str, gate: Option<&Path>) -> String {
-    let gate = gate
-        .map(|gate| format!(", {GATE} = {}", serde_json::json!(gate)))
-        .unwrap_or_default();
-    format!("environment = {{ {ROLE} = \"{role}\"{gate} }}")
+/// One that answers as soon as there is a file of this name.
+pub(crate) fn runs_behind(gate: &Path) -> String {
+    lines("answer", &format!(", {GATE} = {}", serde_json::json!(gate)), "")
+}
+
+/// One with a limit of memory.
+pub(crate) fn runs_within(role: &str, memory: &str) -> String {
+    lines(role, "", &format!("memory = \"{memory}\", "))
+}
+
+/// The section of a service for tenants, with further lines of its own.
+pub(crate) fn app(further: &str, runs: &str) -> String {
+    format!("[services.app]\ntenant = true\n{further}\n{runs}\n")
+}
+
+fn lines(role: &str, environment: &str, process: &str) -> String {
+    let own = env::current_exe().expect("this program");
+    // A JSON string is one of TOML's.
+    let command = serde_json::json!([own, "service::run", "--exact", "--nocapture"]);
+    format!("environment = {{ {ROLE} = \"{role}\"{environment} }}\nprocess = {{ {process}command = {command} }}\n")
 }
 
 /// Goes away, and leaves a process that answers.

@@ -17,9 +17,8 @@ fn services() -> Setup {
     let setup = Setup::new();
     let section = |name: &str, rest: &str, role: &str| {
         format!(
-            "[services.{name}]\nhealth = {{ path = \"/\", interval = \"50ms\", timeout = \"500ms\" }}\n{rest}\n{}\nprocess = {{ {} }}\n",
-            service::environment(role, None),
-            service::command()
+            "[services.{name}]\nhealth = {{ interval = \"50ms\", timeout = \"500ms\" }}\n{rest}\n{}\n",
+            service::runs(role)
         )
     };
     let toml = [
@@ -31,11 +30,18 @@ fn services() -> Setup {
 }
 
 async fn start(deployment: &Deployment, service: &str) -> Value {
-    deployment.admin().post(&format!("/services/{service}/start"), &json!({"wait": true})).await.is(200).json()
+    deployment
+        .admin()
+        .post(&format!("/services/{service}/start"), &json!({"wait": true}))
+        .await
+        .is(200)
+        .json()
 }
 
 async fn send(deployment: &Deployment, event: &Value) -> Ran {
-    deployment.wharf_reading(&["send-event", "-", "--json"], &event.to_string()).await
+    deployment
+        .wharf_reading(&["send-event", "-", "--json"], &event.to_string())
+        .await
 }
 
 /// The processes that answer at a path, of so many requests.
@@ -59,12 +65,31 @@ async fn instances_of_one_service_share_its_path() {
     deployment.services().get("/api/authentic").await.is(404);
     deployment.services().get("/other").await.is(404);
 
-    // One that dies is healed, and meanwhile nobody notices.
+    // One that dies is healed. Whom it was about to answer is told so; as soon as its death is known, nobody notices it any more.
     deployment.tasks()[0].kill();
-    for _ in 0..50 {
+    eventually("its death is known", async || {
+        let answer = deployment.services().get("/api/auth").await;
+        assert!(
+            [200, 502].contains(&answer.status),
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
+        let listed = deployment.admin().get("/instances?service=auth").await.is(200).json();
+        let states = listed["instances"].as_array().expect("instances").iter();
+        states
+            .map(|instance| &instance["attempt"])
+            .any(|attempt| *attempt != 1)
+            .then_some(())
+    })
+    .await;
+    for _ in 0..30 {
         deployment.services().get("/api/auth").await.is(200);
     }
-    eventually("there are three again", async || (answering(&deployment, "/api/auth", 30).await.len() == 3).then_some(())).await;
+    eventually("there are three again", async || {
+        (answering(&deployment, "/api/auth", 30).await.len() == 3).then_some(())
+    })
+    .await;
     deployment.all_rest().await;
     deployment.agrees().await;
 }
@@ -72,10 +97,20 @@ async fn instances_of_one_service_share_its_path() {
 #[tokio::test]
 async fn what_is_started_by_name_is_stopped_by_name_and_ends() {
     let deployment = services().up().await;
-    let started = deployment.wharf(&["start", "auth", "--env", "MODE=blue", "--json"]).await.exits(0).json();
+    let started = deployment
+        .wharf(&["start", "auth", "--env", "MODE=blue", "--json"])
+        .await
+        .exits(0)
+        .json();
     assert_eq!(started["status"], "ready");
     let answer = deployment.services().get("/api/auth").await.is(200).json();
-    assert_eq!((&answer["environment"]["MODE"], &answer["environment"]["WHARF_INSTANCE_ID"]), (&"blue".into(), &started["id"]));
+    assert_eq!(
+        (
+            &answer["environment"]["MODE"],
+            &answer["environment"]["WHARF_INSTANCE_ID"]
+        ),
+        (&"blue".into(), &started["id"])
+    );
     let id = text(&started["id"]);
     deployment.wharf(&["stop", "auth"]).await.exits(0);
     deployment.becomes(id, "ended").await;
@@ -90,7 +125,13 @@ async fn a_singleton_that_runs_is_given_instead_of_one_more() {
     let first = start(&deployment, "batch").await;
     let second = start(&deployment, "batch").await;
     assert_eq!(first["id"], second["id"]);
-    let third = send(&deployment, &json!({"detail-type": "Start ECS Task", "detail": {"service": "batch"}})).await.exits(0).json();
+    let third = send(
+        &deployment,
+        &json!({"detail-type": "Start ECS Task", "detail": {"service": "batch"}}),
+    )
+    .await
+    .exits(0)
+    .json();
     assert_eq!(third["taskId"], first["id"]);
     assert_eq!(deployment.tasks().len(), 1);
     deployment.wharf(&["stop", "batch"]).await.exits(0);
@@ -102,12 +143,19 @@ async fn a_singleton_that_runs_is_given_instead_of_one_more() {
 async fn the_documented_start_event_starts_once_however_often_it_comes() {
     let deployment = services().up().await;
     let first = deployment.wharf(&["send-event", START, "--json"]).await.exits(0).json();
-    assert_eq!((&first["service"], &first["healthStatus"]), (&"auth".into(), &"healthy".into()), "{first:#}");
+    assert_eq!(
+        (&first["service"], &first["healthStatus"]),
+        (&"auth".into(), &"healthy".into()),
+        "{first:#}"
+    );
     assert_eq!(first["privateIp"], "127.0.0.1");
     let port = first["port"].as_u64().expect("a port");
     let id = text(&first["taskId"]);
     let instance = deployment.show(id).await;
-    assert_eq!((&instance["endpoint"], &instance["task"]), (&format!("127.0.0.1:{port}").into(), &first["taskArn"]));
+    assert_eq!(
+        (&instance["endpoint"], &instance["task"]),
+        (&format!("127.0.0.1:{port}").into(), &first["taskArn"])
+    );
     assert_eq!(first["instances"].as_array().map(Vec::len), Some(1));
     let again = deployment.wharf(&["send-event", START, "--json"]).await.exits(0).json();
     assert_eq!(again["taskId"], first["taskId"]);
@@ -138,7 +186,10 @@ async fn a_stop_event_stops_tenants_only_by_their_services_name() {
     let event = json!({"source": "custom.source", "detail-type": "Stop ECS Tasks", "detail": {"services": ["storefront"], "deregister_targets": false}});
     let stopped = send(&deployment, &event).await.exits(0).json();
     assert_eq!(stopped["instances"].as_array().map(Vec::len), Some(1));
-    assert!(stopped["note"].is_string(), "what it cannot leave registered, it says: {stopped:#}");
+    assert!(
+        stopped["note"].is_string(),
+        "what it cannot leave registered, it says: {stopped:#}"
+    );
     deployment.becomes("acme", "stopped").await;
 }
 
@@ -148,10 +199,19 @@ async fn an_event_may_ask_for_several() {
     let event = json!({"id": "e-1", "source": "custom.app", "detail-type": "Start ECS Task", "detail": {"service": "auth", "count": 3, "waitForHealthy": true, "port": 8080}});
     let first = send(&deployment, &event).await.exits(0).json();
     let ids = |answer: &Value| -> BTreeSet<String> {
-        answer["instances"].as_array().expect("instances").iter().map(|instance| text(&instance["taskId"]).to_owned()).collect()
+        answer["instances"]
+            .as_array()
+            .expect("instances")
+            .iter()
+            .map(|instance| text(&instance["taskId"]).to_owned())
+            .collect()
     };
     assert_eq!(ids(&first).len(), 3);
-    assert_eq!(first["ignored"], json!(["port"]), "what means nothing on one machine is listed");
+    assert_eq!(
+        first["ignored"],
+        json!(["port"]),
+        "what means nothing on one machine is listed"
+    );
     assert_eq!(ids(&send(&deployment, &event).await.exits(0).json()), ids(&first));
     assert_eq!(deployment.tasks().len(), 3);
 }
@@ -180,18 +240,37 @@ async fn an_event_that_cannot_be_is_refused_with_its_code() {
     let start = |detail: Value| json!({"source": "custom.app", "detail-type": "Start ECS Task", "detail": detail});
     let cases = [
         (start(json!({"service": "unheard-of"})), 404, "service.unknown"),
-        (start(json!({"cluster": "other", "taskDefinition": "t:1"})), 403, "event.not_allowed"),
-        (start(json!({"service": "auth", "schemaVersion": 2})), 400, "event.schema"),
+        (
+            start(json!({"cluster": "other", "taskDefinition": "t:1"})),
+            403,
+            "event.not_allowed",
+        ),
+        (
+            start(json!({"service": "auth", "schemaVersion": 2})),
+            400,
+            "event.schema",
+        ),
         (start(json!({"service": "auth", "count": 11})), 400, "event.invalid"),
         (start(json!({"service": "storefront"})), 400, "service.tenant"),
-        (json!({"source": "custom.app", "detail-type": "Restart", "detail": {}}), 400, "event.invalid"),
+        (
+            json!({"source": "custom.app", "detail-type": "Restart", "detail": {}}),
+            400,
+            "event.invalid",
+        ),
         (json!([]), 400, "event.invalid"),
     ];
     for (event, status, code) in cases {
         let answer = deployment.admin().post("/events", &event).await.is(status).json();
         assert_eq!(answer["code"], code, "{event}: {answer:#}");
     }
-    deployment.console().post("/events", &start(json!({"service": "auth"}))).await.problem(401, "auth.missing");
-    deployment.wharf_reading(&["send-event", "-"], "not JSON").await.exits(4);
+    deployment
+        .console()
+        .post("/events", &start(json!({"service": "auth"})))
+        .await
+        .problem(401, "auth.missing");
+    deployment
+        .wharf_reading(&["send-event", "-"], "not JSON")
+        .await
+        .exits(4);
     assert_eq!(deployment.tasks(), []);
 }

@@ -1,6 +1,7 @@
 //! A deployment of a test's own: a folder, a configuration, the server that runs on them. It ends with the test, and a test
 //! fails that leaves a process behind.
 
+use futures::future::join_all;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::{
@@ -67,6 +68,11 @@ impl Setup {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.folder().join("data")
+    }
+
+    /// What is there because of this test.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        processes::all(self.folder(), &self.data())
     }
 
     fn config(&self) -> PathBuf {
@@ -143,19 +149,43 @@ impl Deployment {
 
     pub(crate) async fn try_up_with(&mut self, options: &[&str]) -> Result<(), Refused> {
         assert!(self.server.is_none(), "it runs already");
+        let (server, up) = self.start(options).await?;
+        self.server = Some(server);
+        self.up = up;
+        Ok(())
+    }
+
+    /// Starts so many servers at once, each at an address of its own. Gives how those ended that were refused.
+    pub(crate) async fn race(&mut self, count: usize) -> Vec<Refused> {
+        let starts = join_all((0..count).map(|_| self.start(&["--listen", "127.0.0.1:0"]))).await;
+        let mut refused = Vec::new();
+        for start in starts {
+            match start {
+                Ok((server, up)) => {
+                    assert!(
+                        self.server.is_none(),
+                        "two servers run on the same data:\n{}",
+                        self.log()
+                    );
+                    self.server = Some(server);
+                    self.up = up;
+                }
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+        refused
+    }
+
+    /// A server that runs, and what it says; or how it ended.
+    async fn start(&self, options: &[&str]) -> Result<(Child, Value), Refused> {
         let before = self.log().len();
-        let stderr = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_path())
-            .expect("a log");
         let mut command = self.command();
-        command
-            .args(["up", "--json"])
-            .args(options)
+        command.args(["up", "--json"]).args(options);
+        let mut child = command
             .stdout(Stdio::piped())
-            .stderr(stderr);
-        let mut child = command.spawn().expect("the program starts");
+            .stderr(self.log_file())
+            .spawn()
+            .expect("the program starts");
         let mut stdout = child.stdout.take().expect("piped");
         let mut printed = Vec::new();
         let says = async {
@@ -168,40 +198,35 @@ impl Deployment {
                 }
             }
         };
-        match timeout(PATIENCE, says)
+        let said = timeout(PATIENCE, says)
             .await
-            .unwrap_or_else(|_| panic!("it does not say that it is up:\n{}", self.log()))
-        {
-            Some(up) => {
-                self.up = up;
-                self.server = Some(child);
-                Ok(())
-            }
-            None => {
-                let status = timeout(PATIENCE, child.wait())
-                    .await
-                    .expect("it ends")
-                    .expect("its end");
-                Err(Refused {
-                    code: status.code(),
-                    stderr: self.log()[before..].to_owned(),
-                })
-            }
+            .unwrap_or_else(|_| panic!("it does not say that it is up:\n{}", self.log()));
+        if let Some(up) = said {
+            return Ok((child, up));
         }
+        let status = timeout(PATIENCE, child.wait())
+            .await
+            .expect("it ends")
+            .expect("its end");
+        Err(Refused {
+            code: status.code(),
+            stderr: self.log()[before..].to_owned(),
+        })
+    }
+
+    fn log_file(&self) -> File {
+        let mut options = File::options();
+        options.create(true).append(true);
+        options.open(self.log_path()).expect("a log")
     }
 
     /// Starts the server, and kills it this long after: mostly before it could say that it is up.
     pub(crate) async fn up_for(&mut self, time: Duration) {
-        let stderr = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_path())
-            .expect("a log");
         let mut command = self.command();
         command
             .args(["up", "--listen", &self.listen().to_string()])
             .stdout(Stdio::null())
-            .stderr(stderr);
+            .stderr(self.log_file());
         self.server = Some(command.spawn().expect("the program starts"));
         spin(time).await;
         self.kill().await;
@@ -348,10 +373,9 @@ impl Deployment {
                 eventually_blocking(LAST_PATIENCE, || !matches!(server.try_wait(), Ok(None)));
             }
         }
-        let all = || processes::all(self.setup.folder(), &self.data());
         // What was killed with the server may take a moment to be gone.
-        eventually_blocking(Duration::from_secs(3), || all().is_empty());
-        all()
+        eventually_blocking(Duration::from_secs(3), || self.setup.processes().is_empty());
+        self.setup.processes()
     }
 }
 

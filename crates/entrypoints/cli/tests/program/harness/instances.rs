@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::{deployment::Deployment, wait::eventually};
+use super::{client::Answer, deployment::Deployment, wait::eventually};
 
 /// A text in a JSON value.
 #[track_caller]
@@ -89,6 +89,15 @@ impl Deployment {
             (is_later && instance["status"] == "ready" && instance["moving"] == false).then_some(instance)
         })
         .await
+    }
+
+    /// A tenant's visitors are told this: as a page for a person, as a problem for a program. Gives the page.
+    pub(crate) async fn tells(&self, tenant: &str, status: u16, words: &str, code: &str) -> Answer {
+        let page = self.tenant(tenant).page("/").await.is(status);
+        assert!(page.text().contains(words), "{}", page.text());
+        let program = self.tenant(tenant).with("accept", "application/json");
+        program.get("/").await.problem(status, code);
+        page
     }
 
     pub(crate) fn secrets_of(&self, id: &str) -> PathBuf {
