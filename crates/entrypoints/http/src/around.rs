@@ -60,8 +60,10 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
             .entry(HeaderName::from_static(name))
             .or_insert(HeaderValue::from_static(value));
     }
-    app.metrics
-        .answered(&method, &path, response.status().as_u16(), begun.elapsed());
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    // Not the address itself: tokens stand in some.
+    tracing::debug!(%method, path, status, ?took, "answered");
+    app.metrics.answered(&method, &path, status, took);
     response
 }
 

@@ -152,14 +152,16 @@ pub(crate) async fn guard(State((app, gate)): State<(App, Gate)>, mut request: R
     };
     request.extensions_mut().insert(identity);
     let response = next.run(request).await;
-    match response.extensions().get::<Arc<Problem>>() {
-        Some(problem) if !identity.is_admin() => {
-            if response.status().is_server_error() {
-                tracing::error!(code = %problem.failure.code, error = %problem.failure.message, "a request failed");
-            }
-            Problem::clone(problem).for_visitors().into_response()
-        }
-        _ => response,
+    let Some(problem) = response.extensions().get::<Arc<Problem>>() else {
+        return response;
+    };
+    if problem.status.is_server_error() {
+        tracing::error!(code = %problem.failure.code, error = %problem.failure.message, "a request failed");
+    }
+    if identity.is_admin() {
+        response
+    } else {
+        Problem::clone(problem).for_visitors().into_response()
     }
 }
 

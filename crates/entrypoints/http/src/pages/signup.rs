@@ -2,8 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::HeaderMap,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use data_encoding::HEXLOWER;
 use maud::{Markup, html};
@@ -90,22 +89,14 @@ async fn submit(State(app): State<App>, identity: Identity, request: Request) ->
         }
         Err(problem) if is_page => {
             let problem = problem.for_visitors();
-            let status = problem.status;
-            let headers: HeaderMap = problem.clone().into_response().headers().clone();
-            let page = page(
-                &app,
-                &Filled {
-                    problem: Some(problem),
-                    ..filled
-                },
-            );
-            let mut response = with_form(page);
+            let (status, headers) = (problem.status, problem.headers());
+            let filled = Filled {
+                problem: Some(problem),
+                ..filled
+            };
+            let mut response = with_form(page(&app, &filled));
             *response.status_mut() = status;
-            if let Some(pause) = headers.get(axum::http::header::RETRY_AFTER) {
-                response
-                    .headers_mut()
-                    .insert(axum::http::header::RETRY_AFTER, pause.clone());
-            }
+            response.headers_mut().extend(headers);
             Ok(response)
         }
         Err(problem) => Err(problem),

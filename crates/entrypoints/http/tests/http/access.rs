@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     document::{Document, Operation},
-    site::{Ask, ORIGIN, Site},
+    site::{Ask, ORIGIN, Plan, Site},
 };
 
 /// All that anybody may ask for.
@@ -192,4 +192,21 @@ async fn other_methods_are_told_which_there_are() {
     let path = site.ready("acme").await;
     let head = site.ask(Method::HEAD, &format!("{path}/events")).send().await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_defect_is_a_problem_and_not_the_end() {
+    let plan = Plan {
+        panics: true,
+        ..Plan::default()
+    };
+    let site = Site::with(plan, |_, _| {}).await;
+    for _ in 0..2 {
+        let reply = site.get("/readyz").send().await;
+        assert_eq!((reply.status, reply.code().as_str()), (500, "internal"));
+        assert!(!reply.text().contains("SECRET-PLACE"));
+    }
+    let page = site.get("/readyz").browser().send().await;
+    assert_eq!((page.status, page.media()), (500, "text/html"));
+    assert_eq!(site.get("/healthz").send().await.status, 200);
 }

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) trusted_proxies: Vec<&'static str>,
     pub(crate) public_url: &'static str,
     pub(crate) secure: bool,
+    /// What a defect in a handler looks like.
+    pub(crate) panics: bool,
 }
 
 impl Default for Plan {
@@ -51,6 +53,7 @@ impl Default for Plan {
             trusted_proxies: Vec::new(),
             public_url: ORIGIN,
             secure: false,
+            panics: false,
         }
     }
 }
@@ -81,7 +84,7 @@ impl Site {
                 let counter = wharf_http::prometheus_client::metrics::counter::Counter::<u64>::default();
                 registry.register("hooked", "Registered by the binary", counter);
             }),
-            restoring: Arc::new(|| 3),
+            restoring: Arc::new(move || if plan.panics { panic!("SECRET-PLACE") } else { 3 }),
             stopping: stopping.clone(),
         });
         Self {
