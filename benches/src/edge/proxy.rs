@@ -11,9 +11,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use wharf_domain::{Attempt, DeploymentId, Endpoint, InstanceId, Timestamp, instance::TaskRef, service::HealthCheck};
+use wharf_domain::{Attempt, DeploymentId, Endpoint, InstanceId, Timestamp, service::HealthCheck};
 use wharf_edge::{ControlService, Edge, EdgeConfig};
-use wharf_platform::{Backend, Owner, Probe, Prober, RouteKey, Routes};
+use wharf_platform::{Backend, Owner, RouteKey, Routes};
 
 use crate::{Result, children::Running};
 
@@ -50,7 +50,6 @@ pub(crate) fn part(part: &Part) -> Result<()> {
         });
         let config = EdgeConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         let edge = Edge::bind(config, control, tokio::runtime::Handle::current())?;
-        let prober = edge.prober(None);
         for number in 0..part.routes {
             let host = if number == part.routes / 2 {
                 HOST.to_owned()
@@ -58,9 +57,9 @@ pub(crate) fn part(part: &Part) -> Result<()> {
                 format!("tenant-{number}.localhost")
             };
             let backend = backend(number, host, part.upstream);
-            let probe = probe(&backend);
+            let (owner, key) = (backend.owner.clone(), backend.key.clone());
             edge.register(backend).await?;
-            prober.probe(&probe).await?;
+            edge.open(&owner, &key).await?;
         }
         announce(edge.local_addr());
         std::future::pending().await
@@ -90,21 +89,6 @@ fn backend(number: u32, host: String, upstream: SocketAddr) -> Backend {
             healthy: 1,
             unhealthy: 3,
         },
-    }
-}
-
-fn probe(backend: &Backend) -> Probe {
-    Probe {
-        owner: backend.owner.clone(),
-        task: TaskRef {
-            id: "bench".to_owned(),
-            attempt: backend.owner.attempt,
-        },
-        endpoint: backend.endpoint.clone(),
-        host: HOST.to_owned(),
-        path: backend.health.path.clone(),
-        timeout: backend.health.timeout,
-        identity_header: None,
     }
 }
 

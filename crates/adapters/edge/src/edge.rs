@@ -25,7 +25,6 @@ use crate::{
     host::Hosts,
     listener,
     metrics::Metrics,
-    prober::{EdgeProber, Owns},
     registry::{HealthChange, Registry},
     worker::Worker,
 };
@@ -36,20 +35,19 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 /// The embedded load balancer.
 ///
 /// Expected flow: [`Edge::reserve`] takes the address, so that a second server is refused before anything else happens; what is
-/// known of the instances is announced; [`Edge::open`] begins to serve; [`Edge::shutdown`] ends it. Connections that come
+/// known of the instances is announced; [`Edge::serve`] begins to serve; [`Edge::shutdown`] ends it. Connections that come
 /// between the first and the third wait in the kernel. Dropping it ends it at once.
 ///
-/// As [`Routes`]: an endpoint gets visitors as soon as it is *proven*, which is when the [`EdgeProber`] of this edge
-/// ([`Edge::prober`]) has had its answer, or, without one, at the first good health check. Until then visitors are told what
-/// they are told of something that starts. [`Routes::health`] is always `None`: the prober decides on the first answer, and
-/// later changes are told by [`Edge::health_changes`].
+/// As [`Routes`]: an endpoint gets visitors from [`Routes::open`] on. Until then they are told what they are told of something
+/// that starts. [`Routes::health`] is always `None`: a [`Prober`](wharf_platform::Prober) decides on the first answer, and later changes are told
+/// by [`Edge::health_changes`].
 #[derive(Debug)]
 pub struct Edge {
     shared: Arc<Shared>,
     address: SocketAddr,
     control_runtime: Handle,
     wanted: Mutex<Option<mpsc::Receiver<InstanceId>>>,
-    /// Until it is opened.
+    /// Until it serves.
     listeners: Mutex<Vec<TcpListener>>,
     workers: Mutex<Vec<Worker>>,
     cores: Mutex<Vec<Arc<Core>>>,
@@ -57,10 +55,10 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Takes the address and opens it: [`Edge::reserve`] and [`Edge::open`].
+    /// Takes the address and serves it: [`Edge::reserve`] and [`Edge::serve`].
     pub fn bind(config: EdgeConfig, control: ControlService, control_runtime: Handle) -> Result<Self, Failure> {
         let edge = Self::reserve(config, control_runtime)?;
-        edge.open(control)?;
+        edge.serve(control)?;
         Ok(edge)
     }
 
@@ -94,7 +92,7 @@ impl Edge {
     }
 
     /// Begins to serve. A second call does nothing.
-    pub fn open(&self, control: ControlService) -> Result<(), Failure> {
+    pub fn serve(&self, control: ControlService) -> Result<(), Failure> {
         let listeners = std::mem::take(&mut *self.listeners.lock());
         if listeners.is_empty() {
             return Ok(());
@@ -124,11 +122,6 @@ impl Edge {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// A prober whose proofs this edge follows: what it has proven gets visitors in that moment.
-    pub fn prober(&self, owns: Option<Owns>) -> EdgeProber {
-        EdgeProber::of(Arc::clone(&self.shared.registry), owns)
     }
 
     /// Instances that somebody asked for while they were `Starting`: those to be restored first. There is one receiver; the
@@ -198,6 +191,10 @@ impl Drop for Edge {
 impl Routes for Edge {
     async fn register(&self, backend: Backend) -> Result<(), Failure> {
         self.shared.registry.register(backend)
+    }
+
+    async fn open(&self, owner: &Owner, key: &RouteKey) -> Result<(), Failure> {
+        self.shared.registry.open(owner, key)
     }
 
     async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> Result<bool, Failure> {

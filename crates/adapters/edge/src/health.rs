@@ -23,8 +23,6 @@ use crate::{
 
 /// Checks under way at once.
 const AT_ONCE: usize = 64;
-/// The first look at an endpoint that nobody has proven yet; each further one comes twice as late, up to its interval.
-const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Between two sweeps of idle connections.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -32,8 +30,6 @@ const SWEEP: Duration = Duration::from_secs(5);
 struct Due {
     at: Instant,
     upstream: Weak<Upstream>,
-    /// Looks so far, while it is not proven.
-    looks: u32,
 }
 
 /// Looks after everything registered, until it is dropped.
@@ -48,20 +44,20 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
         let wake = next.unwrap_or(sweep_at).min(sweep_at);
         tokio::select! {
             biased;
-            () = registry.registered.notified() => {}
-            Some((upstream, looks)) = running.next(), if !running.is_empty() => {
-                heap.extend(pace.next(&upstream, looks));
+            () = registry.opened.notified() => {}
+            Some(upstream) = running.next(), if !running.is_empty() => {
+                heap.extend(pace.next(&upstream));
             }
             () = sleep_until(wake) => {}
         }
         let now = Instant::now();
-        for upstream in registry.take_newcomers() {
-            heap.extend(
-                upstream
-                    .upgrade()
-                    .and_then(|upstream| pace.first(&upstream, registry.has_prober())),
-            );
-        }
+        let newcomers = registry.take_newcomers();
+        heap.extend(
+            newcomers
+                .iter()
+                .filter_map(Weak::upgrade)
+                .filter_map(|upstream| pace.next(&upstream)),
+        );
         if now >= sweep_at {
             registry.sweep(shared.config.timeouts.backend_idle);
             sweep_at = now + SWEEP;
@@ -69,25 +65,17 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
         while running.len() < AT_ONCE && heap.peek().is_some_and(|due| due.at <= now) {
             let Some(due) = heap.pop() else { break };
             if let Some(upstream) = due.upstream.upgrade().filter(|upstream| !upstream.is_retired()) {
-                running.push(look(Arc::clone(&shared), upstream, due.looks));
+                running.push(look(Arc::clone(&shared), upstream));
             }
         }
     }
 }
 
 /// One look at an endpoint. What comes of it is told to the registry.
-async fn look(shared: Arc<Shared>, upstream: Arc<Upstream>, looks: u32) -> (Arc<Upstream>, u32) {
-    let proven = upstream.is_proven();
-    // A prober proves more than a check can: that it is our own task that listens.
-    if proven || !shared.registry.has_prober() {
-        let outcome = check(&shared, &upstream).await;
-        if proven {
-            shared.registry.checked(&upstream, outcome);
-        } else if outcome.is_ok() {
-            shared.registry.prove(&upstream);
-        }
-    }
-    (upstream, looks.saturating_add(1))
+async fn look(shared: Arc<Shared>, upstream: Arc<Upstream>) -> Arc<Upstream> {
+    let outcome = check(&shared, &upstream).await;
+    shared.registry.checked(&upstream, outcome);
+    upstream
 }
 
 async fn check(shared: &Shared, upstream: &Upstream) -> Result<(), Failure> {
@@ -127,38 +115,22 @@ impl Pace {
         }
     }
 
-    fn first(&mut self, upstream: &Arc<Upstream>, has_prober: bool) -> Option<Due> {
-        if has_prober {
-            return self.next(upstream, u32::MAX);
-        }
-        Some(Due {
-            at: Instant::now(),
-            upstream: Arc::downgrade(upstream),
-            looks: 0,
-        })
-    }
-
-    fn next(&mut self, upstream: &Arc<Upstream>, looks: u32) -> Option<Due> {
+    fn next(&mut self, upstream: &Arc<Upstream>) -> Option<Due> {
         if upstream.is_retired() {
             return None;
         }
         let interval = upstream.settings.check.interval.max(Duration::from_millis(1));
         let now = Instant::now();
-        let at = if upstream.is_proven() {
-            let wished = now + self.jittered(interval);
-            if upstream.is_healthy() {
-                self.free = self.free.max(now) + self.gap;
-                wished.max(self.free)
-            } else {
-                wished
-            }
+        let wished = now + self.jittered(interval);
+        let at = if upstream.is_healthy() {
+            self.free = self.free.max(now) + self.gap;
+            wished.max(self.free)
         } else {
-            now + (FIRST_LOOK * 2_u32.saturating_pow(looks.min(16))).min(interval)
+            wished
         };
         Some(Due {
             at,
             upstream: Arc::downgrade(upstream),
-            looks,
         })
     }
 

@@ -7,10 +7,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use wharf_domain::{Code, Failure};
 use wharf_platform::{Probe, Prober, Proof};
 
-use crate::{
-    ask::{Question, ask},
-    registry::Registry,
-};
+use crate::ask::{Question, ask};
 
 /// Whether the task that a probe names is what listens at its endpoint, as the platform knows it: that the listening socket
 /// belongs to our child's process group, that the address is the container's own.
@@ -25,23 +22,12 @@ pub type Owns = Arc<dyn Fn(&Probe) -> BoxFuture<'static, Result<bool, Failure>> 
 #[derive(Clone)]
 pub struct EdgeProber {
     owns: Option<Owns>,
-    /// What a proven endpoint is told to: from then on the edge sends visitors there.
-    registry: Option<Arc<Registry>>,
 }
 
 impl EdgeProber {
-    /// A prober without an edge; [`crate::Edge::prober`] makes one that belongs to it.
     #[must_use]
     pub fn new(owns: Option<Owns>) -> Self {
-        Self { owns, registry: None }
-    }
-
-    pub(crate) fn of(registry: Arc<Registry>, owns: Option<Owns>) -> Self {
-        registry.expect_prober();
-        Self {
-            owns,
-            registry: Some(registry),
-        }
+        Self { owns }
     }
 }
 
@@ -79,9 +65,6 @@ impl Prober for EdgeProber {
                 Proof::Platform
             }
         };
-        if let Some(registry) = &self.registry {
-            registry.prove_owner(&probe.owner, address);
-        }
         Ok(proof)
     }
 }

@@ -4,10 +4,7 @@
 use http::HeaderName;
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -37,12 +34,10 @@ pub struct HealthChange {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) table: Table,
-    /// There is something registered that the health checks do not know yet.
-    pub(crate) registered: Notify,
+    /// There is something open that the health checks do not know yet.
+    pub(crate) opened: Notify,
     health: broadcast::Sender<HealthChange>,
     wanted: mpsc::Sender<InstanceId>,
-    /// A prober tells what it has proven.
-    has_prober: AtomicBool,
 }
 
 impl Registry {
@@ -50,10 +45,9 @@ impl Registry {
         let (wanted, receiver) = mpsc::channel(WANTED);
         let registry = Self {
             table: Table::default(),
-            registered: Notify::new(),
+            opened: Notify::new(),
             health: broadcast::Sender::new(HEALTH_CHANGES),
             wanted,
-            has_prober: AtomicBool::new(false),
         };
         (registry, receiver)
     }
@@ -103,13 +97,10 @@ impl Registry {
         let upstream = Arc::new(Upstream::new(target));
         member.latest = attempt;
         let old = member.upstream.replace(Arc::clone(&upstream));
-        writer.remember(&upstream);
         self.table.replace(&name, members);
         if let Some(old) = old {
             drain(&mut writer, old, None);
         }
-        drop(writer);
-        self.registered.notify_one();
         Ok(())
     }
 
@@ -182,42 +173,36 @@ impl Registry {
         all
     }
 
-    /// An endpoint answered as itself: from now on visitors go there.
-    pub(crate) fn prove(&self, upstream: &Upstream) {
+    /// The endpoint answered as itself: from now on visitors go there.
+    pub(crate) fn open(&self, owner: &Owner, key: &RouteKey) -> Result<(), Failure> {
+        let name = name_of(key)?;
         // The lock keeps a writer from putting a route in this one's stead between the mark and the wake.
         let mut writer = self.table.writer.lock();
-        writer.forget_unproven(upstream);
-        if upstream.prove() {
-            if let Some(route) = self.table.route(&upstream.name) {
-                route.changed.notify_waiters();
-            }
-            self.tell(upstream, None);
-        }
-    }
-
-    /// As [`Self::prove`], for what an owner has registered at an address.
-    pub(crate) fn prove_owner(&self, owner: &Owner, address: SocketAddr) {
-        let found: Vec<Arc<Upstream>> = {
-            let writer = self.table.writer.lock();
-            let registered = writer.unproven.get(&owner.instance);
-            registered.into_iter().flatten().filter_map(Weak::upgrade).collect()
+        let route = self.table.route(&name);
+        let registered = route.as_ref().and_then(|route| {
+            let mut upstreams = route.members.iter().filter_map(|member| member.upstream.as_ref());
+            upstreams.find(|upstream| *upstream.instance == owner.instance && upstream.attempt == owner.attempt)
+        });
+        let Some((route, upstream)) = route.as_ref().zip(registered) else {
+            return Err(Failure::new(
+                Code::RouteUnhealthy,
+                format!(
+                    "attempt {} of {} is not registered behind {name}",
+                    owner.attempt, owner.instance
+                ),
+            )
+            .hint("it was withdrawn meanwhile: nothing is to be done"));
         };
-        for upstream in found {
-            if upstream.attempt == owner.attempt && upstream.address == address {
-                self.prove(&upstream);
-            }
+        if upstream.prove() {
+            writer.newcomers.push(Arc::downgrade(upstream));
+            route.changed.notify_waiters();
+            self.tell(upstream, None);
+            self.opened.notify_one();
         }
+        Ok(())
     }
 
-    pub(crate) fn expect_prober(&self) {
-        self.has_prober.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn has_prober(&self) -> bool {
-        self.has_prober.load(Ordering::Relaxed)
-    }
-
-    /// What was registered since the last call, for the health checks.
+    /// What was opened since the last call, for the health checks.
     pub(crate) fn take_newcomers(&self) -> Vec<Weak<Upstream>> {
         std::mem::take(&mut self.table.writer.lock().newcomers)
     }
@@ -287,7 +272,6 @@ impl Registry {
 
 fn drain(writer: &mut Writer, upstream: Arc<Upstream>, since: Option<Instant>) {
     upstream.retire();
-    writer.forget_unproven(&upstream);
     writer.draining.push(Draining { upstream, since });
 }
 

@@ -100,7 +100,7 @@ fn a_withdrawal_waits_for_requests_under_way_and_no_longer_than_the_drain() {
     let registry = registry();
     let me = owner(1, 1);
     registry.register(backend(&me, host(), 1)).unwrap();
-    registry.prove_owner(&me, at(1));
+    registry.open(&me, &host()).unwrap();
     let Found::Backend(visit) = registry.table.find("acme.localhost") else {
         panic!("not served");
     };
@@ -120,7 +120,7 @@ fn a_drain_that_takes_too_long_is_over() {
     let registry = registry();
     let me = owner(1, 1);
     registry.register(backend(&me, host(), 1)).unwrap();
-    registry.prove_owner(&me, at(1));
+    registry.open(&me, &host()).unwrap();
     let found = registry.table.find("acme.localhost");
     assert!(registry.withdraw(&me, &host(), NO_TIME).unwrap());
     drop(found);
@@ -130,7 +130,7 @@ fn a_drain_that_takes_too_long_is_over() {
 fn withdrawing_an_earlier_attempt_leaves_the_later_one_and_waits_for_its_own_requests() {
     let registry = registry();
     registry.register(backend(&owner(1, 1), host(), 1)).unwrap();
-    registry.prove_owner(&owner(1, 1), at(1));
+    registry.open(&owner(1, 1), &host()).unwrap();
     let found = registry.table.find("acme.localhost");
     registry.register(backend(&owner(1, 2), host(), 2)).unwrap();
     assert!(!registry.withdraw(&owner(1, 1), &host(), LONG).unwrap());

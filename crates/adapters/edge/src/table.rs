@@ -71,21 +71,13 @@ pub(crate) struct Draining {
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) draining: Vec<Draining>,
-    /// Registered, and not proven yet.
-    pub(crate) unproven: std::collections::HashMap<Arc<InstanceId>, Vec<Weak<Upstream>>>,
-    /// Registered, and not known to the health checks yet.
+    /// Opened, and not known to the health checks yet.
     pub(crate) newcomers: Vec<Weak<Upstream>>,
     /// Settings that endpoints share: all instances of a service have the same.
     settings: Vec<Arc<Settings>>,
 }
 
 impl Writer {
-    pub(crate) fn remember(&mut self, upstream: &Arc<Upstream>) {
-        let unproven = self.unproven.entry(Arc::clone(&upstream.instance)).or_default();
-        unproven.push(Arc::downgrade(upstream));
-        self.newcomers.push(Arc::downgrade(upstream));
-    }
-
     /// The one value that all endpoints with these settings have.
     pub(crate) fn shared(&mut self, settings: Settings) -> Arc<Settings> {
         if let Some(shared) = self.settings.iter().find(|shared| ***shared == settings) {
@@ -95,16 +87,6 @@ impl Writer {
         let shared = Arc::new(settings);
         self.settings.push(Arc::clone(&shared));
         shared
-    }
-
-    pub(crate) fn forget_unproven(&mut self, upstream: &Upstream) {
-        let Some(unproven) = self.unproven.get_mut(&upstream.instance) else {
-            return;
-        };
-        unproven.retain(|other| !std::ptr::eq(other.as_ptr(), upstream));
-        if unproven.is_empty() {
-            self.unproven.remove(&upstream.instance);
-        }
     }
 }
 

@@ -26,7 +26,6 @@ pub(crate) fn serve(routes: u32, upstream: u16) {
         });
         let config = EdgeConfig::new(([127, 0, 0, 1], 0).into());
         let edge = Edge::bind(config, control, tokio::runtime::Handle::current()).unwrap();
-        let prober = edge.prober(None);
         for number in 0..routes {
             let host = if number == routes / 2 {
                 HOST.to_owned()
@@ -34,9 +33,9 @@ pub(crate) fn serve(routes: u32, upstream: u16) {
                 format!("tenant-{number}.localhost")
             };
             let backend = backend(number, host, upstream);
-            let probe = probe(&backend);
+            let (owner, key) = (backend.owner.clone(), backend.key.clone());
             edge.register(backend).await.unwrap();
-            prober.probe(&probe).await.unwrap();
+            edge.open(&owner, &key).await.unwrap();
         }
         println!("{}", edge.local_addr().port());
         std::io::stdout().flush().unwrap();

@@ -52,9 +52,7 @@ async fn changes_are_told_at_their_thresholds() {
     let server = switched(&well, &checks).await;
     let mut changes = edge.health_changes();
     let me = owner(1, 1);
-    edge.register(checked_often(backend(&me, host("acme"), server.address)))
-        .await
-        .unwrap();
+    serve(&edge, checked_often(backend(&me, host("acme"), server.address))).await;
     assert!(next(&mut changes).await.healthy);
     let before = checks.load(Ordering::SeqCst);
     well.store(false, Ordering::SeqCst);

@@ -172,7 +172,6 @@ async fn a_backend_that_breaks_off_is_a_502_with_a_reference() {
     let well = named("well").await;
     // Proven as one, gone as the other.
     serve(&edge, backend(&owner(1, 1), host("acme"), well.address)).await;
-    edge.prober(None);
     edge.register(backend(&owner(1, 2), host("acme"), address))
         .await
         .unwrap();

@@ -28,7 +28,7 @@ async fn who_comes_before_it_opens_is_served_then() {
     let edge = Edge::reserve(config(), Handle::current()).unwrap();
     let mut client = Client::connect(edge.local_addr()).await;
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    edge.open(control()).unwrap();
+    edge.serve(control()).unwrap();
     assert_eq!(client.answer(false).await.status, 200);
 }
 

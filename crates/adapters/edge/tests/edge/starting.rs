@@ -2,7 +2,6 @@
 
 use super::support::{
     backend::{Server, named, text},
-    client::Client,
     *,
 };
 use std::{
@@ -12,8 +11,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use wharf_domain::{Endpoint, instance::TaskRef};
-use wharf_platform::{Probe, Prober, Proof, Routes, Standing};
+use wharf_platform::{Routes, Standing};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_held_until_the_instance_is_there() {
@@ -28,7 +26,7 @@ async fn requests_are_held_until_the_instance_is_there() {
         .collect();
     until("all are held", || edge.metrics().held == 5).await;
     let acme = named("acme").await;
-    edge.register(backend(&me, host("acme"), acme.address)).await.unwrap();
+    serve(&edge, backend(&me, host("acme"), acme.address)).await;
     for answer in held {
         assert_eq!(answer.await.unwrap().body, "acme");
     }
@@ -86,20 +84,12 @@ async fn the_owner_is_told_who_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_there_before_the_prober_has_its_proof() {
+async fn nobody_gets_there_before_it_is_opened() {
     let edge = Arc::new(edge_with(|config| config.timeouts.hold = PATIENCE));
-    let owned = Arc::new(AtomicUsize::new(0));
-    let asking = Arc::clone(&owned);
-    let prober = edge.prober(Some(Arc::new(move |_| {
-        let asked = asking.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move { Ok(asked > 0) })
-    })));
     let visits = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&visits);
-    let server = Server::start(move |request| {
-        if request.uri().path() == "/" {
-            counting.fetch_add(1, Ordering::SeqCst);
-        }
+    let server = Server::start(move |_| {
+        counting.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { text("acme") })
     })
     .await;
@@ -110,40 +100,10 @@ async fn nobody_gets_there_before_the_prober_has_its_proof() {
         async move { get(&edge, "acme.localhost", "/").await }
     });
     until("it is held", || edge.metrics().held == 1).await;
-    let probe = Probe {
-        owner: me.clone(),
-        task: TaskRef {
-            id: "1".to_owned(),
-            attempt: me.attempt,
-        },
-        endpoint: Endpoint::Address {
-            ip: server.address.ip(),
-            port: server.address.port(),
-        },
-        host: "acme.localhost".to_owned(),
-        path: "/healthz".to_owned(),
-        timeout: PATIENCE,
-        identity_header: None,
-    };
-    let failure = prober.probe(&probe).await.unwrap_err();
-    assert_eq!(failure.code, wharf_domain::Code::RouteIdentity);
-    assert_eq!((edge.metrics().held, visits.load(Ordering::SeqCst)), (1, 0));
-    assert_eq!(prober.probe(&probe).await, Ok(Proof::Platform));
+    assert_eq!(visits.load(Ordering::SeqCst), 0);
+    let failure = edge.open(&owner(1, 2), &host("acme")).await.unwrap_err();
+    assert_eq!(failure.code, wharf_domain::Code::RouteUnhealthy, "another attempt");
+    edge.open(&me, &host("acme")).await.unwrap();
+    edge.open(&me, &host("acme")).await.expect("again is a success again");
     assert_eq!(held.await.unwrap().body, "acme");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_listens_late_is_found_soon() {
-    let edge = edge_with(|config| config.timeouts.hold = PATIENCE);
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    edge.register(backend(&owner(1, 1), host("acme"), free)).await.unwrap();
-    let mut client = Client::connect(edge.local_addr()).await;
-    client.send("GET / HTTP/1.1\r\nHost: acme.localhost\r\n\r\n").await;
-    until("it is held", || edge.metrics().held == 1).await;
-    let server = Server::start_on(free, |_| Box::pin(async { text("late") })).await;
-    assert_eq!(client.answer(false).await.body, "late");
-    drop(server);
 }

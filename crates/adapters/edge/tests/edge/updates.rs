@@ -152,7 +152,6 @@ async fn instances_of_a_prefix_share_its_requests_and_a_closed_one_costs_none() 
 async fn ten_thousand_routes_change_fast_and_lead_where_they_should() {
     let edge = edge();
     let acme = named("acme").await;
-    edge.prober(None);
     let began = std::time::Instant::now();
     for number in 0..10_000_u32 {
         let mut owner = owner(1, 1);

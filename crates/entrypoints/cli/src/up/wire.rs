@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wharf_config::Config;
 use wharf_domain::{Code, Failure, service::RunSpec};
-use wharf_edge::{ControlService, Edge, EdgeConfig, Owns};
+use wharf_edge::{ControlService, Edge, EdgeConfig, EdgeProber, Owns};
 use wharf_http::{HttpState, Rate, SignupLimits};
 use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock, TimerWaker};
 use wharf_mail::FolderMailer;
@@ -101,7 +101,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         databases: Arc::new(FileDatabases::new(data, deployment.clone())?),
         secrets: Arc::new(FileSecrets::new(data)?),
         mailer: Arc::new(FolderMailer::new(&config.mail.folder, clock.clone())?),
-        prober: Arc::new(edge.prober(Some(owns))),
+        prober: Arc::new(EdgeProber::new(Some(owns))),
         logs,
     };
     let engine: Arc<OnceLock<Engine<Provisioning>>> = Arc::default();
@@ -166,7 +166,7 @@ impl Server {
             restoring: Arc::new(move || queue.len()),
             stopping: self.stopping.clone(),
         };
-        self.edge.open(control(wharf_http::router(state)))
+        self.edge.serve(control(wharf_http::router(state)))
     }
 
     /// Those that somebody asks for come back first.

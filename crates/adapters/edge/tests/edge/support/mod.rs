@@ -84,20 +84,11 @@ pub(crate) fn backend(owner: &Owner, key: RouteKey, address: SocketAddr) -> Back
     }
 }
 
-/// Registers a backend, and waits until visitors get there.
+/// Registers a backend, and lets visitors there.
 pub(crate) async fn serve(edge: &Edge, backend: Backend) {
-    let mut changes = edge.health_changes();
-    let (instance, attempt) = (backend.owner.instance.clone(), backend.owner.attempt);
+    let (owner, key) = (backend.owner.clone(), backend.key.clone());
     edge.register(backend).await.unwrap();
-    let proven = async {
-        loop {
-            let change = changes.recv().await.unwrap();
-            if change.healthy && change.instance == instance && change.attempt == attempt {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, proven).await.expect("proven in time");
+    edge.open(&owner, &key).await.unwrap();
 }
 
 /// One GET for a host, on a connection of its own.
