@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 
 use crate::{
-    engine::{Inner, Slot},
+    engine::{Claimed, Inner, Slot},
     limits,
     plan::{Action, After},
     record::{Ending, Progress, Record, Way},
     step::{Context, Outcome, Writes},
-    store::{CommitError, Committed, Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
+    store::{CommitError, Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
     workflow::{Decision, Next, Plan, Workflow},
 };
 
@@ -71,6 +71,8 @@ pub(crate) struct Drive<W: Workflow> {
     inbox_read: u64,
     /// The inbox position that the last commit reported as dealt with.
     inbox_settled: u64,
+    /// The workflow has been told that the saga is halted.
+    halt_told: bool,
     pending: Pending,
 }
 
@@ -95,7 +97,6 @@ impl<W: Workflow> Drive<W> {
         Ok(Self {
             state: engine.workflow.index(&record.data).state,
             committed: record.clone(),
-            record,
             id: stored.id,
             lease: stored.lease,
             held_since: None,
@@ -103,32 +104,34 @@ impl<W: Workflow> Drive<W> {
             inbox_head: stored.inbox_head,
             inbox_read: stored.inbox_read,
             inbox_settled: stored.inbox_read,
+            halt_told: record.is_halted(),
+            record,
             pending: Pending::default(),
             engine,
             slot,
         })
     }
 
-    /// Goes on with an instance that was claimed a moment ago by this very driver.
-    pub(crate) fn claimed(
-        engine: Arc<Inner<W>>,
-        slot: Arc<Slot>,
-        id: InstanceId,
-        record: Record<W::Data>,
-        committed: Committed,
-        wake: Wake,
-    ) -> Self {
+    /// Goes on with an instance that this very engine has claimed.
+    pub(crate) fn claimed(engine: Arc<Inner<W>>, slot: Arc<Slot>, id: InstanceId, claimed: Claimed<W::Data>) -> Self {
+        let Claimed {
+            record,
+            committed,
+            wake,
+            asked_at,
+        } = claimed;
         Self {
             state: engine.workflow.index(&record.data).state,
             committed: record.clone(),
             record,
             id,
             lease: committed.lease,
-            held_since: Some(Instant::now()),
+            held_since: Some(asked_at),
             wake: Some(wake),
             inbox_head: committed.inbox_head,
             inbox_read: 0,
             inbox_settled: 0,
+            halt_told: false,
             pending: Pending::default(),
             engine,
             slot,
@@ -170,17 +173,15 @@ impl<W: Workflow> Drive<W> {
         let now = self.engine.clock.now();
         let mut ask = self.record.progress.is_none() && self.wake.is_some_and(|wake| wake.at <= now);
         loop {
-            if self.inbox_head > self.inbox_read || ask {
+            // Whoever reads the messages has to know of a halt first.
+            let is_halted = self.record.is_halted() && self.halt_told;
+            let has_halted = self.record.is_halted() && !self.halt_told;
+            if !has_halted && (self.inbox_head > self.inbox_read || ask) {
                 ask = false;
                 self.read_inbox().await?;
                 continue;
             }
-            let Some(progress) = self
-                .record
-                .progress
-                .as_ref()
-                .filter(|progress| progress.halted.is_none())
-            else {
+            let Some(progress) = self.record.progress.as_ref().filter(|_| !is_halted) else {
                 match self.rest(None).await? {
                     Some(drove) => return Ok(drove),
                     None => continue,
@@ -250,6 +251,7 @@ impl<W: Workflow> Drive<W> {
             Decision::Resume => {
                 if let Some(progress) = &mut self.record.progress {
                     progress.resume(now);
+                    self.halt_told = false;
                     self.pending.dirty = true;
                 }
             }
@@ -265,6 +267,7 @@ impl<W: Workflow> Drive<W> {
     fn begin(&mut self, plan: &Plan, now: Timestamp) {
         self.record.progress = Some(plan.begin(now));
         self.record.rest_until = None;
+        self.halt_told = false;
         self.note(
             now,
             Happening::Began {
@@ -514,7 +517,9 @@ impl<W: Workflow> Drive<W> {
             .ended(&mut self.record.data, &saga, ending, now, &mut writes);
         self.keep(writes, now);
         self.pending.dirty = true;
-        if !matches!(ending, Ending::Halted { .. }) {
+        if matches!(ending, Ending::Halted { .. }) {
+            self.halt_told = true;
+        } else {
             self.record.progress = None;
         }
         match next {

@@ -114,6 +114,15 @@ struct Aside {
     pause: Duration,
 }
 
+/// An instance that was claimed a moment ago, as its first driver needs it.
+pub(crate) struct Claimed<D> {
+    pub(crate) record: Record<D>,
+    pub(crate) committed: Committed,
+    pub(crate) wake: Wake,
+    /// When the claim's commit was asked for: from then on the lease is counted.
+    pub(crate) asked_at: Instant,
+}
+
 /// One instance that is driven in this process: at most one drive each.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
@@ -235,13 +244,20 @@ impl<W: Workflow> Engine<W> {
             index,
             wake: Some(wake),
         });
+        let asked_at = Instant::now();
         let committed = match inner.store.commit(batch).await {
             Ok(committed) => committed,
             Err(CommitError::Unknown(failure)) => self.find_claim(&id).await.ok_or(CommitError::Unknown(failure))?,
             Err(error) => return Err(error),
         };
         inner.observer.committed(&id, &record.data, state);
-        self.spawn(id, Some((record, committed, wake)));
+        let claimed = Claimed {
+            record,
+            committed,
+            wake,
+            asked_at,
+        };
+        self.spawn(id, Some(claimed));
         Ok(())
     }
 
@@ -286,7 +302,7 @@ impl<W: Workflow> Engine<W> {
         self.inner.slots.lock().contains_key(id)
     }
 
-    fn spawn(&self, id: InstanceId, claimed: Option<(Record<W::Data>, Committed, Wake)>) {
+    fn spawn(&self, id: InstanceId, claimed: Option<Claimed<W::Data>>) {
         let slot = {
             let mut slots = self.inner.slots.lock();
             if let Some(slot) = slots.get(&id) {
@@ -308,7 +324,7 @@ impl<W: Workflow> Engine<W> {
     }
 
     /// Drives the instance as long as somebody pokes it, then leaves its slot.
-    async fn occupy(self, id: InstanceId, slot: Arc<Slot>, mut claimed: Option<(Record<W::Data>, Committed, Wake)>) {
+    async fn occupy(self, id: InstanceId, slot: Arc<Slot>, mut claimed: Option<Claimed<W::Data>>) {
         let inner = &self.inner;
         loop {
             *slot.again.lock() = false;
@@ -343,15 +359,10 @@ impl<W: Workflow> Engine<W> {
         }
     }
 
-    async fn drive(
-        &self,
-        id: &InstanceId,
-        slot: &Arc<Slot>,
-        claimed: Option<(Record<W::Data>, Committed, Wake)>,
-    ) -> Drove {
+    async fn drive(&self, id: &InstanceId, slot: &Arc<Slot>, claimed: Option<Claimed<W::Data>>) -> Drove {
         let inner = &self.inner;
-        if let Some((record, committed, wake)) = claimed {
-            return Drive::claimed(inner.clone(), slot.clone(), id.clone(), record, committed, wake)
+        if let Some(claimed) = claimed {
+            return Drive::claimed(inner.clone(), slot.clone(), id.clone(), claimed)
                 .run()
                 .await;
         }

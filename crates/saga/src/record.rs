@@ -33,6 +33,14 @@ impl<D> Record<D> {
     }
 }
 
+impl<D> Record<D> {
+    /// Whether a saga stands still until a person decides.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.halted.is_some())
+    }
+}
+
 /// How a saga uses a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -133,6 +133,7 @@ impl<W: Workflow> Drive<W> {
     fn fall_back(&mut self, cause: Failure) {
         let now = self.engine.clock.now();
         self.record = self.committed.clone();
+        self.halt_told = self.record.is_halted();
         self.state = self.engine.workflow.index(&self.record.data).state;
         self.inbox_read = self.inbox_settled;
         self.pending = Pending {
