@@ -3,6 +3,7 @@
 //! Every test has an edge and backends of its own on free ports, and nothing is left when it ends.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod contracts;
 mod control;
 mod forwarding;
 mod health;
