@@ -99,7 +99,6 @@ wharf_testkit::routes_contract!(real make);
 mod probes {
     use super::{Arc, EdgeProber, prober};
 
-    #[expect(clippy::unused_async, reason = "the suite awaits what it is made with")]
     async fn make() -> prober::Fixture {
         prober::Fixture::over_http(Arc::new(EdgeProber::new(None)), ())
     }
