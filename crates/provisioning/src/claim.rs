@@ -12,7 +12,7 @@ use wharf_saga::{
     store::{Expect, Kind, LeaseChange, Reservation, Reserve},
 };
 
-use crate::{sagas, wharf::Wharf};
+use crate::{message::Message, sagas, wharf::Wharf};
 
 /// Who asks: what a trigger's key is scoped by, and what the answer may tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,6 +294,10 @@ impl Wharf {
         let held = !by.resting;
         if held && wanted.tenant.is_none() {
             let instance = self.instance(&by.owner).await?;
+            // A singleton that was given up is what this start is about.
+            if matches!(instance.state, State::Down { .. } | State::Stopped { .. }) {
+                self.send(&by.owner, Message::Start).await?;
+            }
             return Ok(Accepted {
                 id: by.owner.clone(),
                 token: None,
