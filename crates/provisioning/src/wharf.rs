@@ -235,8 +235,15 @@ impl Wharf {
         };
         let instances = stored
             .iter()
-            .map(|stored| self.view(stored))
-            .collect::<Result<_, Failure>>()?;
+            // One record that cannot be read must not hide the others; `repair` names it.
+            .filter_map(|stored| match self.view(stored) {
+                Ok(view) => Some(view),
+                Err(failure) => {
+                    tracing::error!(instance = %stored.id, error = %failure.message, "left out of a listing");
+                    None
+                }
+            })
+            .collect();
         Ok(Page { instances, next })
     }
 

@@ -16,6 +16,8 @@ struct Registry {
     moving: HashSet<InstanceId>,
     /// Ended ones.
     over: Vec<InstanceId>,
+    /// What is wrong with records that this version cannot read.
+    unreadable: Vec<Failure>,
 }
 
 impl Registry {
@@ -144,6 +146,10 @@ impl Wharf {
                 None,
             );
         }
+        for failure in &registry.unreadable {
+            let hint = "it may be of a later version: upgrade Wharf, or restore the registry from a backup";
+            find(failure.message.clone(), None, Some(hint.to_owned()));
+        }
         for id in &registry.over {
             let held = self.store().reservations_of(id).await?;
             let kept: Vec<String> = held
@@ -170,6 +176,7 @@ impl Wharf {
             at_rest: HashMap::new(),
             moving: HashSet::new(),
             over: Vec::new(),
+            unreadable: Vec::new(),
         };
         let mut before = None;
         loop {
@@ -184,7 +191,15 @@ impl Wharf {
             let full = page.len() == PAGE_MAX;
             before = page.last().map(|last| last.id.clone());
             for stored in &page {
-                let record = read(stored)?;
+                let record = match read(stored) {
+                    Ok(record) => record,
+                    Err(failure) => {
+                        // What is not understood is not touched.
+                        registry.moving.insert(stored.id.clone());
+                        registry.unreadable.push(failure);
+                        continue;
+                    }
+                };
                 let under_way = record
                     .progress
                     .as_ref()
