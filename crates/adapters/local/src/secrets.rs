@@ -6,8 +6,8 @@
 //!
 //! A file appears under its name only with its whole content, so a killed Wharf never leaves half of one. `put` returns when content and
 //! name are on the disk: a task may have hashed a password into its database a moment later, and must never meet another one. That costs
-//! two syncs, one after another; on a journaling file system the second finds its work done by the first. A file of no bytes was
-//! named, and lost its content with the power before `put` returned: nobody was ever told what was in it, and it is replaced.
+//! two syncs at the same time, as long as one. A file of no bytes was named, and lost its content with the power before `put` returned:
+//! nobody was ever told what was in it, and it is replaced.
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
@@ -132,21 +132,16 @@ fn write_if_absent(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()>
     }
 }
 
-fn put(folder: &Path, path: &Path, instance: &InstanceId, values: &Values) -> Result<Values, Failure> {
+/// Puts the values if there are none, and gives those in force and their file, which may not be on the disk yet.
+fn put(folder: &Path, path: &Path, instance: &InstanceId, values: &Values) -> Result<(File, Values), Failure> {
     let content = to_json(values)?;
     let mut replaced = false;
     loop {
         write_if_absent(folder, path, &content).map_err(|error| failed("write", instance, &error))?;
-        // What stands there now may be an earlier call's, and that call may have died before it synced.
         let mut file = open(path, instance)?
             .ok_or_else(|| Failure::new(Code::SecretsFailed, "the secrets were removed while they were put"))?;
         match read(&mut file, instance)? {
-            Some(in_force) => {
-                file.sync_all()
-                    .and_then(|()| files::sync_folder(folder))
-                    .map_err(|error| failed("keep", instance, &error))?;
-                return Ok(in_force);
-            }
+            Some(in_force) => return Ok((file, in_force)),
             None if replaced => {
                 return Err(Failure::new(
                     Code::SecretsFailed,
@@ -164,8 +159,17 @@ fn put(folder: &Path, path: &Path, instance: &InstanceId, values: &Values) -> Re
 #[async_trait]
 impl Secrets for FileSecrets {
     async fn put(&self, instance: &InstanceId, values: Values) -> Result<Values, Failure> {
-        let (folder, path, instance) = (self.folder.clone(), self.path(instance), instance.clone());
-        files::blocking(move || put(&folder, &path, &instance, &values)).await
+        let (folder, path, id) = (self.folder.clone(), self.path(instance), instance.clone());
+        let (file, in_force) = files::blocking(move || put(&folder, &path, &id, &values)).await?;
+        // Also if somebody else had put them: that call may have died before it synced. Content and name at the same time: a
+        // journaling file system makes one write of both.
+        let folder = self.folder.clone();
+        let (content, id) = (file, instance.clone());
+        let content = files::blocking(move || content.sync_all().map_err(|error| failed("keep", &id, &error)));
+        let id = instance.clone();
+        let name = files::blocking(move || files::sync_folder(&folder).map_err(|error| failed("keep", &id, &error)));
+        tokio::try_join!(content, name)?;
+        Ok(in_force)
     }
 
     async fn get(&self, instance: &InstanceId) -> Result<Option<Values>, Failure> {

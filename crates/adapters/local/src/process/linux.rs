@@ -1,4 +1,4 @@
-//! What Linux tells of processes: `/proc`, process descriptors, socket tables.
+//! What Linux tells of processes: `/proc` and process descriptors.
 //!
 //! What must not be here: what is done about it. `portable.rs` answers the same questions where there is no `/proc`.
 //!
@@ -9,8 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStat
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
-    net::{Ipv4Addr, Ipv6Addr},
+    io::{self, Read},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::MetadataExt,
@@ -26,10 +25,10 @@ use super::{
     vfork,
 };
 
+pub(super) use super::sockets::{listeners, strike_out_sockets};
+
 /// An environment of more than this is not searched to its end. Wharf puts its own variables first.
 const LONGEST_ENVIRONMENT: u64 = 1 << 20;
-/// `TCP_LISTEN` in the kernel's socket tables.
-const LISTENING: &str = "0A";
 
 /// Whether processes that outlive Wharf are found by their environment. Elsewhere they are written down.
 pub(super) const FINDS_MARKERS: bool = true;
@@ -192,91 +191,6 @@ pub(super) fn prefer_as_victim(pid: Pid) {
     let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
 }
 
-/// The sockets, by inode, on which a connection to 127.0.0.1 and this port could end.
-pub(super) fn listeners(port: u16) -> io::Result<HashSet<u64>> {
-    let v4 = listeners_in("/proc/self/net/tcp", port)?;
-    if !v4.is_empty() {
-        // An IPv4 socket goes before an IPv6 one that takes IPv4 too.
-        return Ok(v4);
-    }
-    match listeners_in("/proc/self/net/tcp6", port) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(v4),
-        other => other,
-    }
-}
-
-fn listeners_in(table: &str, port: u16) -> io::Result<HashSet<u64>> {
-    let mut inodes = HashSet::new();
-    for line in BufReader::new(File::open(table)?).lines().skip(1) {
-        let line = line?;
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let (local, state) = (fields.next(), fields.nth(1));
-        if state != Some(LISTENING) {
-            // The kernel lists listening sockets first: the thousands of connections behind them are not read.
-            break;
-        }
-        let Some((address, listens_at)) = local.and_then(|local| local.split_once(':')) else {
-            continue;
-        };
-        if u16::from_str_radix(listens_at, 16) == Ok(port)
-            && takes_loopback(address)
-            && let Some(inode) = fields.nth(5).and_then(|inode| inode.parse().ok())
-        {
-            inodes.insert(inode);
-        }
-    }
-    Ok(inodes)
-}
-
-/// Whether a socket bound to this address (words of 32 bits in the machine's own byte order) takes connections to 127.0.0.1.
-fn takes_loopback(address: &str) -> bool {
-    let words: Option<Vec<[u8; 4]>> = address
-        .as_bytes()
-        .chunks(8)
-        .map(|word| {
-            let word = str::from_utf8(word).ok()?;
-            u32::from_str_radix(word, 16).ok().map(u32::to_ne_bytes)
-        })
-        .collect();
-    let Some(bytes) = words.map(|words| words.concat()) else {
-        return false;
-    };
-    let v4 = match (
-        <[u8; 4]>::try_from(bytes.as_slice()),
-        <[u8; 16]>::try_from(bytes.as_slice()),
-    ) {
-        (Ok(v4), _) => Ipv4Addr::from(v4),
-        (_, Ok(v6)) => match Ipv6Addr::from(v6) {
-            Ipv6Addr::UNSPECIFIED => Ipv4Addr::UNSPECIFIED,
-            address => match address.to_ipv4_mapped() {
-                Some(v4) => v4,
-                None => return false,
-            },
-        },
-        _ => return false,
-    };
-    v4 == Ipv4Addr::LOCALHOST || v4.is_unspecified()
-}
-
-/// Takes out of `wanted` the sockets that this process has open.
-pub(super) fn strike_out_sockets(pid: Pid, wanted: &mut HashSet<u64>) {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return;
-    };
-    for descriptor in descriptors.flatten() {
-        if wanted.is_empty() {
-            return;
-        }
-        let inode = fs::read_link(descriptor.path()).ok().and_then(|target| {
-            let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-            inode.parse::<u64>().ok()
-        });
-        if let Some(inode) = inode {
-            wanted.remove(&inode);
-        }
-    }
-}
-
 /// A process that cannot be mistaken for a later one with its number.
 #[derive(Debug)]
 pub(super) struct Process(AsyncFd<OwnedFd>);
@@ -351,7 +265,6 @@ impl Child {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
@@ -364,56 +277,6 @@ mod tests {
         };
         assert_eq!(parse_stat(text), Some(expected));
         assert_eq!(parse_stat("nonsense"), None);
-    }
-
-    #[test]
-    fn addresses_that_take_loopback() {
-        // As a little-endian machine writes them.
-        let cases = [
-            ("0100007F", true),
-            ("00000000", true),
-            ("0100000A", false),
-            ("00000000000000000000000000000000", true),
-            ("0000000000000000FFFF00000100007F", true),
-            ("00000000000000000000000001000000", false),
-            ("zz", false),
-            ("", false),
-        ];
-        if cfg!(target_endian = "little") {
-            for (address, takes) in cases {
-                assert_eq!(takes_loopback(address), takes, "{address}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_listener_is_found_and_is_ours_also_among_many_connections() {
-        let busy = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connections: Vec<_> = (0..50)
-            .map(|_| {
-                (
-                    TcpStream::connect(busy.local_addr().unwrap()).unwrap(),
-                    busy.accept().unwrap(),
-                )
-            })
-            .collect();
-        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else {
-                assert_eq!(address, "[::]:0", "only IPv6 may be missing");
-                continue;
-            };
-            let mut found = listeners(listener.local_addr().unwrap().port()).unwrap();
-            assert_eq!(found.len(), 1, "{address}");
-            strike_out_sockets(rustix::process::getpid(), &mut found);
-            assert!(found.is_empty(), "{address}");
-        }
-        drop(connections);
-    }
-
-    #[test]
-    fn a_port_that_nobody_listens_on_has_no_listener() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        assert_eq!(listeners(port).unwrap(), HashSet::new());
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! | `orphans` | ending those |
 //! | `memory` | limits of memory |
 //! | `cause` | why a task stopped, in words |
-//! | `linux`, `portable` | what the system tells of processes |
+//! | `linux`, `sockets`, `portable` | what the system tells of processes, and of who listens |
 //!
 //! What must not be here: what a task is for.
 //!
@@ -30,6 +30,11 @@
 //! itself is found by the next Wharf ([`ProcessTasks::reap_orphans`]). A program that is set-user-ID loses that signal at exec and is
 //! found in the same way.
 
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "what only Linux offers is asked for only there")
+)]
+
 mod cause;
 mod launch;
 #[cfg(target_os = "linux")]
@@ -41,6 +46,8 @@ mod orphans;
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "on Linux only its tests use it"))]
 mod portable;
 mod records;
+#[cfg(target_os = "linux")]
+mod sockets;
 mod starter;
 mod survey;
 mod table;
@@ -308,23 +315,14 @@ impl Shared {
     async fn orphans(&self) -> Result<Vec<(Option<Owner>, Seen)>, Failure> {
         let owner = |key: &Key| Some(key.owner(&self.options.deployment));
         if !sys::FINDS_MARKERS {
+            let own = self.world.table.lock().leaders();
             let instances = self.options.data.join("instances");
-            let recorded = files::blocking(move || {
-                let recorded = records::read_all(&instances)
-                    .map_err(|error| Failure::internal(format!("recorded tasks cannot be read: {error}")))?;
-                let is_alive = |seen: &Seen| sys::start_time(seen.pid) == Some(seen.start);
-                Ok(recorded
-                    .into_iter()
-                    .filter(|(_, seen)| is_alive(seen))
-                    .collect::<Vec<_>>())
+            let left = files::blocking(move || {
+                records::left_over(&instances, &own)
+                    .map_err(|error| Failure::internal(format!("recorded tasks cannot be read: {error}")))
             })
             .await?;
-            let leaders = self.world.table.lock().leaders();
-            return Ok(recorded
-                .iter()
-                .filter(|(_, seen)| !leaders.contains_key(&seen.pid.as_raw_pid()))
-                .map(|(key, seen)| (owner(key), *seen))
-                .collect());
+            return Ok(left.iter().map(|(key, seen)| (owner(key), *seen)).collect());
         }
         let survey = self.world.survey().await?;
         let table = self.world.table.lock();

@@ -3,10 +3,10 @@
 //! What must not be here: anything that Linux needs. There, marks are found (`FINDS_MARKERS`).
 
 use serde::{Deserialize, Serialize};
-use std::{fs, io, path::Path};
+use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 use wharf_domain::{Attempt, InstanceId};
 
-use super::{marker::Key, survey::Seen};
+use super::{marker::Key, survey::Seen, sys};
 
 const FILE: &str = "task.json";
 
@@ -30,7 +30,7 @@ pub(super) fn write(folder: &Path, seen: &Seen, attempt: Attempt) -> io::Result<
 }
 
 /// Every task that was written down below `instances`. What cannot be read is nobody's.
-pub(super) fn read_all(instances: &Path) -> io::Result<Vec<(Key, Seen)>> {
+fn read_all(instances: &Path) -> io::Result<Vec<(Key, Seen)>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(instances)? {
         let entry = entry?;
@@ -58,6 +58,24 @@ pub(super) fn read_all(instances: &Path) -> io::Result<Vec<(Key, Seen)>> {
         }
     }
     Ok(all)
+}
+
+/// Every process of a task that was written down and still runs, less those of this Wharf's own tasks: its first process, if it is
+/// still the same one, and whoever is in its group.
+pub(super) fn left_over(instances: &Path, own: &HashMap<i32, Arc<Key>>) -> io::Result<Vec<(Key, Seen)>> {
+    let mut left: Vec<(Key, Seen)> = read_all(instances)?
+        .into_iter()
+        .filter(|(_, seen)| !own.contains_key(&seen.group) && sys::start_time(seen.pid) == Some(seen.start))
+        .collect();
+    let leaders = left
+        .iter()
+        .map(|(key, seen)| (seen.group, Arc::new(key.clone())))
+        .collect();
+    let survey = sys::survey("", &leaders)?;
+    for (key, rest) in survey.tasks() {
+        left.extend(rest.iter().map(|seen| (key.clone(), *seen)));
+    }
+    Ok(left)
 }
 
 #[cfg(test)]

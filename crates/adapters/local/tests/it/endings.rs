@@ -168,13 +168,19 @@ async fn a_shutdown_does_not_wait_for_the_stubborn() {
 async fn tasks_end_with_what_started_them() {
     let site = Site::new();
     site.run(&["wharf", "rest"]).await;
-    let deployment = site.deployment.clone();
     assert_eq!(site.marked().len(), 1);
-    drop(site);
+    let Site {
+        tasks,
+        deployment,
+        leavings,
+        ..
+    } = site;
+    drop(tasks);
     eventually("nothing runs", async || {
         crate::site::marked(&deployment).is_empty().then_some(())
     })
     .await;
+    drop(leavings);
 }
 
 #[tokio::test]

@@ -98,6 +98,14 @@ impl OtherWharf {
     }
 }
 
+impl Drop for OtherWharf {
+    fn drop(&mut self) {
+        // Killed before, unless the test failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 #[tokio::test]
 async fn a_killed_wharf_leaves_no_child_and_the_next_one_ends_the_grandchildren() {
     let data = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! A data directory of its own with tasks in it, and what tests ask of it.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
     fs,
@@ -21,12 +22,33 @@ pub(crate) const PORTS: RangeInclusive<u16> = 4000..=4999;
 /// Long enough to be asked politely.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Tasks in a data directory that goes when this does.
+/// Tasks in a data directory. When it goes, nothing is left of either.
 pub(crate) struct Site {
     pub(crate) tasks: Arc<ProcessTasks>,
     pub(crate) logs: Arc<FileLogs>,
     pub(crate) deployment: DeploymentId,
+    /// Dropped after the tasks: what those left behind, because a test wanted it so.
+    pub(crate) leavings: Leavings,
     data: TempDir,
+}
+
+/// Kills what still carries a deployment's mark when a test is over.
+pub(crate) struct Leavings(DeploymentId);
+
+impl Drop for Leavings {
+    fn drop(&mut self) {
+        loop {
+            let left = marked(&self.0);
+            if left.is_empty() {
+                return;
+            }
+            for pid in left {
+                let pid = Pid::from_raw(pid.cast_signed()).expect("a process");
+                // Gone meanwhile is as good.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
 }
 
 impl Deref for Site {
@@ -58,6 +80,7 @@ impl Site {
         Self {
             tasks: Arc::new(tasks),
             logs,
+            leavings: Leavings(deployment.clone()),
             deployment,
             data,
         }
