@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
-use wharf_domain::{Code, Failure, Instance, InstanceId, State};
+use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State};
 use wharf_saga::store::{PAGE_MAX, Query};
 
 use crate::{
@@ -68,6 +68,12 @@ impl RestoreQueue {
     }
 }
 
+/// What an instance is told whose task ended with the last run.
+fn lost_with_us(attempt: Attempt) -> Message {
+    let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its tasks with it");
+    Message::Lost { attempt, cause }
+}
+
 impl Wharf {
     /// Reads the registry once: tells the load balancer of every host, takes up what was under way, and gives the queue of
     /// those that have to be brought back.
@@ -96,9 +102,16 @@ impl Wharf {
                     }
                 };
                 self.watchers().announce(&instance);
-                if lost && matches!(instance.state, State::Ready { .. }) {
-                    self.announce_restoring(&instance);
-                    queue.push(instance.id);
+                match &instance.state {
+                    State::Ready { .. } if lost => {
+                        self.announce_restoring(&instance);
+                        queue.push(instance.id);
+                    }
+                    // It goes on at once, and has to know before it looks for its task.
+                    State::Provisioning { .. } | State::Restoring { .. } if lost && instance.held.task.is_some() => {
+                        self.send(&instance.id, lost_with_us(instance.attempt)).await?;
+                    }
+                    _ => {}
                 }
             }
             if !full {
@@ -161,15 +174,7 @@ impl Wharf {
         if !matches!(instance.state, State::Ready { .. }) {
             return Ok(());
         }
-        let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its tasks with it");
-        self.send(
-            id,
-            Message::Lost {
-                attempt: instance.attempt,
-                cause,
-            },
-        )
-        .await?;
+        self.send(id, lost_with_us(instance.attempt)).await?;
         let attempt = instance.attempt;
         let watch = self.watch(id);
         let settled = async {

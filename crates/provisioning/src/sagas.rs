@@ -13,17 +13,42 @@ pub const TAKE_DOWN: &str = "take_down";
 /// To `Ended`.
 pub const END: &str = "end";
 
+/// What may be left of an attempt: withdrawn first, and only then is the task stopped.
+const LAST_ATTEMPT: &[&str] = &["route", "endpoint", "task"];
+/// A task, as far as Ready.
+const A_TASK: &[&str] = &["task", "running", "endpoint", "route", "healthy", "ready"];
+
+fn ways(way: Way, steps: &[&'static str]) -> impl Iterator<Item = (&'static str, Way)> {
+    steps.iter().map(move |step| (*step, way))
+}
+
+/// What an instance holds for its whole life.
+fn holdings(service: &Service) -> impl Iterator<Item = (&'static str, Way)> {
+    let database: &[_] = if service.database { &["database"] } else { &[] };
+    ways(Way::Run, &["claim", "secrets"]).chain(ways(Way::Run, database))
+}
+
 /// From a claim to Ready. A failure takes everything back.
 #[must_use]
 pub fn provision(service: &Service) -> Plan {
-    let mut steps = vec!["claim", "secrets"];
-    if service.database {
-        steps.push("database");
-    }
-    steps.extend(["task", "running", "endpoint", "route", "healthy", "ready"]);
     Plan {
         saga: PROVISION,
-        steps: steps.into_iter().map(|step| (step, Way::Run)).collect(),
+        steps: holdings(service).chain(ways(Way::Run, A_TASK)).collect(),
+        on_failure: OnFailure::Unwind,
+    }
+}
+
+/// The same for one whose task was lost on the way, with a new attempt: what may be left of the last one is taken down, and what it
+/// holds already is found there.
+#[must_use]
+pub fn provision_again(service: &Service) -> Plan {
+    Plan {
+        saga: PROVISION,
+        steps: ways(Way::Undo, LAST_ATTEMPT)
+            .chain(holdings(service))
+            .chain(ways(Way::Run, &["attempt"]))
+            .chain(ways(Way::Run, A_TASK))
+            .collect(),
         on_failure: OnFailure::Unwind,
     }
 }
@@ -33,19 +58,10 @@ pub fn provision(service: &Service) -> Plan {
 pub fn restore() -> Plan {
     Plan {
         saga: RESTORE,
-        steps: vec![
-            ("route", Way::Undo),
-            ("endpoint", Way::Undo),
-            ("task", Way::Undo),
-            ("pause", Way::Run),
-            ("attempt", Way::Run),
-            ("task", Way::Run),
-            ("running", Way::Run),
-            ("endpoint", Way::Run),
-            ("route", Way::Run),
-            ("healthy", Way::Run),
-            ("ready", Way::Run),
-        ],
+        steps: ways(Way::Undo, LAST_ATTEMPT)
+            .chain(ways(Way::Run, &["pause", "attempt"]))
+            .chain(ways(Way::Run, A_TASK))
+            .collect(),
         on_failure: OnFailure::Unwind,
     }
 }
@@ -54,7 +70,7 @@ pub fn restore() -> Plan {
 fn take_away(saga: &'static str) -> Plan {
     Plan {
         saga,
-        steps: vec![("route", Way::Undo), ("endpoint", Way::Undo), ("task", Way::Undo)],
+        steps: ways(Way::Undo, LAST_ATTEMPT).collect(),
         on_failure: OnFailure::Halt,
     }
 }

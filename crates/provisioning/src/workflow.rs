@@ -84,20 +84,19 @@ impl Provisioning {
             )),
             (
                 State::Provisioning { .. } | State::Restoring { .. },
-                Message::TaskStopped { attempt, cause }
-                | Message::Lost { attempt, cause }
-                | Message::Unhealthy { attempt, cause },
-            ) => {
-                // Only a saga that wants the task to run is thrown back by its end: what takes it down awaits just that.
-                let wants_it = saga.is_some_and(|saga| {
-                    saga.unwinding.is_none() && saga.current().is_some_and(|planned| planned.way == Way::Run)
-                });
-                if wants_it && current(attempt) && instance.held.task.is_some() {
-                    Decision::Unwind(cause)
-                } else {
-                    Decision::Continue
-                }
+                Message::TaskStopped { attempt, .. }
+                | Message::Lost { attempt, .. }
+                | Message::Unhealthy { attempt, .. },
+            ) if !(current(attempt) && wants_task(instance, saga)) => Decision::Continue,
+            // Through no fault of its own: what was asked for is still wanted, and a new attempt goes on.
+            (State::Provisioning { .. }, Message::Lost { .. }) => {
+                Decision::Begin(sagas::provision_again(&instance.service))
             }
+            (State::Restoring { .. }, Message::Lost { cause, .. }) => self.bring_back(instance, cause, false, now),
+            (
+                State::Provisioning { .. } | State::Restoring { .. },
+                Message::TaskStopped { cause, .. } | Message::Unhealthy { cause, .. },
+            ) => Decision::Unwind(cause),
             (State::Provisioning { .. }, Message::Start) => Decision::Continue,
 
             (State::Stopping { end: true, .. }, Message::Stop | Message::End) => Decision::Continue,
@@ -166,6 +165,13 @@ impl Provisioning {
             (_, _) => Decision::Continue,
         }
     }
+}
+
+/// Whether the saga under way wants the instance's task to run. What takes it down awaits just its end.
+fn wants_task(instance: &Instance, saga: Option<&Progress>) -> bool {
+    let goes_up = saga
+        .is_some_and(|saga| saga.unwinding.is_none() && saga.current().is_some_and(|planned| planned.way == Way::Run));
+    goes_up && instance.held.task.is_some()
 }
 
 /// Changes the state and begins a saga; where the rules have no such way, nothing happens.
