@@ -152,7 +152,15 @@ pub(crate) async fn stop(global: &Global, options: &Named) -> Result<ExitCode, F
     // A tenant or an instance first; a service of that name if there is none.
     let stopped: Result<Value, Failure> = client.post(&format!("{}/stop", path(&options.name)), &json!({})).await;
     match stopped {
-        Ok(_) => settle(&client, global, &options.name, &["stopped", "ended", "failed"]).await,
+        Ok(answer) => {
+            settle(
+                &client,
+                global,
+                id(&answer, &options.name),
+                &["stopped", "ended", "failed"],
+            )
+            .await
+        }
         Err(failure) if failure.code == Code::InstanceUnknown => {
             let answer: Value = client
                 .post(&format!("/services/{}/stop", segment(&options.name)), &json!({}))
@@ -177,36 +185,35 @@ pub(crate) async fn stop(global: &Global, options: &Named) -> Result<ExitCode, F
 pub(crate) async fn delete(global: &Global, options: &Delete) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
     let answer: Value = client.delete(&path(&options.name)).await?;
-    let id = answer["id"].as_str().unwrap_or(&options.name).to_owned();
     if options.wait.no_wait {
         output::value(&answer, global.format(), |_| format!("{} is being ended", options.name));
         return Ok(ExitCode::SUCCESS);
     }
-    settle(&client, global, &id, &["ended", "failed"]).await
+    settle(&client, global, id(&answer, &options.name), &["ended", "failed"]).await
 }
 
 pub(crate) async fn resume(global: &Global, options: &Named) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
-    let _: Value = client
+    let answer: Value = client
         .post(&format!("{}/resume", path(&options.name)), &json!({}))
         .await?;
-    settle(
-        &client,
-        global,
-        &options.name,
-        &["ended", "failed", "stopped", "down", "ready"],
-    )
-    .await
+    let wanted = ["ended", "failed", "stopped", "down", "ready"];
+    settle(&client, global, id(&answer, &options.name), &wanted).await
 }
 
 pub(crate) async fn abandon(global: &Global, options: &Abandon) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
     let shown: Value = client.get(&path(&options.name)).await?;
-    let id = shown["id"].as_str().unwrap_or(&options.name).to_owned();
+    let id = id(&shown, &options.name);
     let _: Value = client
-        .post(&format!("{}/abandon", path(&id)), &json!({"reason": options.reason}))
+        .post(&format!("{}/abandon", path(id)), &json!({"reason": options.reason}))
         .await?;
-    settle(&client, global, &id, &["ended", "failed"]).await
+    settle(&client, global, id, &["ended", "failed"]).await
+}
+
+/// The id of the instance that an answer is about: it stays, while a name goes free when its instance is over.
+pub(crate) fn id<'a>(answer: &'a Value, name: &'a str) -> &'a str {
+    answer["id"].as_str().unwrap_or(name)
 }
 
 /// Follows to the end, prints what came of it, and says by the exit code whether that was what was wanted.

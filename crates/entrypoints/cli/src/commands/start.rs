@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::{io::Read, process::ExitCode};
 use wharf_domain::{Code, Failure};
 
-use super::instances::{path, settle};
+use super::instances::{id, path, settle};
 use crate::{
     args::{Global, Provision, SendEvent, Start},
     client::{Accepted, Client, segment},
@@ -67,7 +67,7 @@ pub(crate) async fn start(global: &Global, options: Start) -> Result<ExitCode, F
                 });
                 return Ok(ExitCode::SUCCESS);
             }
-            settle(&client, global, &options.name, &["ready"]).await
+            settle(&client, global, id(&answer, &options.name), &["ready"]).await
         }
         Err(failure) => Err(failure),
     }
