@@ -109,7 +109,9 @@ impl Wharf {
                     }
                     // It goes on at once, and has to know before it looks for its task.
                     State::Provisioning { .. } | State::Restoring { .. } if lost && instance.held.task.is_some() => {
-                        self.send(&instance.id, lost_with_us(instance.attempt)).await?;
+                        if let Err(failure) = self.send(&instance.id, lost_with_us(instance.attempt)).await {
+                            tracing::warn!(instance = %instance.id, error = %failure.message, "it has to find out by itself that its task is lost");
+                        }
                     }
                     _ => {}
                 }
