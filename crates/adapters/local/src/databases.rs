@@ -4,9 +4,10 @@
 //!
 //! # What a loss of power leaves
 //!
-//! `create` does not sync. What it makes is empty; if it is lost the next `create` makes it again, and each attempt of a task calls that,
-//! because only `create` tells the URL. Once the tenant's program has synced something into its file, a journaling file
-//! system has written the folders above it before. `archive` does sync: nobody calls that again.
+//! `create` does not sync. What it makes is empty; if it is lost the next `create` makes it again, and each attempt of
+//! a task calls that, because only `create` tells the URL. Once the tenant's program has synced something into its
+//! file, a journaling file system has written the folders above it before. `archive` does sync: nobody calls that
+//! again.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -75,7 +76,8 @@ impl FileDatabases {
         })
     }
 
-    /// Takes an instance's database out of use and keeps it: the folder is moved to the archive, whole. Nothing to move is a success.
+    /// Takes an instance's database out of use and keeps it: the folder is moved to the archive, whole. Nothing to move
+    /// is a success.
     pub async fn archive(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
         let (places, instance, name) = (self.places.clone(), instance.clone(), name.to_owned());
         files::blocking(move || places.archive(&instance, &name)).await
@@ -246,8 +248,8 @@ impl Places {
         Ok(names.is_empty() || names.iter().any(|known| known == name))
     }
 
-    /// The folder goes whole, with journals and whatever the tenant's program kept beside its database: it is one instance's, and an
-    /// instance has one database.
+    /// The folder goes whole, with journals and whatever the tenant's program kept beside its database: it is one
+    /// instance's, and an instance has one database.
     fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
         let passing = self.passing(instance);
         let remove = |error: io::Error| failed("remove", instance, &error);

@@ -4,10 +4,10 @@
 //!
 //! # What a loss of power leaves
 //!
-//! A file appears under its name only with its whole content, so a killed Wharf never leaves half of one. `put` returns when content and
-//! name are on the disk: a task may have hashed a password into its database a moment later, and must never meet another one. That costs
-//! two syncs at the same time, as long as one. A file of no bytes was named, and lost its content with the power before `put` returned:
-//! nobody was ever told what was in it, and it is replaced.
+//! A file appears under its name only with its whole content, so a killed Wharf never leaves half of one. `put` returns
+//! when content and name are on the disk: a task may have hashed a password into its database a moment later, and must
+//! never meet another one. That costs two syncs at the same time, as long as one. A file of no bytes was named, and
+//! lost its content with the power before `put` returned: nobody was ever told what was in it, and it is replaced.
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};

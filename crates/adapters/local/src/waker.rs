@@ -71,7 +71,8 @@ impl Wakes {
 }
 
 impl TimerWaker {
-    /// `wake` is called from a task of the current runtime, one call after another: it must be quick, and hand over what takes long.
+    /// `wake` is called from a task of the current runtime, one call after another: it must be quick, and hand over
+    /// what takes long.
     ///
     /// # Panics
     ///

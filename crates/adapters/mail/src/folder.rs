@@ -20,7 +20,8 @@ use crate::message;
 /// Starts the names of files that are not finished yet. No mail's name starts with a dot.
 const UNFINISHED: &str = ".unfinished-";
 
-/// Puts each mail into a folder, as `<id>.eml`, readable by its owner alone. The same id again is the same file, which stays as it was.
+/// Puts each mail into a folder, as `<id>.eml`, readable by its owner alone. The same id again is the same file, which
+/// stays as it was.
 pub struct FolderMailer {
     folder: PathBuf,
     clock: Arc<dyn Clock>,

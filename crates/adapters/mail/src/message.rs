@@ -51,7 +51,8 @@ fn alternatives(mail: &Mail) -> MimePart<'_> {
     )
 }
 
-/// The id becomes a Message-ID's local part, a boundary and a file's name. Ids are Wharf's own; one that is not plain is a mistake.
+/// The id becomes a Message-ID's local part, a boundary and a file's name. Ids are Wharf's own; one that is not plain
+/// is a mistake.
 fn check_id(id: &str) -> Result<(), MailError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_dotted_wrong = id.starts_with('.') || id.ends_with('.') || id.contains("..");

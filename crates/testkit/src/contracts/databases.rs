@@ -1,7 +1,8 @@
 //! The contract of [`Databases`], as checks that run one by one against any adapter.
 //!
-//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::databases_contract!(real make)` (or `paused make`)
-//! in a test module of its own. That a tenant cannot reach another's database it tests itself, as that tenant.
+//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::databases_contract!(real
+//! make)` (or `paused make`) in a test module of its own. That a tenant cannot reach another's database it tests
+//! itself, as that tenant.
 
 use secrecy::{ExposeSecret, SecretString};
 use std::{any::Any, fmt, sync::Arc};
@@ -10,7 +11,8 @@ use wharf_platform::{Database, Databases};
 
 use super::harness::some_instance;
 
-/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real` or `paused`.
+/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real`
+/// or `paused`.
 #[macro_export]
 macro_rules! databases_contract {
     ($time:ident $make:path) => {

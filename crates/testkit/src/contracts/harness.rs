@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between looks.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Makes a `#[test]` of every check of a suite. `real` runs against the world's time, `paused` against a time that goes on by itself
-/// as soon as everybody waits for it.
+/// Makes a `#[test]` of every check of a suite. `real` runs against the world's time, `paused` against a time that goes
+/// on by itself as soon as everybody waits for it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! contract_tests {

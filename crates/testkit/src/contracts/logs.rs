@@ -1,7 +1,8 @@
 //! The contract of [`Logs`], as checks that run one by one against any adapter.
 //!
-//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::logs_contract!(real make)` (or `paused make`)
-//! in a test module of its own. An adapter may add lines of its own (where an attempt begins); they begin with `===`.
+//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::logs_contract!(real make)`
+//! (or `paused make`) in a test module of its own. An adapter may add lines of its own (where an attempt begins); they
+//! begin with `===`.
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use std::{any::Any, fmt, sync::Arc};
@@ -10,7 +11,8 @@ use wharf_platform::{LogLine, Logs};
 
 use super::harness::{eventually, some_instance, soon};
 
-/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real` or `paused`.
+/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real`
+/// or `paused`.
 #[macro_export]
 macro_rules! logs_contract {
     ($time:ident $make:path) => {

@@ -1,7 +1,7 @@
 //! The contract of [`Mailer`], as checks that run one by one against any adapter whose mails can be looked at.
 //!
-//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::mailer_contract!(real make)` (or `paused make`)
-//! in a test module of its own.
+//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::mailer_contract!(real make)`
+//! (or `paused make`) in a test module of its own.
 
 use futures::future::{BoxFuture, join_all};
 use std::{any::Any, fmt, sync::Arc};

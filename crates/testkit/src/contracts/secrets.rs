@@ -1,7 +1,7 @@
 //! The contract of [`Secrets`], as checks that run one by one against any adapter.
 //!
-//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::secrets_contract!(real make)` (or `paused make`)
-//! in a test module of its own. That nobody else can read them it tests itself.
+//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::secrets_contract!(real
+//! make)` (or `paused make`) in a test module of its own. That nobody else can read them it tests itself.
 
 use futures::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +11,8 @@ use wharf_platform::Secrets;
 
 use super::harness::some_instance;
 
-/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real` or `paused`.
+/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real`
+/// or `paused`.
 #[macro_export]
 macro_rules! secrets_contract {
     ($time:ident $make:path) => {

@@ -1,7 +1,9 @@
-//! The contract of [`Tasks`] and [`TaskEvents`]: what every platform does with a task, as checks that run one by one against any adapter.
+//! The contract of [`Tasks`] and [`TaskEvents`]: what every platform does with a task, as checks that run one by one
+//! against any adapter.
 //!
-//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::tasks_contract!(real make)` (or `paused make`)
-//! in a test module of its own. What only its platform has (ports, memory, parents and children) it tests itself.
+//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::tasks_contract!(real make)`
+//! (or `paused make`) in a test module of its own. What only its platform has (ports, memory, parents and children) it
+//! tests itself.
 
 use futures::{StreamExt, future::join_all, stream::BoxStream};
 use std::{any::Any, collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -10,7 +12,8 @@ use wharf_platform::{Owner, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatu
 
 use super::harness::{eventually, some_owner, soon};
 
-/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real` or `paused`.
+/// Makes a `#[test]` of every check, with platforms that `$make` (an `async fn() -> Fixture`) gives; `$time` is `real`
+/// or `paused`.
 #[macro_export]
 macro_rules! tasks_contract {
     ($time:ident $make:path) => {

@@ -1,7 +1,8 @@
 //! The contract of [`Waker`], as checks that run one by one against any adapter.
 //!
-//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::waker_contract!(paused make)` (or `real make`)
-//! in a test module of its own. A waker promises an effort; the checks are of what that effort gives when nothing goes wrong.
+//! A crate with an adapter writes an `async fn make() -> Fixture` and says `wharf_testkit::waker_contract!(paused
+//! make)` (or `real make`) in a test module of its own. A waker promises an effort; the checks are of what that effort
+//! gives when nothing goes wrong.
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedReceiver;

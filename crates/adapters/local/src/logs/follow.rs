@@ -1,7 +1,8 @@
 //! Reading a log's end, and going on with what comes.
 //!
-//! What must not be here: a queue between writer and reader. A reader holds nothing but a position in the files, so however slow it is, the task is
-//! not held up and no memory is used; a reader that falls behind by more than the files hold is told what it missed.
+//! What must not be here: a queue between writer and reader. A reader holds nothing but a position in the files, so
+//! however slow it is, the task is not held up and no memory is used; a reader that falls behind by more than the files
+//! hold is told what it missed.
 
 use futures::stream::{self, BoxStream, StreamExt};
 use std::{collections::VecDeque, sync::Arc};

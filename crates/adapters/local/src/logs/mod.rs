@@ -2,10 +2,11 @@
 //!
 //! What must not be here: starting and watching processes.
 //!
-//! One thread of its own reads all pipes and writes all files, with one buffer. A task that prints without end keeps that thread busy
-//! and nothing else: the other tasks' pipes take turns with its, and requests and sagas run on other threads. A disk that hangs holds
-//! up tasks that print, once their pipes are full, and again nothing else. An instance that prints nothing costs a pipe and a few
-//! hundred bytes: its file is opened when there is something to write, and closed after.
+//! One thread of its own reads all pipes and writes all files, with one buffer. A task that prints without end keeps
+//! that thread busy and nothing else: the other tasks' pipes take turns with its, and requests and sagas run on other
+//! threads. A disk that hangs holds up tasks that print, once their pipes are full, and again nothing else. An instance
+//! that prints nothing costs a pipe and a few hundred bytes: its file is opened when there is something to write, and
+//! closed after.
 //!
 //! Output is not synced: the last lines before a loss of power may be lost.
 
@@ -114,7 +115,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The task is over: waits for the rest of what it printed, and gives the last of it. Whoever still holds the pipe after that writes into nothing.
+    /// The task is over: waits for the rest of what it printed, and gives the last of it. Whoever still holds the pipe
+    /// after that writes into nothing.
     pub(crate) async fn finish(mut self) -> Option<String> {
         if tokio::time::timeout(DRAIN, &mut self.pump).await.is_err() {
             self.pump.abort();

@@ -5,8 +5,8 @@
 /// The longest line that is kept; the rest of a longer one is left out.
 pub(crate) const LONGEST_LINE: usize = 16 * 1024;
 
-/// Bytes as text: what is not UTF-8 is replaced, terminal sequences (colours, cursor, titles) and control characters other than tab and
-/// line feed are left out. What a tenant prints must not drive the terminal of who reads it.
+/// Bytes as text: what is not UTF-8 is replaced, terminal sequences (colours, cursor, titles) and control characters
+/// other than tab and line feed are left out. What a tenant prints must not drive the terminal of who reads it.
 pub(crate) fn clean(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut kept = String::with_capacity(text.len());

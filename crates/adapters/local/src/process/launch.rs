@@ -35,7 +35,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) input: BorrowedFd<'a>,
     /// Standard output and standard error.
     pub(super) output: BorrowedFd<'a>,
-    /// Wharf raises its own limit of open files; a program that was not written for that (one that uses `select`) gets what it expects.
+    /// Wharf raises its own limit of open files; a program that was not written for that (one that uses `select`) gets
+    /// what it expects.
     pub(super) open_files: Rlimit,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! What must not be here: what is done about it. `portable.rs` answers the same questions where there is no `/proc`.
 //!
-//! A number means another process as soon as its first bearer was reaped. So a process is named by its number *and* its start time
-//! ([`Seen`]), and signalled through a descriptor that was checked against both ([`Process`]).
+//! A number means another process as soon as its first bearer was reaped. So a process is named by its number *and* its
+//! start time ([`Seen`]), and signalled through a descriptor that was checked against both ([`Process`]).
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use std::{
@@ -90,8 +90,8 @@ pub(super) fn start_time(pid: Pid) -> Option<u64> {
     stat(pid.as_raw_pid()).map(|stat| stat.start)
 }
 
-/// Looks at every process once, and says which belong to tasks: those of the sessions that `leaders` lead, and those that carry this
-/// deployment's mark. Leaders themselves are left out: their watchers know more of them.
+/// Looks at every process once, and says which belong to tasks: those of the sessions that `leaders` lead, and those
+/// that carry this deployment's mark. Leaders themselves are left out: their watchers know more of them.
 pub(super) fn survey(deployment: &str, leaders: &HashMap<i32, Arc<Key>>) -> io::Result<Survey> {
     let own_line = own_line();
     let own_user = rustix::process::geteuid().as_raw();
@@ -174,7 +174,8 @@ pub(super) fn resident(pid: Pid) -> u64 {
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
-/// Resident memory in bytes, shared pages divided among those that share them: the truth, and some milliseconds of work for a large process.
+/// Resident memory in bytes, shared pages divided among those that share them: the truth, and some milliseconds of work
+/// for a large process.
 pub(super) fn resident_share(pid: Pid) -> u64 {
     fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
         .ok()
@@ -236,8 +237,8 @@ impl Child {
         Process::new(pidfd).map(Self)
     }
 
-    /// Waits for its end, and says how it was. It stays unreaped: its number, and its group's, remain its own until [`reap`](Self::reap).
-    /// `None` if somebody else reaped it.
+    /// Waits for its end, and says how it was. It stays unreaped: its number, and its group's, remain its own until
+    /// [`reap`](Self::reap). `None` if somebody else reaped it.
     pub(super) async fn exited(&self) -> Option<WaitIdStatus> {
         loop {
             let Ok(mut ready) = self.0.0.readable().await else {

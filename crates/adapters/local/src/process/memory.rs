@@ -2,10 +2,11 @@
 //!
 //! What must not be here: limits of other kinds.
 //!
-//! A watch, not a wall: memory is looked at twice a second, so a program that takes it fast has more for up to that long. A wall would be
-//! a control group, which wants rights over one that most machines do not give an ordinary user, and `RLIMIT_AS` and
-//! `RLIMIT_DATA` count what a runtime reserves without using it, and break those that reserve much. Against a machine that runs out of memory altogether, tasks are
-//! marked as the kernel's first choice (`oom_score_adj`), before Wharf.
+//! A watch, not a wall: memory is looked at twice a second, so a program that takes it fast has more for up to that
+//! long. A wall would be a control group, which wants rights over one that most machines do not give an ordinary user,
+//! and `RLIMIT_AS` and `RLIMIT_DATA` count what a runtime reserves without using it, and break those that reserve much.
+//! Against a machine that runs out of memory altogether, tasks are marked as the kernel's first choice
+//! (`oom_score_adj`), before Wharf.
 //!
 //! What counts is what all processes of a task have resident. The quick sum counts shared pages once for each process; only
 //! if that is over the limit the exact one is taken, which divides them.
@@ -13,7 +14,7 @@
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-use super::{World, survey::Survey, sys, task::Task};
+use super::{survey::Survey, sys, task::Task, world::World};
 use crate::files;
 
 /// Between looks.

@@ -5,6 +5,7 @@
 //! | `mod` | [`ProcessTasks`]: the traits `Tasks` and `TaskEvents` |
 //! | `world` | what all tasks share: the table, the events, the looks at processes |
 //! | `launch` | from a specification to program, arguments, environment and folder |
+//! | `start` | a start from beginning to end, at most one for each owner; what a former Wharf left |
 //! | `starter` | the one thread that starts everything |
 //! | `vfork` | the start itself, on Linux |
 //! | `task` | one task and its watcher |
@@ -20,15 +21,15 @@
 //!
 //! # What a task is
 //!
-//! A process, started in a session of its own, and everything that descends from it and either stayed in that session or kept
-//! its environment. It is over when its first process is; what is left then is ended too, before its end is told: whoever hears of it can
-//! have its port.
+//! A process, started in a session of its own, and everything that descends from it and either stayed in that session
+//! or kept its environment. It is over when its first process is; what is left then is ended too, before its end is
+//! told: whoever hears of it can have its port.
 //!
 //! # What ends with Wharf
 //!
-//! Everything. A task's first process has the parent-death signal, so it is killed if Wharf is, however that happens; what it had started
-//! itself is found by the next Wharf ([`ProcessTasks::reap_orphans`]). A program that is set-user-ID loses that signal at exec and is
-//! found in the same way.
+//! Everything. A task's first process has the parent-death signal, so it is killed if Wharf is, however that happens;
+//! what it had started itself is found by the next Wharf ([`ProcessTasks::reap_orphans`]). A program that is
+//! set-user-ID loses that signal at exec and is found in the same way.
 
 #![cfg_attr(
     not(target_os = "linux"),
@@ -48,6 +49,7 @@ mod portable;
 mod records;
 #[cfg(target_os = "linux")]
 mod sockets;
+mod start;
 mod starter;
 mod survey;
 mod table;
@@ -63,37 +65,21 @@ use portable as sys;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
-use std::{
-    fs::File,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    ops::RangeInclusive,
-    os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpSocket,
-    runtime::Handle,
     sync::{broadcast::error::RecvError, watch},
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
-use wharf_domain::{Code, DeploymentId, Endpoint, Failure, instance::TaskRef, service::RunSpec};
+use wharf_domain::{Code, DeploymentId, Failure, instance::TaskRef, service::RunSpec};
 use wharf_platform::{Owner, PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 
-use crate::{
-    files,
-    logs::{FileLogs, Output},
-};
+use crate::{files, logs::FileLogs};
 pub use launch::check_command;
-use launch::{Launch, Places, Surroundings};
 use marker::Key;
-use starter::StarterThread;
+use start::{Shared, result_of};
 use survey::Seen;
-use table::{Entry, Started};
-use task::Task;
-use world::World;
+use table::Entry;
 
 /// How often orphans are looked for again: each time, those that the ones before had still started.
 const REAP_ROUNDS: u32 = 5;
@@ -129,24 +115,6 @@ pub struct ProcessTasks {
     memory: JoinHandle<()>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    options: ProcessOptions,
-    places: Places,
-    logs: Arc<FileLogs>,
-    starter: StarterThread,
-    world: Arc<World>,
-    /// What every task reads from: nothing.
-    null: File,
-}
-
-/// A process that runs, and what it is watched by.
-struct Newborn {
-    leader: Seen,
-    born: sys::Born,
-    output: Output,
-}
-
 impl ProcessTasks {
     /// Raises this process's limit of open files to what it may be: a task costs two.
     ///
@@ -156,27 +124,19 @@ impl ProcessTasks {
     pub fn new(options: ProcessOptions, logs: Arc<FileLogs>) -> Result<Self, Failure> {
         let data = files::data_directory(&options.data)?;
         let options = ProcessOptions { data, ..options };
-        let unusable = |error: std::io::Error| Failure::internal(format!("tasks cannot be started here: {error}"));
-        let null = File::open("/dev/null").map_err(unusable)?;
-        let starter = StarterThread::new().map_err(unusable)?;
         world::raise_open_files();
-        let world = Arc::new(World::new(options.deployment.clone()));
-        let memory = tokio::spawn(memory::watch(world.clone()));
+        let shared = Shared::new(options, logs)
+            .map_err(|error| Failure::internal(format!("tasks cannot be started here: {error}")))?;
+        let memory = tokio::spawn(memory::watch(shared.world.clone()));
         Ok(Self {
-            shared: Arc::new(Shared {
-                places: Places::new(options.base.clone(), options.own_program.clone()),
-                options,
-                logs,
-                starter,
-                world,
-                null,
-            }),
+            shared: Arc::new(shared),
             memory,
         })
     }
 
-    /// Ends every process that carries this deployment's mark and is not a task of this value: what a Wharf that was killed left
-    /// behind. To be called before anything is started; the second `wharf up` on one data directory has to be refused before that.
+    /// Ends every process that carries this deployment's mark and is not a task of this value: what a Wharf that was
+    /// killed left behind. To be called before anything is started; the second `wharf up` on one data directory has to
+    /// be refused before that.
     pub async fn reap_orphans(&self) -> Result<Vec<Orphan>, Failure> {
         let mut reaped: Vec<Orphan> = Vec::new();
         for _ in 0..REAP_ROUNDS {
@@ -185,7 +145,13 @@ impl ProcessTasks {
                 return Ok(reaped);
             }
             let processes: Vec<Seen> = found.iter().map(|(_, seen)| *seen).collect();
-            orphans::end(&processes, orphans::GRACE).await;
+            // Those that are found later were started by the first, and have had their time.
+            let (grace, killed) = if reaped.is_empty() {
+                (orphans::GRACE, orphans::KILLED)
+            } else {
+                (Duration::ZERO, orphans::KILLED_AGAIN)
+            };
+            orphans::end(&processes, grace, killed).await;
             for (owner, seen) in found {
                 let orphan = Orphan {
                     pid: seen.pid.as_raw_pid() as u32,
@@ -213,8 +179,8 @@ impl ProcessTasks {
         .hint("look what they wait for (a disk or a network file system that hangs), or restart the machine"))
     }
 
-    /// Whether what listens on this port of 127.0.0.1 is the owner's own task: a visitor's request would be answered by it and nobody else.
-    /// `false` also where nobody listens.
+    /// Whether what listens on this port of 127.0.0.1 is the owner's own task: a visitor's request would be answered by
+    /// it and nobody else. `false` also where nobody listens.
     pub async fn owns_port(&self, owner: &Owner, port: u16) -> Result<bool, Failure> {
         let key = Key::of(owner);
         let Some(task) = self.shared.world.running(&key) else {
@@ -251,15 +217,8 @@ impl ProcessTasks {
     }
 
     /// Whether nobody listens on this port of 127.0.0.1.
-    #[expect(clippy::unused_async, reason = "on another system it may have to ask a program")]
-    pub async fn port_is_free(port: u16) -> bool {
-        let bind = || {
-            let socket = TcpSocket::new_v4()?;
-            // What still waits for the last packets of old connections is not in the way; what listens is.
-            socket.set_reuseaddr(true)?;
-            socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        };
-        bind().is_ok()
+    pub fn port_is_free(port: u16) -> bool {
+        start::port_is_free(port)
     }
 
     /// Ends all tasks, asking first, and waits for it. No more are started, and no event is told: nothing of this is a crash.
@@ -299,172 +258,6 @@ impl Drop for ProcessTasks {
     }
 }
 
-impl Shared {
-    /// Another deployment's tasks are not ours to touch.
-    fn check_owner(&self, owner: &Owner) -> Result<Key, Failure> {
-        if owner.deployment != self.options.deployment {
-            return Err(Failure::new(
-                Code::ResourceForeign,
-                format!("the task belongs to the deployment {}", owner.deployment.as_str()),
-            ));
-        }
-        Ok(Key::of(owner))
-    }
-
-    /// Processes of this deployment that no task of ours has.
-    async fn orphans(&self) -> Result<Vec<(Option<Owner>, Seen)>, Failure> {
-        let owner = |key: &Key| Some(key.owner(&self.options.deployment));
-        if !sys::FINDS_MARKERS {
-            let own = self.world.table.lock().leaders();
-            let instances = self.options.data.join("instances");
-            let left = files::blocking(move || {
-                records::left_over(&instances, &own)
-                    .map_err(|error| Failure::internal(format!("recorded tasks cannot be read: {error}")))
-            })
-            .await?;
-            return Ok(left.iter().map(|(key, seen)| (owner(key), *seen)).collect());
-        }
-        let survey = self.world.survey().await?;
-        let table = self.world.table.lock();
-        let unclaimed = survey.unclaimed().iter().map(|seen| (None, *seen));
-        Ok(survey
-            .tasks()
-            .filter(|(key, _)| table.get(key).is_none())
-            .flat_map(|(key, seen)| seen.iter().map(move |seen| (owner(key), *seen)))
-            .chain(unclaimed)
-            .collect())
-    }
-
-    /// Starts a process and has it watched. It runs as a task of its own: whoever asked may have given up, and the process is there all the same.
-    async fn begin(self: Arc<Self>, spec: TaskSpec, told: watch::Sender<Option<Result<TaskRef, Failure>>>) {
-        let key = Arc::new(Key::of(&spec.owner));
-        let result = self.clone().begin_inner(spec, key.clone()).await;
-        if result.is_err() {
-            self.world.table.lock().remove(&key);
-        }
-        self.world.settled.notify_waiters();
-        told.send_replace(Some(result));
-    }
-
-    async fn begin_inner(self: Arc<Self>, spec: TaskSpec, key: Arc<Key>) -> Result<TaskRef, Failure> {
-        if let Some(port) = spec.port
-            && !ProcessTasks::port_is_free(port).await
-        {
-            return Err(Failure::new(
-                Code::PortBusy,
-                format!("another program listens on port {port} of 127.0.0.1"),
-            )
-            .hint("end that program, or give the service another range of ports"));
-        }
-        let RunSpec::Process { memory, .. } = spec.run;
-        let endpoint = spec.port.map(|port| Endpoint::Address {
-            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port,
-        });
-        let attempt = spec.owner.attempt;
-        let shared = self.clone();
-        let Newborn { leader, born, output } = self
-            .starter
-            .run(move |starter| shared.give_birth(starter, &spec))
-            .await?;
-        let child = sys::Child::new(born).map_err(|error| {
-            // It cannot be watched, so it must not run. Its number is still its own: nobody has reaped it.
-            let _ = rustix::process::kill_process_group(leader.pid, rustix::process::Signal::KILL);
-            let _ = rustix::process::waitpid(Some(leader.pid), rustix::process::WaitOptions::empty());
-            Failure::new(Code::TaskLost, format!("the task cannot be watched: {error}"))
-        })?;
-        let reference = TaskRef {
-            id: format!("{}:{}", leader.pid, leader.start),
-            attempt,
-        };
-        let task = Arc::new(Task::new(key, reference.clone(), leader.pid, memory, endpoint));
-        self.world.put(&task);
-        tokio::spawn(task::watch(task, child, output, self.world.clone()));
-        Ok(reference)
-    }
-
-    /// Runs on the thread of the starter.
-    fn give_birth(&self, starter: &mut sys::Starter, spec: &TaskSpec) -> Result<Newborn, Failure> {
-        let instance = &spec.owner.instance;
-        let folder = self.logs.folder(instance);
-        // Apart from the output that lies above it: a program may remove or overwrite what is in its own folder.
-        let home = folder.join("work");
-        let failed = |error: std::io::Error| {
-            files::failure(
-                Code::DataDirectory,
-                "make",
-                &Path::new("instances").join(instance.as_str()),
-                &error,
-            )
-        };
-        files::private_folder(&home).map_err(failed)?;
-        let launch = self.places.launch(spec, &home)?;
-        let (reader, writer) = output_pipe().map_err(|error| {
-            Failure::new(
-                Code::TaskLost,
-                format!("the machine has no room for another task: {error}"),
-            )
-            .hint("raise the limit of open files (ulimit -n)")
-        })?;
-        let (pid, born) = self.fork(starter, &launch, &writer)?;
-        sys::prefer_as_victim(pid);
-        let leader = Seen {
-            pid,
-            start: sys::start_time(pid).unwrap_or(0),
-            group: pid.as_raw_pid(),
-        };
-        if !sys::FINDS_MARKERS {
-            records::write(&folder, &leader, spec.owner.attempt).map_err(failed)?;
-        }
-        let heading = format!(
-            "attempt {}, {}",
-            spec.owner.attempt,
-            time_in_words(spec.intended_at.as_millis())
-        );
-        let output = self.logs.attach(instance, &heading, reader);
-        Ok(Newborn { leader, born, output })
-    }
-
-    fn fork(
-        &self,
-        starter: &mut sys::Starter,
-        launch: &Launch,
-        output: &OwnedFd,
-    ) -> Result<(rustix::process::Pid, sys::Born), Failure> {
-        let surroundings = Surroundings {
-            input: self.null.as_fd(),
-            output: output.as_fd(),
-            open_files: world::given_open_files(),
-        };
-        starter
-            .start(launch, &surroundings)
-            .map_err(|(stage, error)| launch::start_failure(launch, stage, &error))
-    }
-}
-
-/// The end that is read, and the task's. Reading will not wait; writing does, as programs expect.
-fn output_pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = std::io::pipe()?;
-    Ok((reader.into(), writer.into()))
-}
-
-/// RFC 3339, to the second.
-fn time_in_words(millis: u64) -> String {
-    i64::try_from(millis / 1000)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string())
-}
-
-async fn result_of(mut start: Started) -> Result<TaskRef, Failure> {
-    match start.wait_for(Option::is_some).await {
-        Ok(result) => result
-            .clone()
-            .unwrap_or_else(|| Err(Failure::internal("a start without a result"))),
-        Err(_) => Err(Failure::internal("the start of the task was given up")),
-    }
-}
-
 #[async_trait]
 impl Tasks for ProcessTasks {
     fn port_source(&self) -> PortSource {
@@ -472,7 +265,7 @@ impl Tasks for ProcessTasks {
     }
 
     async fn can_have_port(&self, port: u16) -> bool {
-        Self::port_is_free(port).await
+        Self::port_is_free(port)
     }
 
     fn survives_restart(&self) -> bool {
@@ -495,7 +288,7 @@ impl Tasks for ProcessTasks {
                 None => {
                     let (told, started) = watch::channel(None);
                     table.insert(key, Entry::Starting(started.clone()));
-                    Handle::current().spawn(self.shared.clone().begin(spec, told));
+                    tokio::spawn(self.shared.clone().begin(spec, told));
                     started
                 }
             }

@@ -1,7 +1,8 @@
 //! What a system without `/proc` tells of processes: `ps`, `lsof`, and the signal that a child has ended.
 //!
-//! What must not be here: what `linux.rs` does better. This is for developing on other systems: it asks programs, which takes milliseconds,
-//! and what it cannot know it leaves out. It is compiled and tested on Linux too, so that it does not rot.
+//! What must not be here: what `linux.rs` does better. This is for developing on other systems: it asks programs, which
+//! takes milliseconds, and what it cannot know it leaves out. It is compiled and tested on Linux too, so that it does
+//! not rot.
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use std::{

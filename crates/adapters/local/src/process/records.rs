@@ -1,4 +1,5 @@
-//! Running tasks, written down: where a process's environment cannot be read, this is how the next Wharf finds what the last one left.
+//! Running tasks, written down: where a process's environment cannot be read, this is how the next Wharf finds what the
+//! last one left.
 //!
 //! What must not be here: anything that Linux needs. There, marks are found (`FINDS_MARKERS`).
 
@@ -60,8 +61,8 @@ fn read_all(instances: &Path) -> io::Result<Vec<(Key, Seen)>> {
     Ok(all)
 }
 
-/// Every process of a task that was written down and still runs, less those of this Wharf's own tasks: its first process, if it is
-/// still the same one, and whoever is in its group.
+/// Every process of a task that was written down and still runs, less those of this Wharf's own tasks: its first
+/// process, if it is still the same one, and whoever is in its group.
 pub(super) fn left_over(instances: &Path, own: &HashMap<i32, Arc<Key>>) -> io::Result<Vec<(Key, Seen)>> {
     let mut left: Vec<(Key, Seen)> = read_all(instances)?
         .into_iter()

@@ -2,8 +2,9 @@
 //!
 //! What must not be here: whose process that is.
 //!
-//! The table is asked for one port through a netlink socket (sock_diag(7)), which takes some 30 µs however many sockets there are. Where
-//! that is not to be had (a kernel without `inet_diag`, a sandbox), `/proc/net/tcp` tells the same, in milliseconds when there are thousands.
+//! The table is asked for one port through a netlink socket (sock_diag(7)), which takes some 30 µs however many sockets
+//! there are. Where that is not to be had (a kernel without `inet_diag`, a sandbox), `/proc/net/tcp` tells the same, in
+//! milliseconds when there are thousands.
 
 use rustix::{
     fd::OwnedFd,

@@ -2,8 +2,9 @@
 //!
 //! What must not be here: what is started, and why.
 //!
-//! The parent-death signal follows the thread that forked, not the process. Threads of a runtime come and go; this one lives until the last
-//! [`StarterThread`] is dropped, and then its children are killed, as they are if the whole process goes.
+//! The parent-death signal follows the thread that forked, not the process. Threads of a runtime come and go; this one
+//! lives until the last [`StarterThread`] is dropped, and then its children are killed, as they are if the whole
+//! process goes.
 
 use std::{
     io,

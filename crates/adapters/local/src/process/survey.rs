@@ -2,8 +2,8 @@
 //!
 //! What must not be here: how a system lists its processes (`linux.rs`, `portable.rs`), and what is done about what was seen.
 //!
-//! A look costs 1 to 3 ms on a small machine, more with thousands of processes. When a thousand tasks end at once, each wants one that began
-//! after its own end: with [`Surveyor`] they share a few.
+//! A look costs 1 to 3 ms on a small machine, more with thousands of processes. When a thousand tasks end at once, each
+//! wants one that began after its own end: with [`Surveyor`] they share a few.
 
 use rustix::process::Pid;
 use std::{

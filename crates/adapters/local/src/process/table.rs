@@ -47,7 +47,8 @@ impl Table {
         self.entries.remove(key);
     }
 
-    /// Puts a started task in the place of its start. Earlier attempts of the instance that are over are forgotten: nobody asks for them any more.
+    /// Puts a started task in the place of its start. Earlier attempts of the instance that are over are forgotten:
+    /// nobody asks for them any more.
     pub(super) fn put(&mut self, task: Arc<Task>) {
         let first = Key {
             instance: task.key.instance.clone(),

@@ -16,11 +16,11 @@ use wharf_domain::{Endpoint, Failure, instance::TaskRef};
 use wharf_platform::{Stopping, TaskStatus};
 
 use super::{
-    World,
     cause::{self, Ending, Exit},
     marker::Key,
     survey::Seen,
     sys::{Child, Process},
+    world::World,
 };
 use crate::logs::Output;
 
@@ -240,8 +240,9 @@ impl Report<'_> {
     }
 }
 
-/// Ends what is left of a task whose first process is over: what stayed in its session, and what left it but carries its mark. After a
-/// request to stop they have the rest of the grace; after a crash none, because the next attempt wants the port.
+/// Ends what is left of a task whose first process is over: what stayed in its session, and what left it but carries
+/// its mark. After a request to stop they have the rest of the grace; after a crash none, because the next attempt
+/// wants the port.
 async fn clear_away(report: &mut Report<'_>) {
     let task = report.task;
     let since = Instant::now();

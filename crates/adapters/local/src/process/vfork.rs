@@ -4,17 +4,19 @@
 //!
 //! # Why not `std::process::Command`
 //!
-//! The parent-death signal has to be asked for by the child itself, between fork and exec. The standard library runs such a hook only after a
-//! `fork`, which copies the page tables of the whole parent: measured with a parent of 50 MB, 1.9 ms a start, 1.6 ms of them the parent's own
-//! CPU time, and a page fault for each page that the parent touches afterwards. `clone` with `CLONE_VM | CLONE_VFORK` (what `posix_spawn` does
-//! inside, which offers no such hook) took 0.05 ms and 0.04 ms, whatever the size. At 300 starts a second that is 1 % of a core, not 50 %.
+//! The parent-death signal has to be asked for by the child itself, between fork and exec. The standard library runs
+//! such a hook only after a `fork`, which copies the page tables of the whole parent: measured with a parent of 50 MB,
+//! 1.9 ms a start, 1.6 ms of them the parent's own CPU time, and a page fault for each page that the parent touches
+//! afterwards. `clone` with `CLONE_VM | CLONE_VFORK` (what `posix_spawn` does inside, which offers no such hook) took
+//! 0.05 ms and 0.04 ms, whatever the size. At 300 starts a second that is 1 % of a core, not 50 %.
 //!
 //! # Why it is sound
 //!
-//! The child runs in the parent's memory, on a stack of its own, while the calling thread is suspended until the child has called exec
-//! or ended. So it has to do what a signal handler has to: no allocation, no locks, no panics, nothing but system calls on
-//! memory that was made ready before. The calling thread blocks all signals for its whole life ([`block_signals`]), and the child unblocks them only when each has its default
-//! disposition again: no handler of this program ever runs in the child.
+//! The child runs in the parent's memory, on a stack of its own, while the calling thread is suspended until the child
+//! has called exec or ended. So it has to do what a signal handler has to: no allocation, no locks, no panics, nothing
+//! but system calls on memory that was made ready before. The calling thread blocks all signals for its whole life
+//! ([`block_signals`]), and the child unblocks them only when each has its default disposition again: no handler of
+//! this program ever runs in the child.
 
 use rustix::process::{Pid, Resource, Signal};
 use std::{
@@ -62,8 +64,8 @@ pub(super) fn block_signals() {
     }
 }
 
-/// Starts the program in a session of its own, to be killed when the calling *thread* ends. Returns when exec has succeeded, with the process's
-/// number and a descriptor that always means this process.
+/// Starts the program in a session of its own, to be killed when the calling *thread* ends. Returns when exec has
+/// succeeded, with the process's number and a descriptor that always means this process.
 #[expect(unsafe_code, reason = "clone without a copy of memory has no safe form")]
 pub(super) fn spawn(
     launch: &Launch,
@@ -82,9 +84,10 @@ pub(super) fn spawn(
     };
     let mut pidfd: RawFd = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    // SAFETY: the stack's end is one past its last element, aligned to 16 as every target asks, and nobody else uses the stack meanwhile (`&mut`). `plan` and
-    // what it points to live until after the call, which does not return before the child has left this memory (CLONE_VFORK).
-    // `pidfd` is where the kernel writes one descriptor, as CLONE_PIDFD says.
+    // SAFETY: the stack's end is one past its last element, aligned to 16 as every target asks, and nobody else uses
+    // the stack meanwhile (`&mut`). `plan` and what it points to live until after the call, which does not return
+    // before the child has left this memory (CLONE_VFORK). `pidfd` is where the kernel writes one descriptor, as
+    // CLONE_PIDFD says.
     let pid = unsafe {
         let top = stack.0.as_mut_ptr_range().end;
         libc::clone(
@@ -153,12 +156,13 @@ fn prepare(plan: &Plan<'_>) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Makes the three standard streams, and lets exec close every other descriptor, also those that somebody opened without saying so.
+/// Makes the three standard streams, and lets exec close every other descriptor, also those that somebody opened
+/// without saying so.
 #[expect(unsafe_code, reason = "rustix wants an `OwnedFd` for the target of dup2")]
 fn standard_streams(streams: &Surroundings<'_>) -> rustix::io::Result<()> {
     for (source, target) in [(streams.input, 0), (streams.output, 1), (streams.output, 2)] {
-        // SAFETY: two numbers; in this process 0 to 2 are nobody's but the program's that is about to start. The sources are above 2:
-        // Rust's runtime opens those three before `main` where they are missing.
+        // SAFETY: two numbers; in this process 0 to 2 are nobody's but the program's that is about to start. The
+        // sources are above 2: Rust's runtime opens those three before `main` where they are missing.
         if unsafe { libc::dup2(source.as_raw_fd(), target) } < 0 {
             return Err(rustix::io::Errno::BADF);
         }
@@ -170,14 +174,16 @@ fn standard_streams(streams: &Surroundings<'_>) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// What is ignored stays ignored across exec, and what is blocked stays blocked: neither is the program's business (`nohup wharf up`).
+/// What is ignored stays ignored across exec, and what is blocked stays blocked: neither is the program's business
+/// (`nohup wharf up`).
 #[expect(unsafe_code, reason = "rustix has no sigaction")]
 fn default_signals() {
     // The C library's own call refuses the two signals that it uses itself; what Wharf was started by may have ignored those too.
     // A `sigaction` of zeros is the default disposition everywhere; no architecture's is longer than this.
     let default = [0_u64; 8];
-    // SAFETY: default dispositions run no code, and they are this process's own (no CLONE_SIGHAND). The kernel only reads `default`. Numbers that cannot be set are refused, with no
-    // harm. `none` is a local that both calls get a valid pointer to.
+    // SAFETY: default dispositions run no code, and they are this process's own (no CLONE_SIGHAND). The kernel only
+    // reads `default`. Numbers that cannot be set are refused, with no harm. `none` is a local that both calls get a
+    // valid pointer to.
     unsafe {
         for signal in 1..=SIGNALS {
             let bytes_of_mask = SIGNALS as usize / 8;
@@ -197,7 +203,8 @@ fn default_signals() {
 
 #[expect(unsafe_code, reason = "rustix has no stable execve")]
 fn exec(plan: &Plan<'_>) -> c_int {
-    // SAFETY: three zero-terminated texts or null-terminated lists of them, alive in the suspended parent. The error number stands in the suspended thread's memory, which reads its own only after this.
+    // SAFETY: three zero-terminated texts or null-terminated lists of them, alive in the suspended parent. The error
+    // number stands in the suspended thread's memory, which reads its own only after this.
     unsafe {
         libc::execve(plan.launch.program.as_ptr(), plan.arguments, plan.environment);
         *libc::__errno_location()

@@ -108,7 +108,7 @@ impl World {
         if self.being_ended.lock().insert(key.clone()) {
             let world = self.clone();
             tokio::spawn(async move {
-                orphans::end(&rest, grace).await;
+                orphans::end(&rest, grace, orphans::KILLED).await;
                 // From now on a look that finds more of them ends those too.
                 world.being_ended.lock().remove(&key);
             });

@@ -110,7 +110,7 @@ async fn a_port_in_use_is_known_before_the_start() {
             continue;
         };
         let port = other.local_addr().unwrap().port();
-        assert!(!ProcessTasks::port_is_free(port).await, "{address}");
+        assert!(!ProcessTasks::port_is_free(port), "{address}");
         let owner = site.owner();
         let refused = site
             .start(TaskSpec {
@@ -122,7 +122,7 @@ async fn a_port_in_use_is_known_before_the_start() {
         assert_eq!(refused.code, Code::PortBusy);
         assert!(refused.code.is_passing());
         drop(other);
-        assert!(ProcessTasks::port_is_free(port).await, "{address}");
+        assert!(ProcessTasks::port_is_free(port), "{address}");
     }
     assert_eq!(site.all().await.unwrap(), []);
 }
@@ -143,6 +143,6 @@ async fn connections_that_are_still_closing_do_not_make_a_port_busy() {
     drop(connection);
     site.until_stopped(&task, crate::site::GRACE).await;
     stopped(site.until_over(&task).await);
-    assert!(ProcessTasks::port_is_free(port).await);
+    assert!(ProcessTasks::port_is_free(port));
     start(&site, port, &["wharf", "listen"]).await;
 }
