@@ -56,6 +56,8 @@ struct State {
     is_killed: bool,
     /// As it is told: its first process is over.
     stopped: Option<TaskStatus>,
+    /// Its first process has ended. How is told when nothing of it runs any more.
+    has_exited: bool,
     /// Nothing of it runs, its number is free.
     is_gone: bool,
 }
@@ -83,8 +85,8 @@ impl Task {
         let state = self.state.lock();
         match &state.stopped {
             Some(stopped) => stopped.clone(),
-            None if state.is_gone => TaskStatus::Pending {
-                why: "the rest of what it printed".to_owned(),
+            None if state.has_exited => TaskStatus::Pending {
+                why: "what it left behind to end".to_owned(),
             },
             None => self.running(),
         }
@@ -186,6 +188,7 @@ async fn at(time: Option<Instant>) {
 /// Watches a task from its start until nothing of it runs, carries out the orders, and tells how it ended.
 pub(super) async fn watch(task: Arc<Task>, child: Child, output: Output, world: Arc<World>) {
     let exit = until_exit(&task, &child).await;
+    task.state.lock().has_exited = true;
     let mut report = Report {
         task: &task,
         world: &world,
