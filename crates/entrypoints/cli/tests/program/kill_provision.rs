@@ -49,7 +49,12 @@ async fn is_whole(deployment: &Deployment, name: &str, accepted: Option<Value>) 
     match settled.as_ref().map(|instance| text(&instance["status"])) {
         Some("ready") => {
             let id = id.expect("an instance has an id");
-            let page = deployment.tenant(name).get("/").await.is(200).text();
+            // It may have been Ready before the kill, and be on its way back.
+            let page = eventually("it answers", async || {
+                let answer = deployment.tenant(name).get("/").await;
+                (answer.status != 503).then(|| answer.is(200).text())
+            })
+            .await;
             assert!(page.contains(&format!("The {name} Company")), "{page}");
             assert_eq!(deployment.tasks_of(&id).len(), 1, "one process, and no other attempt's");
             assert!(deployment.secrets_of(&id).exists() && deployment.databases_of(&id).exists());

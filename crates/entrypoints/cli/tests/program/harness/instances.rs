@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::{client::Answer, deployment::Deployment, wait::eventually};
+use super::{
+    client::Answer,
+    deployment::Deployment,
+    wait::{eventually, eventually_or},
+};
 
 /// A text in a JSON value.
 #[track_caller]
@@ -108,10 +112,15 @@ impl Deployment {
         self.data().join("databases").join(id)
     }
 
-    /// Registry and world agree: nothing is left over, and nothing is missing.
+    /// Registry and world come to agree: nothing is left over, and nothing is missing. After a restart that takes until all are back.
     pub(crate) async fn agrees(&self) {
-        let repair = self.admin().post("/repair", &json!({})).await.is(200).json();
-        assert_eq!(repair["findings"], json!([]), "{repair:#}");
+        let mut last = Value::Null;
+        let found = eventually_or(async || {
+            last = self.admin().post("/repair", &json!({})).await.is(200).json();
+            (last["findings"] == json!([])).then_some(())
+        })
+        .await;
+        assert!(found.is_some(), "registry and world do not agree: {last:#}");
     }
 
     /// Nothing of the instance is left in the world: no process, no secrets, no database, no port that it holds, no route.

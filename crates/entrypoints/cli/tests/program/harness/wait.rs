@@ -8,16 +8,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What `look` finds, as soon as it finds it.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = eventually_or(look).await;
+    found.unwrap_or_else(|| panic!("after {PATIENCE:?} there is still not: {what}"))
+}
+
+/// The same, or `None` when patience is over.
+pub(super) async fn eventually_or<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
-        if let Some(found) = look().await {
+        let found = look().await;
+        if found.is_some() || begun.elapsed() > PATIENCE {
             return found;
         }
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "after {PATIENCE:?} there is still not: {what}"
-        );
         tokio::time::sleep(PAUSE).await;
     }
 }
