@@ -11,7 +11,7 @@ use wharf_domain::{Attempt, DeploymentId, InstanceId, Timestamp};
 use wharf_platform::Owner;
 
 /// How long a fact may take to become true: long enough for a busy machine, and only waited for where something is wrong.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between looks.
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -153,11 +153,12 @@ impl Places {
                     io::ErrorKind::PermissionDenied => "make it executable (chmod +x)",
                     _ => "correct `command` of the service",
                 };
-                Err(command_failure(format!(
-                    "the command {name:?} cannot be run from {}: {error}",
-                    path.display()
-                ))
-                .hint(hint))
+                let place = if Path::new(name) == path {
+                    String::new()
+                } else {
+                    format!(" (it would be {})", path.display())
+                };
+                Err(command_failure(format!("the command {name:?} cannot be run{place}: {error}")).hint(hint))
             }
         }
     }
@@ -318,9 +319,9 @@ mod tests {
         let cases: [(&[&str], &str, &str); 6] = [
             (&[], "no command", "say what to run"),
             (&[""], "no command", "say what to run"),
-            (&["./missing"], "missing: No such file", "build or install it"),
-            (&["./data"], "data: Permission denied", "chmod +x"),
-            (&["/"], "from /: ", "correct"),
+            (&["./missing"], "missing): No such file", "build or install it"),
+            (&["./data"], "data): Permission denied", "chmod +x"),
+            (&["/"], "cannot be run: ", "correct"),
             (
                 &["no-such-command-here"],
                 "is in none of the folders of PATH",

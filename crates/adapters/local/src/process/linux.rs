@@ -90,35 +90,51 @@ pub(super) fn start_time(pid: Pid) -> Option<u64> {
     stat(pid.as_raw_pid()).map(|stat| stat.start)
 }
 
-/// Looks at every process once, and says which belong to tasks: those of the sessions that `leaders` lead, and those
-/// that carry this deployment's mark. Leaders themselves are left out: their watchers know more of them.
+/// Looks at every process, and says which belong to tasks: those of the sessions that `leaders` lead, and those that
+/// carry this deployment's mark. Leaders themselves are left out: their watchers know more of them.
 pub(super) fn survey(deployment: &str, leaders: &HashMap<i32, Arc<Key>>) -> io::Result<Survey> {
     let own_line = own_line();
-    let own_user = rustix::process::geteuid().as_raw();
+    let mut reader = MarkReader::new(deployment);
     let mut survey = Survey::default();
-    // One buffer for all environments.
-    let mut environment = Vec::new();
+    let mut too_early = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(number) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        let Some(pid) = Pid::from_raw(number) else { continue };
-        if leaders.contains_key(&number) || own_line.contains(&number) {
+        if leaders.contains_key(&pid) || own_line.contains(&pid) {
             continue;
         }
-        let key = match leaders.get(&session(number)) {
-            Some(key) => Some(key.clone()),
-            None => match mark(number, own_user, deployment, &mut environment) {
-                None => continue,
-                Some(Mark::Unclaimed) => None,
-                Some(Mark::Task(key)) => Some(Arc::new(key)),
+        match leaders.get(&session(pid)) {
+            Some(key) => add(&mut survey, pid, Some(key.clone())),
+            None => match reader.read(pid) {
+                Reading::None => {}
+                Reading::TooEarly => too_early.push(pid),
+                Reading::Mark(mark) => add_marked(&mut survey, pid, mark),
             },
-        };
-        // What is gone by now, or only waits to be reaped, is nobody's any more.
-        let Some(stat) = stat(number).filter(|stat| !stat.is_over) else {
-            continue;
-        };
+        }
+    }
+    for pid in too_early {
+        if let Reading::Mark(mark) = reader.read(pid) {
+            add_marked(&mut survey, pid, mark);
+        }
+    }
+    Ok(survey)
+}
+
+fn add_marked(survey: &mut Survey, pid: i32, mark: Mark) {
+    let key = match mark {
+        Mark::Unclaimed => None,
+        Mark::Task(key) => Some(Arc::new(key)),
+    };
+    add(survey, pid, key);
+}
+
+fn add(survey: &mut Survey, number: i32, key: Option<Arc<Key>>) {
+    // What is gone by now, or only waits to be reaped, is nobody's any more.
+    if let Some(stat) = stat(number).filter(|stat| !stat.is_over)
+        && let Some(pid) = Pid::from_raw(number)
+    {
         survey.add(
             key,
             Seen {
@@ -128,7 +144,6 @@ pub(super) fn survey(deployment: &str, leaders: &HashMap<i32, Arc<Key>>) -> io::
             },
         );
     }
-    Ok(survey)
 }
 
 /// The session of a process, by the number of its leader. Cheaper than a file, and for most processes of most tasks it is enough.
@@ -151,19 +166,46 @@ fn own_line() -> HashSet<i32> {
     line
 }
 
-/// This deployment's mark on a process, if it carries that and is of this user.
-fn mark(pid: i32, own_user: u32, deployment: &str, environment: &mut Vec<u8>) -> Option<Mark> {
-    let folder = format!("/proc/{pid}");
-    if fs::metadata(&folder).ok()?.uid() != own_user {
-        return None;
+/// Reads marks, one process after another, with one buffer for all their environments.
+struct MarkReader<'a> {
+    deployment: &'a str,
+    own_user: u32,
+    environment: Vec<u8>,
+}
+
+/// What a process's environment says.
+enum Reading {
+    /// It is not this deployment's, or not this user's.
+    None,
+    /// It is in the middle of an exec, and has no environment for a moment.
+    TooEarly,
+    Mark(Mark),
+}
+
+impl<'a> MarkReader<'a> {
+    fn new(deployment: &'a str) -> Self {
+        Self {
+            deployment,
+            own_user: rustix::process::geteuid().as_raw(),
+            environment: Vec::new(),
+        }
     }
-    environment.clear();
-    File::open(folder + "/environ")
-        .ok()?
-        .take(LONGEST_ENVIRONMENT)
-        .read_to_end(environment)
-        .ok()?;
-    marker::find(environment, deployment)
+
+    fn read(&mut self, pid: i32) -> Reading {
+        let folder = format!("/proc/{pid}");
+        if !fs::metadata(&folder).is_ok_and(|metadata| metadata.uid() == self.own_user) {
+            return Reading::None;
+        }
+        self.environment.clear();
+        let read = File::open(format!("{folder}/environ"))
+            .and_then(|file| file.take(LONGEST_ENVIRONMENT).read_to_end(&mut self.environment));
+        match read {
+            Err(_) => Reading::None,
+            // Threads of the kernel and the dead have no program either.
+            Ok(0) if fs::read_link(format!("{folder}/exe")).is_ok() => Reading::TooEarly,
+            Ok(_) => marker::find(&self.environment, self.deployment).map_or(Reading::None, Reading::Mark),
+        }
+    }
 }
 
 /// Resident memory in bytes. Pages that processes share count for each, which is more than the truth.

@@ -2,7 +2,7 @@
 //!
 //! What must not be here: limits of other kinds.
 //!
-//! A watch, not a wall: memory is looked at twice a second, so a program that takes it fast has more for up to that
+//! A watch, not a wall: memory is looked at twice a second (every two seconds at the least), so a program that takes it fast has more for up to that
 //! long. A wall would be a control group, which wants rights over one that most machines do not give an ordinary user,
 //! and `RLIMIT_AS` and `RLIMIT_DATA` count what a runtime reserves without using it, and break those that reserve much.
 //! Against a machine that runs out of memory altogether, tasks are marked as the kernel's first choice
@@ -21,6 +21,8 @@ use crate::files;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// A look that takes long is made more rarely: this many times what it took, which is 2 % of one processor.
 const REST_FACTOR: u32 = 50;
+/// But not more rarely than this: on a busy machine it is waiting that takes long, and that is when memory runs out.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Runs until it is aborted. It sleeps as long as no task with a limit runs.
 pub(super) async fn watch(world: Arc<World>) {
@@ -34,7 +36,7 @@ pub(super) async fn watch(world: Arc<World>) {
         if let Err(failure) = look(&world, tasks).await {
             tracing::warn!(%failure, "the memory of tasks cannot be watched");
         }
-        tokio::time::sleep(INTERVAL.max(began.elapsed() * REST_FACTOR)).await;
+        tokio::time::sleep((began.elapsed() * REST_FACTOR).clamp(INTERVAL, LONGEST_INTERVAL)).await;
     }
 }
 

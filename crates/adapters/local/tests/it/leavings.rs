@@ -30,7 +30,7 @@ async fn who_forks_and_leaves_is_over_and_what_it_left_is_ended() {
 async fn a_stop_ends_what_left_the_session_too() {
     let site = Site::new();
     let task = site.run(&["wharf", "keep-a-daemon"]).await;
-    eventually("task and daemon run", async || (site.marked().len() == 2).then_some(())).await;
+    site.until_marked(2).await;
     site.until_stopped(&task, GRACE).await;
     assert_eq!(site.marked(), [0; 0]);
 }
@@ -155,7 +155,7 @@ async fn tasks_of_a_killed_wharf_are_listed_and_can_be_stopped() {
 async fn tasks_that_run_are_no_orphans() {
     let site = Site::new();
     let task = site.run(&["wharf", "keep-a-daemon"]).await;
-    eventually("task and daemon run", async || (site.marked().len() == 2).then_some(())).await;
+    site.until_marked(2).await;
     assert_eq!(site.reap_orphans().await.unwrap(), []);
     assert!(matches!(site.status(&task).await, TaskStatus::Running { .. }));
     assert_eq!(site.marked().len(), 2);

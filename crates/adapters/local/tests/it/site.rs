@@ -130,6 +130,14 @@ impl Site {
         eventually(text, async || self.printed(owner).contains(text).then_some(())).await;
     }
 
+    /// A program shows its environment a moment after its start.
+    pub(crate) async fn until_marked(&self, count: usize) {
+        eventually("all that should run can be seen", async || {
+            (self.marked().len() == count).then_some(())
+        })
+        .await;
+    }
+
     /// The processes that carry this deployment's mark.
     pub(crate) fn marked(&self) -> Vec<u32> {
         marked(&self.deployment)

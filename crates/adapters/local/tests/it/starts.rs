@@ -123,7 +123,7 @@ async fn two_hundred_start_at_once_and_all_run() {
     println!("200 starts took {:?}", began.elapsed());
     let ids: BTreeSet<&str> = started.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(ids.len(), 200);
-    assert_eq!(site.marked().len(), 200);
+    site.until_marked(200).await;
     assert_eq!(site.all().await.unwrap().len(), 200);
     let began = std::time::Instant::now();
     site.shutdown(crate::site::GRACE).await.unwrap();
