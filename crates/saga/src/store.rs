@@ -216,7 +216,7 @@ pub enum Happening {
     Done { step: String, undo: bool, millis: u64 },
     /// It waits, for this.
     Waits { step: String, undo: bool, why: String },
-    /// It failed: for now (`final` false) or for good.
+    /// It failed: for now (`last` false) or for good.
     Failed {
         step: String,
         undo: bool,
