@@ -22,6 +22,8 @@ use crate::{
     setup::Setup,
 };
 
+/// All rounds, at the most.
+const WITHIN: Duration = Duration::from_secs(40);
 const WRITERS: usize = 8;
 /// Bytes of a value, as in the measurements that the goal was taken from.
 const VALUE: usize = 200;
@@ -43,7 +45,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let mut bare_rows = || bare.rate(WRITERS, &[7; VALUE], stretch);
     let mut syncs = || disk.rate(stretch);
     let [ours, bare, syncs] = interleaved(
-        setup.rounds(21),
+        setup.rounds(21, WITHIN),
         &mut [&mut through_the_store, &mut bare_rows, &mut syncs],
     )?;
     let figure = Figure::new(

@@ -99,3 +99,77 @@ fn value(benchmark: &str, figure: &Figure) -> Value {
         "note": figure.note,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        figure::{Goal, Unit},
+        samples::Samples,
+    };
+
+    fn outcomes() -> Vec<Outcome> {
+        let samples = |value| Samples::new(vec![value]).expect("a value");
+        let figure = Figure::new("a thing", Unit::Milliseconds, samples(3.0))
+            .against("another", &samples(2.0))
+            .goal(Goal::RatioAtMost(2.0))
+            .note("it is a thing");
+        vec![
+            Outcome {
+                benchmark: "one",
+                figures: Ok(vec![figure]),
+            },
+            Outcome {
+                benchmark: "two",
+                figures: Err("no tool".to_owned()),
+            },
+        ]
+    }
+
+    fn machine() -> Machine {
+        Machine {
+            cores: 2,
+            processor: "P".to_owned(),
+            memory_gb: 8.0,
+            system: "S".to_owned(),
+            file_system: "F".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_table_has_every_figure_and_says_what_is_missing() {
+        let table = table(&machine(), &outcomes());
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0], "2 cores (P), 8 GB, S, F");
+        assert_eq!(
+            lines[2],
+            "figure        measured  peer or limit     ratio  goal      reached"
+        );
+        assert_eq!(
+            lines[4],
+            "one: a thing  3.00 ms   another: 2.00 ms  1.50   ≤ 2.00 ×  yes"
+        );
+        assert_eq!(
+            lines[6..],
+            ["  one: a thing: it is a thing", "  two: not measured: no tool"]
+        );
+    }
+
+    #[test]
+    fn the_file_for_machines_says_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("results.json");
+        write(&path, &machine(), &outcomes(), true, 1.6).expect("written");
+        let text = fs::read_to_string(&path).expect("readable");
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(value["seconds"], 2.0);
+        assert_eq!(value["machine"]["cores"], 2);
+        assert_eq!(value["not_measured"], json!([{"benchmark": "two", "why": "no tool"}]));
+        let figure = &value["figures"][0];
+        assert_eq!(figure["ratio"], 1.5);
+        assert_eq!(figure["goal"], json!({"ratio_at_most": 2.0}));
+        assert_eq!(figure["reached"], true);
+        assert_eq!(figure["measured"]["median"], 3.0);
+        assert_eq!(figure["against"]["what"], "another");
+    }
+}

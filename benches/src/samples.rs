@@ -1,6 +1,7 @@
 //! What several rounds of one measurement gave, and how rounds are run so that they can be compared.
 
 use serde::Serialize;
+use std::time::{Duration, Instant};
 
 use crate::Result;
 
@@ -68,10 +69,24 @@ fn middle(sorted: &[f64]) -> f64 {
 /// One side of a comparison: one round of it gives one value.
 pub(crate) type Side<'a> = &'a mut dyn FnMut() -> Result<f64>;
 
+/// Fewer rounds say nothing.
+const ROUNDS_AT_LEAST: usize = 3;
+
+/// How often everything is measured: so many rounds, or fewer where they would take longer than this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    pub(crate) count: usize,
+    pub(crate) within: Duration,
+}
+
 /// Runs every side once a round, every other round in the opposite order, after one round that only warms up.
-pub(crate) fn interleaved<const N: usize>(rounds: usize, sides: &mut [Side<'_>; N]) -> Result<[Samples; N]> {
+pub(crate) fn interleaved<const N: usize>(rounds: Rounds, sides: &mut [Side<'_>; N]) -> Result<[Samples; N]> {
     let mut values = [const { Vec::new() }; N];
-    for round in 0..=rounds {
+    let began = Instant::now();
+    for round in 0..=rounds.count {
+        if round > ROUNDS_AT_LEAST && began.elapsed() > rounds.within {
+            break;
+        }
         for step in 0..N {
             let side = if round % 2 == 0 { step } else { N - 1 - step };
             let value = sides[side]()?;
@@ -123,7 +138,11 @@ mod tests {
             }
         };
         let (mut first, mut second) = (side('a'), side('b'));
-        let [a, b] = interleaved(2, &mut [&mut first, &mut second]).expect("values");
+        let rounds = Rounds {
+            count: 2,
+            within: Duration::ZERO,
+        };
+        let [a, b] = interleaved(rounds, &mut [&mut first, &mut second]).expect("values");
         assert_eq!(*calls.borrow(), "abbaab");
         assert_eq!((a.0, b.0), (vec![4.0, 5.0], vec![3.0, 6.0]));
     }

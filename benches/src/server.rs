@@ -147,7 +147,7 @@ impl Server {
     }
 
     /// A counter of `/metrics`.
-    pub(crate) async fn counter(&self, api: &mut Client, name: &str) -> Result<f64> {
+    pub(crate) async fn counter(&self, api: &mut Client, name: &str) -> Result<u64> {
         let answer = api.get("/metrics").await?;
         let text = String::from_utf8_lossy(&answer.body);
         let value = text
@@ -155,6 +155,16 @@ impl Server {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
             .ok_or_else(|| format!("/metrics has no {name}"))?;
         Ok(value.trim().parse()?)
+    }
+
+    /// How many mails it has handed over.
+    pub(crate) fn mails(&self) -> Result<usize> {
+        let folder = data_of(&self.folder).join("mail");
+        let mut count = 0;
+        for mail in fs::read_dir(folder)? {
+            count += usize::from(mail?.path().extension().is_some_and(|extension| extension == "eml"));
+        }
+        Ok(count)
     }
 
     fn failure(&self, what: &str, answer: &Answer) -> crate::Error {

@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{Result, scratch::Scratch};
+use crate::{Result, samples::Rounds, scratch::Scratch};
 
 #[derive(Debug)]
 pub(crate) struct Setup {
@@ -33,9 +33,17 @@ impl Setup {
         })
     }
 
-    /// How often: `full` times, or in a quick run a third of that.
-    pub(crate) fn rounds(&self, full: usize) -> usize {
-        if self.quick { full.div_ceil(3) } else { full }
+    /// How often: `count` times, or fewer where the disk or the machine is slow; in a quick run a third of both.
+    pub(crate) fn rounds(&self, count: usize, within: Duration) -> Rounds {
+        Rounds {
+            count: self.times(count),
+            within: if self.quick { within / 3 } else { within },
+        }
+    }
+
+    /// The same, where it is not the time that counts.
+    pub(crate) fn times(&self, count: usize) -> usize {
+        if self.quick { count.div_ceil(3) } else { count }
     }
 
     /// How long one round measures.

@@ -23,6 +23,8 @@ use crate::{
     usage,
 };
 
+/// All rounds, at the most.
+const WITHIN: Duration = Duration::from_mins(2);
 const MANY_ROUTES: u32 = 10_000;
 const CPU_AT_MOST: f64 = 1.25;
 const MANY_AT_LEAST: f64 = 0.97;
@@ -54,7 +56,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
     });
     let stretch = setup.stretch(Duration::from_secs(2));
     let [mut nginx, mut one, mut many] = contenders.each_ref().map(|contender| move || contender.round(stretch));
-    let [by_nginx, by_one, by_many] = interleaved(setup.rounds(15), &mut [&mut nginx, &mut one, &mut many])?;
+    let [by_nginx, by_one, by_many] = interleaved(setup.rounds(15, WITHIN), &mut [&mut nginx, &mut one, &mut many])?;
     let [nginx, one, _] = contenders.each_ref().map(Contender::cost);
     Ok(vec![
         Figure::new(

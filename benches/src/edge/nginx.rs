@@ -21,7 +21,7 @@ pub(crate) fn start(folder: &Path, upstream: SocketAddr) -> Result<(Running, Soc
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let file = folder.join("nginx.conf");
     fs::write(&file, configuration(folder, address, upstream, workers))?;
-    let process = Running::start(
+    let process = Running::start_family(
         Command::new(load::program("nginx")?)
             .arg("-p")
             .arg(folder)

@@ -50,7 +50,7 @@ pub(crate) struct Part {
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let mut late = Vec::new();
-    for _ in 0..setup.rounds(3) {
+    for _ in 0..setup.times(3) {
         late.push(killed_once(setup)?);
     }
     let late = Samples::new(late).ok_or("no round was run")?;

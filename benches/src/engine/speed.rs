@@ -15,6 +15,8 @@ use crate::{
     setup::Setup,
 };
 
+/// All rounds of one figure, at the most.
+const WITHIN: Duration = Duration::from_secs(40);
 /// One claim with the first intent, one for each further intent, one for the end.
 const COMMITS: usize = STEPS.len() + 1;
 const AT_ONCE: usize = 64;
@@ -40,7 +42,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let mut saga_alone = || setup.runtime.block_on(timed(saga(&rig, &bell)));
     let mut bare_alone = || setup.runtime.block_on(timed(commits(&rig)));
     // Turn by turn: what a disk does changes from second to second.
-    let [sagas, bare] = interleaved(setup.rounds(600), &mut [&mut saga_alone, &mut bare_alone])?;
+    let [sagas, bare] = interleaved(setup.rounds(600, WITHIN), &mut [&mut saga_alone, &mut bare_alone])?;
     let alone = Figure::new("a saga of 8 steps, one at a time", Unit::Milliseconds, sagas)
         .against("nine bare commits", &bare)
         .goal(Goal::RatioAtMost(2.0));
@@ -62,7 +64,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
         };
         setup.runtime.block_on(together(stretch, one))
     };
-    let [sagas, bare] = interleaved(setup.rounds(21), &mut [&mut sagas_together, &mut bare_together])?;
+    let [sagas, bare] = interleaved(setup.rounds(21, WITHIN), &mut [&mut sagas_together, &mut bare_together])?;
     let crowd =
         Figure::new("sagas of 8 steps, 64 at a time", Unit::PerSecond, sagas).against("nine bare commits each", &bare);
     Ok(vec![alone, crowd.goal(Goal::AtLeast(WANTED))])

@@ -42,7 +42,7 @@ fn many_ready(setup: &Setup) -> Result<Vec<Figure>> {
     let folder = setup.scratch.folder("many")?;
     registry::fill(setup, &folder, INSTANCES)?;
     let (mut first, mut pages) = (Vec::new(), Vec::new());
-    for _ in 0..setup.rounds(5) {
+    for _ in 0..setup.times(5) {
         let round = restart(setup, &folder)?;
         first.push(round.first_answer_ms);
         pages.push(round.page_ms);
