@@ -15,6 +15,8 @@ use crate::{
     wharf::{Wharf, read},
 };
 
+/// How long the output of a failed instance can be looked at.
+const KEEP_OUTPUT: Duration = Duration::from_hours(7 * 24);
 /// How long one instance may take of a slot; after that the next one is begun beside it.
 const SLOT: Duration = Duration::from_mins(1);
 
@@ -57,6 +59,11 @@ impl RestoreQueue {
         }
     }
 
+    /// Whether the instance's turn has not come yet.
+    pub(crate) fn waits(&self, id: &InstanceId) -> bool {
+        self.lists.lock().waiting.contains(id)
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.lists.lock().waiting.len()
@@ -78,7 +85,7 @@ impl Wharf {
     /// Reads the registry once: tells the load balancer of every host, takes up what was under way, and gives the queue of
     /// those that have to be brought back.
     pub async fn recover(&self) -> Result<Arc<RestoreQueue>, Failure> {
-        let queue = Arc::new(RestoreQueue::default());
+        let queue = self.restore_queue().clone();
         let lost = !self.platform().tasks.survives_restart();
         let mut before = None;
         loop {
@@ -168,6 +175,32 @@ impl Wharf {
                     }
                 }
             }
+            if let Err(failure) = self.forget_output().await {
+                tracing::warn!(error = %failure.message, "old output cannot be removed now");
+            }
+        }
+    }
+
+    /// Removes what instances printed that are over since long.
+    async fn forget_output(&self) -> Result<(), Failure> {
+        let mut before = None;
+        loop {
+            let query = Query {
+                live: Some(false),
+                before,
+                limit: PAGE_MAX,
+                ..Query::default()
+            };
+            let page = self.store().list(query).await?;
+            for instance in page.iter().filter_map(|stored| Some(read(stored).ok()?.data)) {
+                if self.clock().now().since(instance.state.since()) > KEEP_OUTPUT {
+                    self.platform().logs.remove(&instance.id).await?;
+                }
+            }
+            if page.len() < PAGE_MAX {
+                return Ok(());
+            }
+            before = page.last().map(|last| last.id.clone());
         }
     }
 

@@ -30,6 +30,12 @@ impl Step<Instance> for Claim {
 
     /// The trigger's key and the status token stay: the same request again is answered with what became of it.
     async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        // What was a customer's goes with the customer; what a failure printed stays for a while, to be looked at.
+        if instance.first_ready_at.is_some()
+            && let Err(failure) = self.0.platform.logs.remove(context.id).await
+        {
+            return Outcome::from_failure(failure);
+        }
         give_back(&self.0.settings, context.now, context.writes, instance);
         Outcome::Done
     }
