@@ -207,10 +207,11 @@ impl Wharf {
                 Err(error) => return Err(refusal(error)),
             }
         }
-        Err(range.map_or_else(
+        let failure = range.map_or_else(
             || Failure::internal("a claim without a port lost a race for one"),
             |range| exhausted(&range),
-        ))
+        );
+        self.no_room(&instance, claim.trigger.as_ref(), caller, failure).await
     }
 
     fn batch(&self, instance: &Instance, trigger: Option<&TriggerKey>, token: &StatusToken) -> Batch {

@@ -120,6 +120,10 @@ impl Wharf {
             let Some(task) = instance.held.task.as_ref().filter(|task| !present.contains(task)) else {
                 continue;
             };
+            // Known to be lost, and waiting for its turn to come back.
+            if self.restore_queue().waits(&instance.id) {
+                continue;
+            }
             let owner = Owner {
                 deployment: self.settings().deployment.clone(),
                 instance: instance.id.clone(),

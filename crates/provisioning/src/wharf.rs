@@ -15,6 +15,7 @@ use wharf_saga::{
 
 use crate::{
     message::Message,
+    recovery::RestoreQueue,
     settings::Settings,
     steps::APP_PASSWORD,
     tokens::TokenKey,
@@ -43,6 +44,7 @@ struct Inner {
     watchers: Arc<Watchers>,
     /// Rung when a mail may have been put into the outbox.
     mail: Arc<tokio::sync::Notify>,
+    restoring: Arc<RestoreQueue>,
 }
 
 impl std::fmt::Debug for Wharf {
@@ -118,6 +120,7 @@ impl Wharf {
                 tokens,
                 watchers,
                 mail,
+                restoring: Arc::default(),
             }),
         }
     }
@@ -154,6 +157,10 @@ impl Wharf {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.inner.watchers
+    }
+
+    pub(crate) fn restore_queue(&self) -> &Arc<RestoreQueue> {
+        &self.inner.restoring
     }
 
     pub(crate) fn mail_bell(&self) -> &tokio::sync::Notify {

@@ -1,7 +1,7 @@
 //! Applies a plan, one mend after the other. What is applied was compared a moment ago: each mend checks once more that it still fits.
 
 use std::time::Duration;
-use wharf_domain::{Code, Failure, InstanceId, State};
+use wharf_domain::{Code, Failure, Instance, InstanceId, State};
 use wharf_saga::{
     Batch,
     store::{Expect, Kind, LeaseChange, Release},
@@ -68,20 +68,29 @@ impl Wharf {
             }
             Mend::BringBack { instance } => {
                 let current = self.instance(instance).await?;
-                if !matches!(current.state, State::Ready { .. }) {
+                if !matches!(current.state, State::Ready { .. }) || self.is_there(&current).await? {
                     return Err(changed());
                 }
                 let cause = Failure::new(Code::TaskLost, "repair found it gone");
-                self.send(
-                    instance,
-                    Message::Lost {
-                        attempt: current.attempt,
-                        cause,
-                    },
-                )
-                .await
+                let attempt = current.attempt;
+                self.send(instance, Message::Lost { attempt, cause }).await
             }
         }
+    }
+
+    /// Whether an instance's task runs and its route leads to it.
+    async fn is_there(&self, instance: &Instance) -> Result<bool, Failure> {
+        let Some(task) = &instance.held.task else {
+            return Ok(false);
+        };
+        let platform = self.platform();
+        let tasks = platform.tasks.all().await?;
+        let runs = tasks.iter().any(|(_, running)| running == task);
+        let Some(key) = self.settings().route_key(instance) else {
+            return Ok(runs);
+        };
+        let route = (instance.id.clone(), instance.attempt, key);
+        Ok(runs && platform.routes.all().await?.contains(&route))
     }
 
     /// An instance that the registry does not know is over too.
