@@ -61,6 +61,8 @@ pub enum End {
     Reached,
     /// It has failed, and everything is taken back.
     TakenBack,
+    /// One or the other: the process died before it was written that something had failed, and that may not happen again.
+    Either,
 }
 
 /// A saga that stands the battery.
@@ -383,15 +385,18 @@ pub fn run(subject: &dyn Subject) {
             });
             let undos = undos_after(&made, *call);
             for undo in undos {
-                for (second, heir) in [
-                    (Upset::Fails, Heir::SameMachine),
-                    (Upset::LosesAnswer, Heir::SameMachine),
-                    (Upset::Dies, Heir::SameMachine),
-                    (Upset::Dies, Heir::AnotherMachine),
-                ] {
+                for second in [Upset::Fails, Upset::LosesAnswer] {
+                    battery.go(&Walk::with(&[(*call, upset), (undo, second)], failed));
+                }
+                let either = if subject.is_taken_back() {
+                    End::Either
+                } else {
+                    End::Reached
+                };
+                for heir in [Heir::SameMachine, Heir::AnotherMachine] {
                     battery.go(&Walk {
                         heir,
-                        ..Walk::with(&[(*call, upset), (undo, second)], failed)
+                        ..Walk::with(&[(*call, upset), (undo, Upset::Dies)], either)
                     });
                 }
             }

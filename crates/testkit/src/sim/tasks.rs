@@ -161,18 +161,11 @@ impl State {
         if let Some(failure) = &behaviour.refused {
             return Err(failure.clone());
         }
-        let busy = |port| {
-            let another = self
-                .tasks
-                .values()
-                .find(|task| task.is_there(now) && task.endpoint.port() == port)?;
-            Some(Failure::new(
-                Code::PortBusy,
-                format!("task {} listens on port {port}", another.reference.id),
-            ))
-        };
-        if let Some(failure) = spec.port.and_then(busy) {
-            return Err(failure);
+        if let Some(port) = spec.port
+            && let Some(another) = self.listener(port, now)
+        {
+            let who = &another.reference.id;
+            return Err(Failure::new(Code::PortBusy, format!("{who} listens on port {port}")));
         }
         if let Some(next) = self.next_behaviours.get_mut(program) {
             next.pop_front();
@@ -225,6 +218,14 @@ impl State {
             .unwrap_or_default()
     }
 
+    /// Who listens on a port of Wharf's own machine.
+    fn listener(&self, port: u16, now: Timestamp) -> Option<&SimTask> {
+        self.tasks.values().find(|task| {
+            let is_here = task.endpoint.ip() == Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            is_here && task.endpoint.port() == port && task.is_there(now)
+        })
+    }
+
     fn ours(&mut self, owner: &Owner, task: &TaskRef) -> Result<Option<&mut SimTask>, Failure> {
         match self.tasks.get_mut(&task.id) {
             Some(found) if found.owner != *owner => Err(Failure::new(
@@ -268,6 +269,13 @@ impl Tasks for SimTasks {
 
     fn survives_restart(&self) -> bool {
         !self.0.world.state().embedded
+    }
+
+    async fn can_have_port(&self, port: u16) -> bool {
+        let free = self.0.make("tasks.can_have_port", port, |state, now| {
+            Ok(state.listener(port, now).is_none())
+        });
+        free.await.unwrap_or(true)
     }
 
     async fn check(&self, run: &RunSpec) -> Result<(), Failure> {

@@ -298,23 +298,22 @@ impl SimWharf {
         left
     }
 
-    /// An instance's history, for whoever reads a failed test.
+    /// The end of an instance's history and of the trace, for whoever reads a failed test.
     pub async fn story(&self, id: &InstanceId) -> String {
         let mut lines = vec![format!("{:?}", self.wharf().show(id).await)];
-        for line in self.store.history(id, 0, 1000).await.expect("a history") {
-            lines.push(format!(
-                "{:>4} {} {:?}",
-                line.seq,
-                line.entry.at.0 - super::clock::START.0,
-                line.entry.what
-            ));
+        let history = self.store.history(id, 0, 1000).await.expect("a history");
+        for line in history.iter().skip(history.len().saturating_sub(25)) {
+            let since = line.entry.at.0 - super::clock::START.0;
+            lines.push(format!("{:>4} {since:>9} {:?}", line.seq, line.entry.what));
         }
-        lines.push(
-            self.world
-                .trace()
-                .since(self.world.trace().len().saturating_sub(60))
-                .join("\n"),
-        );
+        let trace = self.world.trace();
+        let routine = ["store.due", "store.outbox", "store.list", "tasks.all"];
+        let told: Vec<String> = trace
+            .since(0)
+            .into_iter()
+            .filter(|line| !routine.iter().any(|call| line.contains(call)))
+            .collect();
+        lines.extend_from_slice(&told[told.len().saturating_sub(25)..]);
         lines.join("\n")
     }
 
