@@ -77,7 +77,7 @@ impl Default for Limits {
             idle_per_backend: 64,
             held_requests: 4096,
             control_requests: 1024,
-            checks_per_second: 200,
+            checks_per_second: 100,
         }
     }
 }
