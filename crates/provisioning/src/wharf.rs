@@ -449,11 +449,18 @@ fn unknown(text: &str) -> Failure {
 }
 
 fn wrong_state(instance: &Instance, what: &str) -> Failure {
+    let name = instance.name();
+    let hint = match instance.state {
+        State::Provisioning { .. } | State::Restoring { .. } | State::Stopping { .. } => {
+            format!("`wharf show {name}` tells how far it is: try again when it is there")
+        }
+        _ => format!("`wharf show {name}` tells what happened to it"),
+    };
     Failure::new(
         Code::InstanceState,
-        format!("{} is {} and cannot be {what}", instance.name(), instance.state.name()),
+        format!("{name} is {} and cannot be {what}", instance.state.name()),
     )
-    .hint(format!("`wharf show {}` tells what happened to it", instance.name()))
+    .hint(hint)
 }
 
 fn shown() -> Failure {

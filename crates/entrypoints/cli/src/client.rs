@@ -70,7 +70,7 @@ impl Client {
         };
         if !base.starts_with("http://") {
             return Err(Failure::new(
-                Code::RequestInvalid,
+                Code::ConfigInvalid,
                 format!("{base:?} is not an address of the form http://host:port"),
             )
             .hint("behind TLS, talk to the server's own listener on its machine"));

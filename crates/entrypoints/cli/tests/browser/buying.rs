@@ -60,11 +60,11 @@ async fn a_sign_up_by_keyboard_becomes_a_shop_whose_orders_outlive_a_kill() {
         page.is("window.mark === 'no reload'").await,
         "the page was loaded again"
     );
-    assert!(
-        page.is("document.activeElement === document.querySelector('main')")
-            .await,
-        "whoever does not see the page is led to what is new"
-    );
+    page.until(
+        "whoever does not see the page is led to what is new",
+        "document.activeElement === document.querySelector('main')",
+    )
+    .await;
     let shop = format!("http://acme-corp.localhost:{port}/");
     assert_eq!(page.text("a.button.main").await, format!("Open {shop}"));
     page.behaved(&deployment);
@@ -72,17 +72,15 @@ async fn a_sign_up_by_keyboard_becomes_a_shop_whose_orders_outlive_a_kill() {
 
     // To the shop, and home with an order.
     page.tab_to("a.button.main").await;
-    page.press(Key::Enter).await;
+    page.enter().await;
     page.says("Add to basket").await;
     assert_eq!(page.address().await, shop);
-    page.click("form[action='/basket/add'] button").await;
-    page.until("the basket has a piece", "!!document.querySelector('nav .count')")
-        .await;
-    page.click("a[href='/basket']").await;
-    page.click("a[href='/checkout']").await;
+    page.follow("form[action='/basket/add'] button").await;
+    page.follow("a[href='/basket']").await;
+    page.follow("a[href='/checkout']").await;
     page.tab_to("input[name=name]").await;
     page.type_text("Robin").await;
-    page.press(Key::Enter).await;
+    page.enter().await;
     page.says("Thank you, Robin").await;
     page.says("Your order number is 1").await;
     let order = page.address().await;

@@ -1,7 +1,7 @@
 //! The console: in by the token, out by the button, and what can be done to an instance from there.
 
 use crate::{
-    chromium::{Browser, DESK, Key, Page},
+    chromium::{Browser, DESK, Page},
     harness::Deployment,
 };
 
@@ -10,7 +10,7 @@ async fn log_in(page: &Page, deployment: &Deployment, token: &str) {
         .await;
     page.tab_to("#token").await;
     page.type_text(token).await;
-    page.press(Key::Enter).await;
+    page.enter().await;
 }
 
 async fn is_shown_as(page: &Page, state: &str) {
@@ -49,7 +49,7 @@ async fn an_operator_stops_starts_and_deletes_from_the_page() {
         "the page was loaded again"
     );
 
-    page.click("form[action='/logout'] button").await;
+    page.follow("form[action='/logout'] button").await;
     page.until("the login", "!!document.querySelector('#token')").await;
     page.go(&format!("http://localhost:{}/console", deployment.listen().port()))
         .await;

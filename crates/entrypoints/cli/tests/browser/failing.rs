@@ -58,11 +58,11 @@ async fn the_page_says_what_went_wrong_and_that_everything_was_taken_back() {
     deployment.is_gone(text(&status["id"])).await;
 
     // The code leads to what can be done about it, and back to the form with what was filled in.
-    page.click(".wrong a").await;
+    page.follow(".wrong a").await;
     page.says("task.crashed").await;
     page.run("history.back()").await;
     page.says("Acme could not be set up").await;
-    page.click("a.button").await;
+    page.follow("a.button").await;
     page.until(
         "the form is filled in, as far as it is nobody else's business",
         "subdomain.value === 'acme' && company_name.value === 'Acme' && admin_email.value === ''",

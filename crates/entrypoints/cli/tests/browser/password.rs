@@ -1,7 +1,7 @@
 //! The mail's link: the first password, once, and what it opens.
 
 use crate::{
-    chromium::{Browser, DESK, Key},
+    chromium::{Browser, DESK},
     harness::{Deployment, password_link},
 };
 
@@ -19,7 +19,7 @@ async fn the_mails_link_shows_the_password_once_and_it_opens_the_shops_admin() {
         !page.is("!!document.querySelector('.secret')").await,
         "looking shows nothing"
     );
-    page.click("main button[type=submit]").await;
+    page.follow("main button[type=submit]").await;
     let password = page.text(".secret").await;
     assert!(password.len() >= 12, "{password}");
     assert_eq!(page.run("document.querySelectorAll('.secret').length").await, 1);
@@ -38,7 +38,7 @@ async fn the_mails_link_shows_the_password_once_and_it_opens_the_shops_admin() {
         .await;
     page.tab_to("input[type=password]").await;
     page.type_text(&password).await;
-    page.press(Key::Enter).await;
+    page.enter().await;
     page.until(
         "the admin page is open",
         "!!document.querySelector(\"form[action='/admin/logout']\")",

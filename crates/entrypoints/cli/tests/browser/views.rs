@@ -71,13 +71,13 @@ async fn every_page_fits_and_behaves() {
 
     let failed = sign_up(&deployment, "globex", "printer").await;
     page_says(&page, &failed, "could not be set up", "failed").await;
-    page.click(".wrong a").await;
+    page.follow(".wrong a").await;
     page.says("task.crashed").await;
     look(&page, "error-code").await;
 
     let link = password_link(&deployment.mail("admin@acme.example").await);
     page_says(&page, &link, "Show the password", "password-asked").await;
-    page.click("main button[type=submit]").await;
+    page.follow("main button[type=submit]").await;
     page.says("Keep it now").await;
     look(&page, "password-shown").await;
     page_says(&page, &link, "was shown", "password-again").await;
@@ -93,7 +93,7 @@ async fn every_page_fits_and_behaves() {
     look(&page, "login").await;
     page.run(&format!("token.value = {}", json!(deployment.admin_token())))
         .await;
-    page.click("main button[type=submit]").await;
+    page.follow("main button[type=submit]").await;
     page.says("Instances").await;
     look(&page, "console").await;
     page.behaved_but_for(&deployment, &[503]);

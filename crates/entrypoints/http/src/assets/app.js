@@ -145,13 +145,20 @@ function follow(progress) {
   const { events, path } = progress.dataset;
   const list = find("#steps");
   const source = new EventSource(events);
-  let timer;
+  let timer, going = false;
 
-  const again = () => show(path).then(() => {
-    const title = find("h1").textContent;
-    say(title);
-    if (find(".progress")?.dataset.rest === "true") arrive();
-  }).catch(() => {});
+  // Once: what is shown then follows by itself, and a second page in its place would take the focus away.
+  const again = async () => {
+    if (going) return;
+    going = true;
+    try {
+      await show(path);
+      say(find("h1").textContent);
+      if (find(".progress")?.dataset.rest === "true") arrive();
+    } catch {
+      going = false; // The server may be back when the next look is due.
+    }
+  };
 
   const row = ({ step, undo, title }) => {
     const key = `${step}:${undo}`;

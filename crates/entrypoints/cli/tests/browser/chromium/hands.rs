@@ -65,7 +65,17 @@ impl Page {
         }
     }
 
-    /// The same with a finger.
+    /// Clicks on what leads to another page, and waits until that is there.
+    pub(crate) async fn follow(&self, selector: &str) {
+        self.leave_by(async || self.click(selector).await).await;
+    }
+
+    /// The same by the enter key, where the focus is.
+    pub(crate) async fn enter(&self) {
+        self.leave_by(async || self.press(Key::Enter).await).await;
+    }
+
+    /// A tap with a finger.
     pub(crate) async fn tap(&self, selector: &str) {
         let (x, y) = self.middle(selector).await;
         self.call(
@@ -81,11 +91,13 @@ impl Page {
     }
 
     async fn middle(&self, selector: &str) -> (f64, f64) {
+        // Two frames later, where it is to be seen is where it is to be hit.
         let look = format!(
-            "(() => {{
+            "(async () => {{
                 const element = document.querySelector({});
-                if (!element || element.disabled) return null;
+                if (document.readyState !== 'complete' || !element || element.disabled) return null;
                 element.scrollIntoView({{ block: 'center', behavior: 'instant' }});
+                await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
                 const {{ left, top, width, height }} = element.getBoundingClientRect();
                 const [x, y] = [left + width / 2, top + height / 2];
                 const hit = document.elementFromPoint(x, y);

@@ -13,6 +13,11 @@
 //!
 //! What must not be here: anything about Wharf's pages.
 
+use std::time::Duration;
+
+/// Longer than a browser takes for anything on a machine that is busy with ten others.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 mod browser;
 mod hands;
 mod notes;

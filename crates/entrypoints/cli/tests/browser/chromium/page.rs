@@ -7,8 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{notes::Notes, wire::Wire};
-use crate::harness::PATIENCE;
+use super::{PATIENCE, notes::Notes, wire::Wire};
 
 /// Between two looks at a page.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -74,6 +73,7 @@ impl Page {
         for domain in ["Page", "Runtime", "Network", "Log"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
+        page.call("Page.bringToFront", json!({})).await;
         page.on(screen).await;
         page
     }
@@ -122,11 +122,17 @@ impl Page {
     }
 
     pub(crate) async fn reload(&self) {
+        self.leave_by(async || {
+            self.call("Page.reload", json!({})).await;
+        })
+        .await;
+    }
+
+    /// Does what leads to another page, and waits until that is whole.
+    pub(super) async fn leave_by(&self, act: impl AsyncFnOnce()) {
         // Marked, so that the old page is not taken for the new one.
-        self.look("document.documentElement.dataset.old = 'true'")
-            .await
-            .expect("a page");
-        self.call("Page.reload", json!({})).await;
+        self.run("document.documentElement.dataset.old = 'true'").await;
+        act().await;
         self.until("the page is another one", "!document.documentElement.dataset.old")
             .await;
         self.whole().await;

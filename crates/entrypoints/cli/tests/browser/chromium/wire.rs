@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::PATIENCE;
+use super::PATIENCE;
 
 /// What a session does with an event: its name and what it carries.
 type Listener = Box<dyn Fn(&str, &Value) + Send>;
