@@ -212,8 +212,8 @@ impl ProcessTasks {
             })
             .await?;
         }
-        // While it was not reaped, its number was its own.
-        Ok(sockets.is_empty() && !task.is_gone())
+        // What outlives the first process is about to be ended. While that was not reaped, its number was its own.
+        Ok(sockets.is_empty() && task.lives())
     }
 
     /// Whether nobody listens on this port of 127.0.0.1.

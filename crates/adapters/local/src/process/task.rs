@@ -6,7 +6,7 @@
 //! number is nobody else's, so that the group can be signalled. So it is reaped last, when everything else of the task is gone.
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,
@@ -56,8 +56,6 @@ struct State {
     is_killed: bool,
     /// As it is told: its first process is over.
     stopped: Option<TaskStatus>,
-    /// Its first process has ended. How is told when nothing of it runs any more.
-    has_exited: bool,
     /// Nothing of it runs, its number is free.
     is_gone: bool,
 }
@@ -85,7 +83,7 @@ impl Task {
         let state = self.state.lock();
         match &state.stopped {
             Some(stopped) => stopped.clone(),
-            None if state.has_exited => TaskStatus::Pending {
+            None if self.has_exited(&state) => TaskStatus::Pending {
                 why: "what it left behind to end".to_owned(),
             },
             None => self.running(),
@@ -101,6 +99,17 @@ impl Task {
     /// Whether nothing of it runs any more.
     pub(super) fn is_gone(&self) -> bool {
         self.state.lock().is_gone
+    }
+
+    /// Whether its first process runs, as the system has it: the watcher may hear of its end a moment later.
+    pub(super) fn lives(&self) -> bool {
+        !self.has_exited(&self.state.lock())
+    }
+
+    /// The state says whether the number is still the task's own.
+    fn has_exited(&self, state: &State) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        state.is_gone || !matches!(waitid(WaitId::Pid(self.leader), look), Ok(None))
     }
 
     /// Whether its first process runs, and nobody has ended it.
@@ -188,7 +197,6 @@ async fn at(time: Option<Instant>) {
 /// Watches a task from its start until nothing of it runs, carries out the orders, and tells how it ended.
 pub(super) async fn watch(task: Arc<Task>, child: Child, output: Output, world: Arc<World>) {
     let exit = until_exit(&task, &child).await;
-    task.state.lock().has_exited = true;
     let mut report = Report {
         task: &task,
         world: &world,
