@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Deployment, Ran, Setup, eventually, text};
+use crate::harness::{Deployment, Ran, Setup, text};
 
 /// Compares with the snapshot of this name.
 fn seen(name: &str, deployment: &Deployment, ran: &Ran) {
@@ -222,7 +222,7 @@ async fn without_a_server_a_client_says_how_to_start_one() {
 
 #[tokio::test]
 async fn logs_are_printed_and_followed() {
-    let deployment = Deployment::new().await;
+    let mut deployment = Deployment::new().await;
     deployment.ready("acme").await;
     let ran = deployment.wharf(&["logs", "acme"]).await.exits(0);
     assert!(ran.stdout.contains("listening on"), "{ran:?}");
@@ -233,31 +233,12 @@ async fn logs_are_printed_and_followed() {
         .json();
     assert_eq!(lines.as_array().map(Vec::len), Some(1), "{lines}");
 
-    let followed = deployment.wharf(&["logs", "acme", "--follow", "-n", "0"]);
-    let crash = async {
-        // The one that follows is there as soon as there is a stream.
-        eventually("somebody follows", async || {
-            deployment
-                .admin()
-                .get("/metrics")
-                .await
-                .is(200)
-                .text()
-                .lines()
-                .any(|line| line.starts_with("wharf_") && line.contains("streams") && line.ends_with(" 1"))
-                .then_some(())
-        })
-        .await;
-        let before = deployment.show("acme").await;
-        deployment.tasks_of(text(&before["id"]))[0].kill();
-        deployment.back("acme", &before).await;
-        deployment.signal(rustix::process::Signal::TERM);
-    };
-    let (followed, ()) = tokio::join!(followed, crash);
-    assert!(
-        followed.stdout.contains("listening on"),
-        "what came later: {followed:?}"
-    );
+    let mut follower = deployment.following(&["logs", "acme", "--follow"]);
+    follower.prints("listening on", 1).await;
+    deployment.tasks()[0].kill();
+    follower.prints("listening on", 2).await;
+    deployment.end().await;
+    assert_eq!(follower.ends().await, Some(0));
 }
 
 #[tokio::test]

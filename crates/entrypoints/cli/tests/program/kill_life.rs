@@ -136,7 +136,7 @@ async fn a_delete_that_was_taken_is_carried_out_after_a_kill() {
             assert_eq!(instance["status"], "ready", "{instance:#}");
         }
     }
-    shop.deployment.all_rest().await;
+    shop.deployment.agrees().await;
     shop.has_its_order().await;
     shop.deployment.agrees().await;
 }

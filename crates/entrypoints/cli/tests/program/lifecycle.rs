@@ -200,7 +200,7 @@ async fn a_changed_configuration_does_not_reshape_what_is_there() {
     deployment.configure("");
     deployment.up().await;
     deployment.back("old", &old).await;
-    deployment.all_rest().await;
+    deployment.agrees().await;
     deployment.ask("old", "stop").await;
     deployment.becomes("old", "stopped").await;
     deployment.ask("old", "start").await;

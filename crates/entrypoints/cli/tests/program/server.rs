@@ -257,6 +257,5 @@ async fn asked_to_end_in_the_middle_of_a_provision_it_goes_on_at_the_next_start(
         deployment.up().await;
         deployment.becomes(text(&accepted["id"]), "ready").await;
     }
-    deployment.all_rest().await;
     deployment.agrees().await;
 }

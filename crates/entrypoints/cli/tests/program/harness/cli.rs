@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 use std::{path::Path, process::Stdio};
-use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
 
 use super::wait::PATIENCE;
 
@@ -61,6 +65,48 @@ pub(crate) fn program(folder: &Path) -> Command {
         command.envs(std::env::var_os(name).map(|value| (name, value)));
     }
     command
+}
+
+/// One that goes on printing.
+pub(crate) struct Following {
+    child: Child,
+    stdout: ChildStdout,
+    printed: Vec<u8>,
+}
+
+impl Following {
+    pub(crate) fn new(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("piped");
+        Self {
+            child,
+            stdout,
+            printed: Vec::new(),
+        }
+    }
+
+    /// Reads until it has printed this text so many times.
+    pub(crate) async fn prints(&mut self, text: &str, times: usize) {
+        let reading = async {
+            while String::from_utf8_lossy(&self.printed).matches(text).count() < times {
+                let read = self.stdout.read_buf(&mut self.printed).await.expect("its output");
+                assert_ne!(read, 0, "it ended after {}", String::from_utf8_lossy(&self.printed));
+            }
+        };
+        timeout(PATIENCE, reading)
+            .await
+            .unwrap_or_else(|_| panic!("{text:?} is not printed"));
+    }
+
+    /// Waits for its end by itself, and gives its exit code.
+    pub(crate) async fn ends(mut self) -> Option<i32> {
+        let mut rest = Vec::new();
+        let ending = async {
+            self.stdout.read_to_end(&mut rest).await.expect("its output");
+            self.child.wait().await.expect("its end").code()
+        };
+        timeout(PATIENCE, ending).await.expect("it ends")
+    }
 }
 
 /// Runs it to its end.

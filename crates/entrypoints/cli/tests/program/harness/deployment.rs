@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    cli::{self, Ran},
+    cli::{self, Following, Ran},
     client::Client,
     ports::Ports,
     processes::{self, Process},
@@ -313,6 +313,13 @@ impl Deployment {
         let mut command = self.command();
         command.args(arguments);
         cli::run(command, input).await
+    }
+
+    /// The same, while it goes on.
+    pub(crate) fn following(&self, arguments: &[&str]) -> Following {
+        let mut command = self.command();
+        command.args(arguments);
+        Following::new(command)
     }
 
     /// HTTP to a host of this deployment, by nobody in particular.
