@@ -416,6 +416,17 @@ impl SimWorld {
         self.state().start(&spec, now).expect("it has an address of its own")
     }
 
+    /// Puts a task there that was started in a world before this one, under the name that it had.
+    pub fn adopt_task(&self, id: &str, spec: &TaskSpec) {
+        let now = self.now();
+        let mut state = self.state();
+        let started = state.start(spec, now).expect("its port is free");
+        if let Some(mut task) = state.tasks.remove(&started.id) {
+            id.clone_into(&mut task.reference.id);
+            state.tasks.insert(id.to_owned(), task);
+        }
+    }
+
     /// Tells of a task's end when its time has come, if that is still how it ends.
     pub(crate) fn foretell(&self, ending: Ending) {
         let world = self.clone();

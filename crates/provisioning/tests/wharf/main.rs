@@ -1,0 +1,31 @@
+//! The use cases in the simulated world: what people and events ask for, what goes wrong, and what is left of it.
+//!
+//! | file | what it proves |
+//! |---|---|
+//! | `battery` | every saga stands the battery: each step failed, doubled, unanswered, crashed |
+//! | `crashing` | a crash at every single call; faults by chance; one seed, one course |
+//! | `readiness` | from a claim to Ready, and how many commits that costs |
+//! | `failing` | what keeps it from getting there, and that nothing is left then |
+//! | `admission` | names, ports, singletons, limits, repeated requests, hundreds at once |
+//! | `transitions` | what every message means in every state |
+//! | `healing` | crashes, backoff, Down and back; lost and doubled events |
+//! | `stopping` | stop, start and end: what is kept and what is given back |
+//! | `restarting` | after a restart: what comes back, in which order |
+//! | `mails` | the outbox, and the password that is shown once |
+//! | `repairing` | differences between registry and world, found and mended |
+//! | `events` | EventBridge's start and stop |
+//! | `fixtures` | records of this and earlier releases, resumed to their end |
+
+mod admission;
+mod battery;
+mod crashing;
+mod events;
+mod failing;
+mod fixtures;
+mod healing;
+mod mails;
+mod readiness;
+mod repairing;
+mod restarting;
+mod stopping;
+mod transitions;
