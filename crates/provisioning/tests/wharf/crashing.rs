@@ -1,7 +1,7 @@
 //! A crash at every single call of a provision and of an end; faults by chance over a crowd of tenants; and one seed gives one course
 //! of events, to the byte.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use wharf_domain::{Code, InstanceId};
 use wharf_platform::RouteKey;
 use wharf_provisioning::Caller;
@@ -129,6 +129,8 @@ async fn rough_hour(seed: u64) -> (SimWharf, Vec<String>) {
         faults.order("*", When::Chance(often), mishap);
     }
     let services = ["shop", "site", "direct"];
+    // Those that were Ready once, and put something into their databases.
+    let mut customers = BTreeMap::new();
     for turn in 0..30_u64 {
         let write_fault = [
             None,
@@ -150,7 +152,8 @@ async fn rough_hour(seed: u64) -> (SimWharf, Vec<String>) {
             5 => {
                 let _ = wharf.wharf().start_service(start("auth"), Caller::Admin, None).await;
             }
-            6 => wharf.restart().await,
+            6 if chance.below(2) == 0 => wharf.restart().await,
+            6 => wharf.hand_over().await,
             _ => {
                 let known = instances(&wharf).await;
                 if known.is_empty() {
@@ -168,17 +171,40 @@ async fn rough_hour(seed: u64) -> (SimWharf, Vec<String>) {
             }
         }
         tokio::time::sleep(Duration::from_millis(chance.below(20_000))).await;
+        for id in instances(&wharf).await {
+            let instance = wharf.record(&id).await.data;
+            let database = instance.held.database.filter(|_| instance.first_ready_at.is_some());
+            if let Some(database) = database.filter(|database| wharf.world.write_row(database, "whose", id.as_str())) {
+                customers.insert(id, database);
+            }
+        }
     }
     wharf.world.faults().clear();
     wharf.world.lose_events(false);
-    let complaints = complaints(&wharf).await;
+    let mut complaints = complaints(&wharf).await;
+    for (id, database) in customers {
+        let kept = wharf
+            .world
+            .database(&database)
+            .map(|database| database.rows["whose"] == id.as_str());
+        let is_over = wharf.record(&id).await.data.state.is_final();
+        if !is_over && (kept != Some(true) || wharf.world.secrets(&id).is_none()) {
+            complaints.push(format!("the data of {id} is gone: {}", wharf.story(&id).await));
+        }
+    }
     (wharf, complaints)
+}
+
+/// How many rough hours there are: `WHARF_SEEDS` for a longer night.
+fn seeds() -> u64 {
+    let asked = std::env::var("WHARF_SEEDS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(24)
 }
 
 #[test]
 fn whatever_goes_wrong_in_an_hour_nothing_is_left_behind() {
     let mut all = Vec::new();
-    for seed in 0..24 {
+    for seed in 0..seeds() {
         let (_, complaints) = paused(rough_hour(seed));
         all.extend(
             complaints
