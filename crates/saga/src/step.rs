@@ -83,7 +83,8 @@ pub trait Step<D>: Send + Sync {
         true
     }
 
-    /// After this long a call is given up, with its outcome unknown, and tried again.
+    /// After this long a call is given up, with its outcome unknown, and tried again. Longer than [`limits::STEP_TIMEOUT`] counts as that: a
+    /// call has to be over before the lease is.
     fn timeout(&self) -> Duration {
         limits::STEP_TIMEOUT
     }
