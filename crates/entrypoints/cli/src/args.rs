@@ -78,6 +78,12 @@ pub(crate) struct Up {
     /// Listen off loopback although tenants' processes run as this very user
     #[arg(long)]
     pub(crate) trust_tenants: bool,
+    /// The level of log lines that are written: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// How log lines are written: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -28,6 +28,8 @@ pub(crate) fn run(global: &Global, options: Up) -> Result<ExitCode, Failure> {
     let overrides = Overrides {
         listen: options.listen,
         trust_tenants: options.trust_tenants,
+        log_level: options.log_level,
+        log_format: options.log_format,
         ..Overrides::default()
     };
     let config = load_config(global, &overrides)?;
