@@ -238,7 +238,7 @@ async fn logs_are_printed_and_followed() {
     deployment.tasks()[0].kill();
     follower.prints("listening on", 2).await;
     deployment.end().await;
-    assert_eq!(follower.ends().await, Some(0));
+    assert_eq!(follower.ends().await.0, Some(0));
 }
 
 #[tokio::test]

@@ -66,6 +66,20 @@ async fn is_whole(deployment: &Deployment, name: &str, accepted: Option<Value>) 
     }
 }
 
+/// Every tenant has one mail, however often the server died before it was written down that it was sent.
+async fn each_has_its_mail(deployment: &Deployment) {
+    let tenants = deployment.live().await.len();
+    let folder = deployment.data().join("mail");
+    let mails = async || {
+        let files = std::fs::read_dir(&folder).expect("mails").filter_map(Result::ok);
+        let mails = files
+            .filter(|file| file.path().extension().is_some_and(|kind| kind == "eml"))
+            .count();
+        (mails >= tenants).then_some(mails)
+    };
+    assert_eq!(eventually("every tenant has a mail", mails).await, tenants);
+}
+
 async fn survives_kills_anywhere(seed: u64) {
     let mut seed = Seed(seed);
     let mut deployment = Deployment::new().await;
@@ -95,6 +109,7 @@ async fn survives_kills_anywhere(seed: u64) {
     for instance in deployment.live().await {
         assert_eq!(instance["status"], "ready", "{instance:#}");
     }
+    each_has_its_mail(&deployment).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use std::fs;
 
 use crate::{
-    harness::{Deployment, Refused, Setup, eventually, spin, text},
+    harness::{Deployment, Refused, Setup, eventually, send, spin, text},
     service,
 };
 
@@ -37,6 +37,19 @@ async fn a_second_server_on_the_same_address_is_refused_with_the_pid_of_the_firs
     let refused = second.try_up_with(&["--listen", &listen]).await.expect_err("taken");
     says(&refused, 1, &["listen.busy", &listen, &first.pid().to_string()]);
     first.console().get("/healthz").await.is(200);
+}
+
+#[tokio::test]
+async fn it_prints_where_to_go_and_nothing_more() {
+    let deployment = Setup::new().not_running();
+    let listen = deployment.listen();
+    let mut server = deployment.following(&["up", "--listen", &listen.to_string(), "--log-level", "warn"]);
+    server.prints("\n", 1).await;
+    deployment.console().get("/healthz").await.is(200);
+    send(server.pid(), Signal::TERM);
+    let (code, printed) = server.ends().await;
+    assert_eq!(code, Some(0));
+    assert_eq!(printed, format!("Wharf is up: http://localhost:{}\n", listen.port()));
 }
 
 #[tokio::test]
@@ -148,6 +161,25 @@ async fn every_error_of_a_configuration_is_told_at_once_with_its_line() {
             assert!(told.contains(part), "{part:?} is not in {told}");
         }
     }
+}
+
+#[tokio::test]
+async fn its_log_is_for_people_or_for_machines_and_as_talkative_as_asked() {
+    let mut deployment = Setup::new().not_running();
+    let listen = deployment.listen().to_string();
+    let options = ["--listen", &listen, "--log-format", "json", "--log-level", "debug"];
+    deployment.try_up_with(&options).await.expect("up");
+    deployment.ready("acme").await;
+    deployment.end().await;
+    let log = deployment.log();
+    let levels: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a JSON object a line"))
+        .map(|line| text(&line["level"]).to_owned())
+        .collect();
+    assert!(levels.iter().any(|level| level == "DEBUG"), "{log}");
+    let refused = deployment.wharf(&["up", "--log-level", "loud"]).await.exits(2);
+    assert!(refused.stderr.contains("log.level"), "{refused:?}");
 }
 
 #[tokio::test]

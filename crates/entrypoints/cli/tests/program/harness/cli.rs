@@ -98,14 +98,19 @@ impl Following {
             .unwrap_or_else(|_| panic!("{text:?} is not printed"));
     }
 
-    /// Waits for its end by itself, and gives its exit code.
-    pub(crate) async fn ends(mut self) -> Option<i32> {
-        let mut rest = Vec::new();
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Waits for its end. Gives its exit code, and all that it has printed.
+    pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
         let ending = async {
-            self.stdout.read_to_end(&mut rest).await.expect("its output");
+            let reading = self.stdout.read_to_end(&mut self.printed);
+            reading.await.expect("its output");
             self.child.wait().await.expect("its end").code()
         };
-        timeout(PATIENCE, ending).await.expect("it ends")
+        let code = timeout(PATIENCE, ending).await.expect("it ends");
+        (code, String::from_utf8_lossy(&self.printed).into_owned())
     }
 }
 
