@@ -22,6 +22,12 @@ async fn a_sign_up_by_keyboard_becomes_a_shop_whose_orders_outlive_a_kill() {
     page.tab_to("#subdomain").await;
     page.type_text("Acme Corp").await;
     page.says("A name has only small letters, digits and hyphens").await;
+    // Not what is offered for the first letters of it.
+    page.until(
+        "a name is offered",
+        "document.querySelector('#subdomain-error button')?.innerText === 'Use acme-corp'",
+    )
+    .await;
     page.click("#subdomain-error button").await;
     page.until(
         "the better name is taken over, and nothing is wrong with it",

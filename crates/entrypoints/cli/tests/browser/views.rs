@@ -51,7 +51,7 @@ async fn every_page_fits_and_behaves() {
     page.type_text("Acme_Corp").await;
     page.says("Use acme-corp").await;
     look(&page, "signup-wrong").await;
-    page_says(&page, &at("/nowhere"), "no", "not-found").await;
+    page_says(&page, &at("/nowhere"), "Nothing is at /nowhere", "not-found").await;
     page_says(&page, &tenant("nobody"), "There is nothing here", "no-tenant").await;
     page.behaved_but_for(&deployment, &[404]);
 
