@@ -106,7 +106,7 @@ pub(super) fn cause(instance: &InstanceId, ending: Option<Ending>, exit: Exit, l
                 "nobody in Wharf sent that signal; the kernel does when the machine has no memory left (see its log)"
                     .to_owned()
             }
-            _ => format!("read what it printed last: wharf logs {instance}"),
+            _ => format!("read what it printed last: `wharf logs {instance}`"),
         }),
     }
 }
