@@ -1,7 +1,7 @@
 //! Processes that outlive what started them: what a task leaves behind, and what a killed server does.
 
 use crate::{
-    harness::{Deployment, Setup, eventually, text},
+    harness::{Deployment, Process, Setup, eventually, text},
     service,
 };
 
@@ -15,75 +15,64 @@ fn with_a_daemon() -> Setup {
     ))
 }
 
-/// Signs up, and waits until the shop's own process is there too.
-async fn two_processes(deployment: &Deployment) -> String {
-    let id = text(&deployment.ready("acme").await["id"]).to_owned();
-    eventually("there are two processes", async || {
-        (deployment.tasks_of(&id).len() == 2).then_some(())
+/// Waits until the instance has its two processes, each of them the program that it is to be. Gives the shop and its daemon.
+async fn both(deployment: &Deployment, id: &str) -> [Process; 2] {
+    eventually("there are a shop and its daemon", async || {
+        let mut tasks = deployment.tasks_of(id);
+        assert!(tasks.len() <= 2, "more than two: {tasks:#?}");
+        tasks.sort_by_key(|task| !task.command.ends_with("/wharf storefront"));
+        let [shop, daemon] = <[_; 2]>::try_from(tasks).ok()?;
+        let are_they = shop.command.ends_with("wharf storefront") && daemon.command == "sleep 1000";
+        are_they.then_some([shop, daemon])
     })
-    .await;
-    id
+    .await
+}
+
+/// A deployment with one tenant, and its id.
+async fn with_one() -> (Deployment, String) {
+    let deployment = with_a_daemon().up().await;
+    let id = text(&deployment.ready("acme").await["id"]).to_owned();
+    (deployment, id)
 }
 
 #[tokio::test]
 async fn what_a_killed_server_leaves_is_ended_by_the_next() {
-    let mut deployment = with_a_daemon().up().await;
-    let id = two_processes(&deployment).await;
-    let before = deployment.show(&id).await;
-    let shop = deployment
-        .tasks_of(&id)
-        .into_iter()
-        .find(|task| task.command.contains("storefront"))
-        .expect("a shop");
+    let (mut deployment, id) = with_one().await;
+    let [shop, daemon] = both(&deployment, &id).await;
     deployment.kill().await;
-    let left = eventually("the shop itself is gone with its server", async || {
+    eventually("the shop itself is gone with its server", async || {
         let left = deployment.tasks_of(&id);
-        left.iter().all(|task| task.pid != shop.pid).then_some(left)
+        left.iter().all(|task| task.pid != shop.pid).then_some(())
     })
     .await;
     deployment.up().await;
-    for process in left {
-        assert!(
-            deployment.tasks().iter().all(|task| task.pid != process.pid),
-            "{process:?} is still there"
-        );
-    }
-    deployment.back(&id, &before).await;
-    eventually("there are two processes", async || {
-        (deployment.tasks_of(&id).len() == 2).then_some(())
-    })
-    .await;
+    let left = deployment.tasks();
+    assert!(
+        left.iter().all(|task| task.pid != daemon.pid),
+        "{daemon:?} is still there"
+    );
+    let [_, other] = both(&deployment, &id).await;
+    assert_ne!(other.pid, daemon.pid);
+    deployment.agrees().await;
 }
 
 #[tokio::test]
 async fn a_server_that_ends_in_order_takes_grandchildren_along() {
-    let mut deployment = with_a_daemon().up().await;
-    two_processes(&deployment).await;
+    let (mut deployment, id) = with_one().await;
+    both(&deployment, &id).await;
     deployment.end().await;
     assert_eq!(deployment.tasks(), []);
 }
 
 #[tokio::test]
 async fn a_stop_and_a_heal_take_grandchildren_along() {
-    let deployment = with_a_daemon().up().await;
-    let id = two_processes(&deployment).await;
+    let (deployment, id) = with_one().await;
     let before = deployment.show(&id).await;
-    let old = deployment.tasks_of(&id);
-    old.iter()
-        .find(|task| task.command.contains("storefront"))
-        .expect("a shop")
-        .kill();
+    let [shop, daemon] = both(&deployment, &id).await;
+    shop.kill();
     deployment.back(&id, &before).await;
-    eventually("there are two processes", async || {
-        (deployment.tasks_of(&id).len() == 2).then_some(())
-    })
-    .await;
-    assert!(
-        deployment
-            .tasks_of(&id)
-            .iter()
-            .all(|task| old.iter().all(|gone| gone.pid != task.pid))
-    );
+    let [_, other] = both(&deployment, &id).await;
+    assert_ne!(other.pid, daemon.pid);
     deployment.ask("acme", "stop").await;
     deployment.becomes("acme", "stopped").await;
     assert_eq!(deployment.tasks_of(&id), []);

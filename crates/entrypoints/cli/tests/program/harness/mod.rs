@@ -32,6 +32,6 @@ pub(crate) use deployment::{Deployment, Refused, Setup};
 pub(crate) use events::Event;
 pub(crate) use instances::text;
 pub(crate) use mail::{password_link, plain};
-pub(crate) use processes::send;
+pub(crate) use processes::{Process, send};
 pub(crate) use shop::Customer;
 pub(crate) use wait::{PATIENCE, eventually, spin};
