@@ -121,7 +121,7 @@ impl State {
             (Stopping { end: false, .. }, Stopped { .. }) => true,
             (Stopping { end: true, .. }, Ended { .. }) => true,
             // A person decides: take the step again, whichever saga it was of, or give it up.
-            (Stuck { .. }, Restoring { .. } | Stopping { .. } | Failed { .. }) => true,
+            (Stuck { .. }, Provisioning { .. } | Restoring { .. } | Stopping { .. } | Failed { .. }) => true,
             _ => false,
         };
         if legal {

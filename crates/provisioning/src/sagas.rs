@@ -38,19 +38,20 @@ pub fn provision(service: &Service) -> Plan {
     }
 }
 
-/// The same for one whose task was lost on the way, with a new attempt: what may be left of the last one is taken down, and what it
-/// holds already is found there.
+/// The same for one whose task was lost on the way: what may be left of the last attempt is taken down, and a new one made. How many of its
+/// first steps are done already comes with it: what the instance holds stays, and is taken back with the rest if that fails.
 #[must_use]
-pub fn provision_again(service: &Service) -> Plan {
-    Plan {
+pub fn provision_again(service: &Service) -> (Plan, usize) {
+    let plan = Plan {
         saga: PROVISION,
-        steps: ways(Way::Undo, LAST_ATTEMPT)
-            .chain(holdings(service))
+        steps: holdings(service)
+            .chain(ways(Way::Undo, LAST_ATTEMPT))
             .chain(ways(Way::Run, &["attempt"]))
             .chain(ways(Way::Run, A_TASK))
             .collect(),
         on_failure: OnFailure::Unwind,
-    }
+    };
+    (plan, holdings(service).count())
 }
 
 /// Takes down what may be left of the last attempt, then makes a new one. A failure takes the new attempt back, and nothing else.
@@ -85,7 +86,7 @@ pub fn take_down() -> Plan {
     take_away(TAKE_DOWN)
 }
 
-/// Forward only: nothing that was taken away comes back.
+/// Forward only: nothing that was taken away comes back. It can be begun from anywhere, for every step can be undone that was never run.
 #[must_use]
 pub fn end() -> Plan {
     let mut plan = take_away(END);

@@ -77,11 +77,15 @@ impl Provisioning {
         match (&instance.state, message) {
             (State::Failed { .. } | State::Ended { .. }, _) => Decision::Continue,
 
-            // Before its first Ready there is nothing to keep: a stop and an end are the same.
-            (State::Provisioning { .. }, Message::Stop | Message::End) => Decision::Unwind(Failure::new(
-                Code::InstanceCancelled,
-                "it was stopped while it was being started",
-            )),
+            // Before its first Ready there is nothing to keep: a stop and an end are the same. What is taking something away goes on with that.
+            (State::Provisioning { .. }, Message::Stop | Message::End) if takes_away(saga) => {
+                if saga.is_some_and(|saga| saga.saga == sagas::END) {
+                    Decision::Continue
+                } else {
+                    Decision::Begin(sagas::end())
+                }
+            }
+            (State::Provisioning { .. }, Message::Stop | Message::End) => Decision::Unwind(cancelled()),
             (
                 State::Provisioning { .. } | State::Restoring { .. },
                 Message::TaskStopped { attempt, .. }
@@ -90,7 +94,8 @@ impl Provisioning {
             ) if !(current(attempt) && wants_task(instance, saga)) => Decision::Continue,
             // Through no fault of its own: what was asked for is still wanted, and a new attempt goes on.
             (State::Provisioning { .. }, Message::Lost { .. }) => {
-                Decision::Begin(sagas::provision_again(&instance.service))
+                let (plan, done) = sagas::provision_again(&instance.service);
+                Decision::BeginAfter(plan, done)
             }
             (State::Restoring { .. }, Message::Lost { cause, .. }) => self.bring_back(instance, cause, false, now),
             (
@@ -133,13 +138,13 @@ impl Provisioning {
                 turn_to(instance, State::Restoring { since: now, cause }, sagas::restore())
             }
 
-            (State::Stuck { .. }, Message::Resume) => Decision::Resume,
+            (State::Stuck { .. }, Message::Resume) => take_up(instance, saga, now, Decision::Resume),
+            // Of what was never Ready, and of what was ending, nothing is left to be stopped for.
             (State::Stuck { .. }, Message::End | Message::Stop) if instance.first_ready_at.is_none() => {
-                Decision::Resume
+                take_up(instance, saga, now, Decision::Begin(sagas::end()))
             }
-            // What was ending has nothing left to be stopped for.
             (State::Stuck { .. }, Message::Stop) if saga.is_some_and(|saga| saga.saga == sagas::END) => {
-                Decision::Resume
+                take_up(instance, saga, now, Decision::Resume)
             }
             (State::Stuck { .. }, Message::Stop) => Self::go(instance, false, now),
             // A stuck end is tried again from its beginning.
@@ -163,6 +168,37 @@ impl Provisioning {
                 Decision::Drop
             }
             (_, _) => Decision::Continue,
+        }
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(Code::InstanceCancelled, "it was stopped while it was being started")
+}
+
+/// Whether the saga under way is at a step that takes something away for good.
+fn takes_away(saga: Option<&Progress>) -> bool {
+    saga.is_some_and(|saga| saga.unwinding.is_none() && saga.current().is_some_and(|planned| planned.way == Way::Undo))
+}
+
+/// What is stuck goes on: it is again in the state in which its saga halted.
+fn take_up(instance: &mut Instance, saga: Option<&Progress>, now: Timestamp, decision: Decision) -> Decision {
+    let cause = instance.state.cause().cloned().unwrap_or_else(cancelled);
+    let end = match saga.map(|saga| saga.saga.as_str()) {
+        Some(sagas::STOP) => Some(false),
+        Some(sagas::END) if instance.first_ready_at.is_some() => Some(true),
+        _ => None,
+    };
+    let was = match (end, instance.first_ready_at) {
+        (Some(end), _) => State::Stopping { since: now, end },
+        (None, Some(_)) => State::Restoring { since: now, cause },
+        (None, None) => State::Provisioning { since: now },
+    };
+    match instance.transition(was) {
+        Ok(()) => decision,
+        Err(error) => {
+            tracing::error!(instance = %instance.id, %error, "what is stuck cannot be taken up");
+            Decision::Continue
         }
     }
 }
@@ -275,6 +311,11 @@ impl Workflow for Provisioning {
                 ));
                 (State::Down { since: now, cause }, Next::Rest)
             }
+            // It was stopped on its way to its first Ready.
+            (_, Ending::Done) if instance.first_ready_at.is_none() => {
+                let cause = cancelled();
+                (State::Failed { at: now, cause }, Next::Rest)
+            }
             (_, Ending::Done) => (State::Ended { at: now }, Next::Rest),
             (_, Ending::Halted { step, cause }) => (
                 State::Stuck {
@@ -285,20 +326,6 @@ impl Workflow for Provisioning {
                 Next::Rest,
             ),
         };
-        // A resumed saga finds its instance Stuck: it goes on by way of the state that it was in.
-        if let State::Stuck { cause, .. } = &instance.state
-            && !matches!(next, State::Failed { .. } | State::Stuck { .. })
-        {
-            let cause = cause.clone();
-            let was = match saga {
-                sagas::TAKE_DOWN => State::Restoring { since: now, cause },
-                _ => State::Stopping {
-                    since: now,
-                    end: saga == sagas::END,
-                },
-            };
-            let _ = instance.transition(was);
-        }
         if let Err(error) = instance.transition(next) {
             tracing::error!(instance = %instance.id, saga, %error, "a saga ended where it cannot");
         }

@@ -255,7 +255,8 @@ impl<W: Workflow> Drive<W> {
                     self.pending.dirty = true;
                 }
             }
-            Decision::Begin(plan) => self.begin(&plan, now),
+            Decision::Begin(plan) => self.begin(&plan, 0, now),
+            Decision::BeginAfter(plan, done) => self.begin(&plan, done, now),
             Decision::Drop => {
                 self.record.progress = None;
                 self.pending.dirty = true;
@@ -264,8 +265,10 @@ impl<W: Workflow> Drive<W> {
         Ok(())
     }
 
-    fn begin(&mut self, plan: &Plan, now: Timestamp) {
-        self.record.progress = Some(plan.begin(now));
+    fn begin(&mut self, plan: &Plan, done: usize, now: Timestamp) {
+        let mut progress = plan.begin(now);
+        progress.at = done;
+        self.record.progress = Some(progress);
         self.record.rest_until = None;
         self.halt_told = false;
         self.note(
@@ -524,7 +527,7 @@ impl<W: Workflow> Drive<W> {
         }
         match next {
             Next::Begin(plan) => {
-                self.begin(&plan, now);
+                self.begin(&plan, 0, now);
                 Ok(None)
             }
             Next::Rest => self.rest(None).await,

@@ -84,12 +84,18 @@ impl Progress {
 
     /// Whether the step at hand fails for good if it fails once more.
     #[must_use]
-    pub const fn is_last_try(&self) -> bool {
-        let limit = match self.unwinding {
-            Some(_) => limits::UNDO_TRIES,
-            None => limits::TRIES,
+    pub fn is_last_try(&self) -> bool {
+        let limit = if self.is_undoing() {
+            limits::UNDO_TRIES
+        } else {
+            limits::TRIES
         };
         self.tries + 1 >= limit
+    }
+
+    /// Whether the step at hand is undone, in whichever direction the saga goes.
+    fn is_undoing(&self) -> bool {
+        self.unwinding.is_some() || self.current().is_some_and(|planned| planned.way == Way::Undo)
     }
 
     /// What an outcome of the step at hand means. `chance` (any byte) spreads retries.
@@ -118,7 +124,8 @@ impl Progress {
                 After::Sleep(now + backoff(self.tries, chance))
             }
             Outcome::Fail(failure) => {
-                if self.unwinding.is_some() || self.on_failure == OnFailure::Halt {
+                // What could not be taken away is still there: nothing may be built on that, and nothing taken back below it.
+                if self.is_undoing() || self.on_failure == OnFailure::Halt {
                     self.waits_for = None;
                     self.halted = Some(failure);
                 } else {
@@ -209,9 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_taken_away_halts_a_saga_that_would_unwind() {
+        let mut saga = progress(OnFailure::Unwind);
+        saga.begun = true;
+        saga.apply(Outcome::Fail(broken()), NOW, 0);
+        let halted = Ending::Halted {
+            step: "a".into(),
+            cause: broken(),
+        };
+        assert_eq!(saga.action(), Action::End(halted));
+        saga.resume(NOW);
+        assert_eq!(saga.action(), call("a", Way::Undo));
+    }
+
+    #[test]
     fn retries_are_bounded_and_then_fail() {
         let mut saga = progress(OnFailure::Halt);
-        for _ in 1..limits::TRIES {
+        for _ in 1..limits::UNDO_TRIES {
             assert!(matches!(saga.apply(Outcome::Retry(broken()), NOW, 255), After::Sleep(until) if until > NOW));
         }
         assert_eq!(saga.apply(Outcome::Retry(broken()), NOW, 0), After::Next);

@@ -61,7 +61,7 @@ pub struct Planned {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// Undoes, in reverse order, whatever was begun.
+    /// Undoes, in reverse order, whatever was begun. Where something could not be taken away ([`Way::Undo`]) it halts all the same.
     Unwind,
     /// Halts where it is, and waits for a person. For sagas that only go forward.
     Halt,

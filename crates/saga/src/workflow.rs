@@ -52,6 +52,8 @@ pub enum Decision {
     Resume,
     /// Drop whatever saga is there, and begin this one.
     Begin(Plan),
+    /// The same, with so many of its first steps done already, by a saga before it: they are undone with the others.
+    BeginAfter(Plan, usize),
     /// Drop whatever saga is there, and rest.
     Drop,
 }

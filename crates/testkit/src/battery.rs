@@ -70,7 +70,7 @@ pub enum End {
 pub trait Subject: Sync {
     fn name(&self) -> String;
 
-    /// Whether a step that fails for good ends the saga, and takes everything back. Otherwise it comes where it wants all the
+    /// Whether a run that fails for good ends the saga, and takes everything back. Otherwise it comes where it wants all the
     /// same: a later attempt, or a person who resumes what is stuck, sees to it.
     fn is_taken_back(&self) -> bool;
 
@@ -372,12 +372,14 @@ pub fn run(subject: &dyn Subject) {
         undoes_twice: true,
         ..Walk::happy()
     });
-    let failed = if subject.is_taken_back() {
-        End::TakenBack
-    } else {
-        End::Reached
-    };
     for call in &calls {
+        // What takes something away is not taken back: it is stuck, and goes on when it is resumed.
+        let taken_back = subject.is_taken_back() && !call.undo;
+        let (failed, either) = if taken_back {
+            (End::TakenBack, End::Either)
+        } else {
+            (End::Reached, End::Reached)
+        };
         battery.go(&Walk::with(&[(*call, Upset::LosesAnswer)], End::Reached));
         for heir in [Heir::SameMachine, Heir::AnotherMachine] {
             battery.go(&Walk {
@@ -397,11 +399,6 @@ pub fn run(subject: &dyn Subject) {
                 for second in [Upset::Fails, Upset::LosesAnswer] {
                     battery.go(&Walk::with(&[(*call, upset), (undo, second)], failed));
                 }
-                let either = if subject.is_taken_back() {
-                    End::Either
-                } else {
-                    End::Reached
-                };
                 for heir in [Heir::SameMachine, Heir::AnotherMachine] {
                     battery.go(&Walk {
                         heir,

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc};
-use wharf_domain::{Code, Failure, Instance, InstanceId, State};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State};
 use wharf_provisioning::{Caller, Message};
 use wharf_saga::{Context, Outcome, Step};
 use wharf_testkit::{
     battery::{self, End, Heir, Rigging, Stage, Subject},
     sim::{
-        SimWharf,
+        Behaviour, SimWharf,
         wharf::{sign_up, start},
     },
 };
@@ -32,6 +32,8 @@ enum Flaw {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saga {
     Provision,
+    /// Its task was lost on the way to its first Ready.
+    ProvisionAgain,
     Stop,
     Start,
     Heal,
@@ -106,7 +108,7 @@ impl Subject for Case {
     }
 
     fn is_taken_back(&self) -> bool {
-        self.saga == Saga::Provision
+        matches!(self.saga, Saga::Provision | Saga::ProvisionAgain)
     }
 
     async fn stage(&self, rigging: Arc<Rigging>) -> Box<dyn Stage> {
@@ -125,7 +127,15 @@ impl Subject for Case {
             service: self.service,
             has_database: self.has_database(),
         };
-        if self.saga != Saga::Provision {
+        if self.saga == Saga::ProvisionAgain {
+            let slow = Behaviour {
+                runs_after: Duration::from_mins(1),
+                ..Behaviour::default()
+            };
+            play.wharf.world.behave_next(self.service, slow);
+            play.provision().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        } else if self.saga != Saga::Provision {
             play.provision().await;
             let id = play.id().clone();
             play.wharf.until(&id, "ready").await;
@@ -146,6 +156,11 @@ impl Stage for InPlay {
     async fn begin(&mut self) {
         match self.saga {
             Saga::Provision => self.provision().await,
+            Saga::ProvisionAgain => {
+                let cause = Failure::new(Code::TaskLost, "it is gone");
+                let attempt = Attempt(1);
+                self.send(Message::Lost { attempt, cause }).await;
+            }
             Saga::Stop => self.wharf.wharf().stop(self.id()).await.expect("asked for"),
             Saga::Start => self.wharf.wharf().start(self.id()).await.expect("asked for"),
             Saga::End => self.wharf.wharf().end(self.id()).await.expect("asked for"),
@@ -176,9 +191,11 @@ impl Stage for InPlay {
         let record = self.wharf.record(&id).await;
         let instance = &record.data;
         let expected = match (self.saga, end) {
-            (Saga::Provision, End::TakenBack) => "failed",
-            (Saga::Provision, End::Either) if matches!(instance.state, State::Failed { .. }) => "failed",
-            (Saga::Provision | Saga::Start | Saga::Heal, _) => "ready",
+            (Saga::Provision | Saga::ProvisionAgain, End::TakenBack) => "failed",
+            (Saga::Provision | Saga::ProvisionAgain, End::Either) if matches!(instance.state, State::Failed { .. }) => {
+                "failed"
+            }
+            (Saga::Provision | Saga::ProvisionAgain | Saga::Start | Saga::Heal, _) => "ready",
             (Saga::Stop, _) if instance.tenant.is_some() => "stopped",
             (Saga::TakeDown, _) => "down",
             (Saga::Stop | Saga::End, _) => "ended",
@@ -210,7 +227,7 @@ impl Stage for InPlay {
                 .world
                 .database("user_acme")
                 .map(|database| database.rows.len());
-            let expected = usize::from(self.saga != Saga::Provision);
+            let expected = usize::from(!matches!(self.saga, Saga::Provision | Saga::ProvisionAgain));
             if rows != Some(expected) {
                 complaints.push(format!("its database has {rows:?} rows, not {expected}"));
             }
@@ -241,6 +258,8 @@ stands_the_battery! {
     a_provision_without_a_database: Provision of "site";
     a_provision_at_a_static_port_without_a_load_balancer: Provision of "direct";
     a_provision_without_a_tenant_behind_a_path: Provision of "auth";
+    a_provision_whose_task_was_lost: ProvisionAgain of "shop";
+    a_provision_at_a_static_port_whose_task_was_lost: ProvisionAgain of "direct";
     a_stop: Stop of "shop";
     a_stop_of_a_static_port: Stop of "direct";
     a_stop_without_a_tenant: Stop of "auth";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use wharf_domain::{Attempt, Code, DeploymentId, Endpoint, Failure};
 use wharf_platform::{Backend, Owner, RouteKey};
-use wharf_provisioning::{Caller, InstanceView};
+use wharf_provisioning::{Caller, InstanceView, Message};
 use wharf_saga::store::{Batch, Expect, Kind, LeaseChange, Reserve, Store};
 use wharf_testkit::{
     contracts::harness::some_instance,
@@ -424,5 +424,51 @@ async fn a_task_that_cannot_be_stopped_leaves_its_instance_stuck_until_somebody_
         );
         wharf.wharf().resume(&id).await.expect_err("it is not stuck any more");
         wharf.sign_up(name).await.expect("the name is free");
+    }
+}
+
+/// A task that is lost on the way is taken down and replaced. A stop in the middle of that takes away the old one first, and then everything.
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_lost_task_is_replaced_takes_everything_back() {
+    for after in [0, 500, 3_000, 6_500, 12_000] {
+        for is_stuck in [true, false] {
+            let wharf = SimWharf::new(1).await;
+            wharf.world.behave(
+                "shop",
+                Behaviour {
+                    runs_after: 4 * SECOND,
+                    answers_after: 4 * SECOND,
+                    ends_after: 5 * SECOND,
+                    cannot_be_stopped: is_stuck,
+                    ..Behaviour::default()
+                },
+            );
+            let id = wharf.sign_up("acme").await.expect("accepted").id;
+            tokio::time::sleep(6 * SECOND).await;
+            let lost = Message::Lost {
+                attempt: Attempt(1),
+                cause: Failure::new(Code::TaskLost, "it is gone"),
+            };
+            wharf.wharf().engine().send(&id, &lost, None).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            wharf.wharf().end(&id).await.expect("asked for");
+            if is_stuck {
+                wharf.until(&id, "stuck").await;
+                assert!(
+                    wharf.world.database("user_acme").is_some(),
+                    "nothing is built on what is still there"
+                );
+                wharf.world.exit(&id, 9);
+                wharf.wharf().end(&id).await.expect("asked for");
+            }
+            let view = wharf.until(&id, "failed").await;
+            assert_eq!(
+                view.cause.map(|cause| cause.code),
+                Some(Code::InstanceCancelled),
+                "after {after} ms"
+            );
+            assert_eq!(wharf.world.belongings(&id), [""; 0], "after {after} ms");
+            assert_eq!(wharf.leftovers().await, [""; 0]);
+        }
     }
 }

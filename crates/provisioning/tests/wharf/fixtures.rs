@@ -27,6 +27,8 @@ const PRESENT: &str = "records-v1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
     Provision,
+    /// A provision whose task was lost on the way.
+    Again,
     Restore,
     End,
 }
@@ -42,6 +44,7 @@ fn name(record: &Record<Instance>, kept: Kept, number: usize) -> Option<String> 
     };
     let kept = match kept {
         Kept::Provision => "provision",
+        Kept::Again => "again",
         Kept::Restore => "restore",
         Kept::End => "end",
     };
@@ -82,17 +85,21 @@ async fn life(kept: Kept, upset: Option<Call>) -> Vec<(String, String)> {
         .provision(sim::wharf::sign_up("acme", None), Caller::Visitor, None)
         .await;
     let id = accepted.expect("accepted").id;
-    wharf.at_rest(&id).await;
+    if kept == Kept::Again {
+        tokio::time::sleep(second + second / 2).await;
+    } else {
+        wharf.at_rest(&id).await;
+    }
     let mut from = 0;
     if kept != Kept::Provision {
         from = wharf.world.journal(&id).len();
         rigging.arm();
         let cause = Failure::new(Code::RouteUnhealthy, "it does not answer");
         let attempt = Attempt(1);
-        let message = if kept == Kept::End {
-            Message::End
-        } else {
-            Message::Unhealthy { attempt, cause }
+        let message = match kept {
+            Kept::End => Message::End,
+            Kept::Again => Message::Lost { attempt, cause },
+            Kept::Provision | Kept::Restore => Message::Unhealthy { attempt, cause },
         };
         wharf.wharf().engine().send(&id, &message, None).await.expect("sent");
         wharf.at_rest(&id).await;
@@ -124,7 +131,7 @@ async fn life(kept: Kept, upset: Option<Call>) -> Vec<(String, String)> {
 /// Forward, and back from the last step that can fail.
 async fn present() -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    for kept in [Kept::Provision, Kept::Restore, Kept::End] {
+    for kept in [Kept::Provision, Kept::Again, Kept::Restore, Kept::End] {
         for upset in [None, Some("healthy").filter(|_| kept != Kept::End)] {
             let call = upset.map(|step| Call { step, undo: false });
             for (name, body) in life(kept, call).await {
