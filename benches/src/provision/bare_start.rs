@@ -14,6 +14,9 @@ use crate::{Result, children::Running};
 /// Between two tries to connect. The system sleeps longer than that, and no shorter pause makes it sleep less.
 const PROBE_PAUSE: Duration = Duration::from_micros(50);
 const GIVE_UP: Duration = Duration::from_secs(30);
+/// No start takes as long, and no look at the process comes before that.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
+const PORTS_TRIED: usize = 5;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n";
 
 /// A shop that has answered once. Dropping it ends it.
@@ -25,7 +28,18 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
+    /// On a free port. Somebody else may take it in the moment between the look and the start; then it is another one.
     pub(crate) fn start(wharf: &Path, folder: &Path) -> Result<Self> {
+        for _ in 0..PORTS_TRIED {
+            if let Some(shop) = Self::try_start(wharf, folder)? {
+                return Ok(shop);
+            }
+        }
+        Err("a storefront that was started bare ended without an answer".into())
+    }
+
+    /// `None`: it has ended by itself.
+    fn try_start(wharf: &Path, folder: &Path) -> Result<Option<Self>> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let database = folder.join(format!("{}.db", address.port()));
         // The port may have served a round before.
@@ -48,15 +62,18 @@ impl Shop {
         let began = Instant::now();
         let process = Running::start(&mut command)?;
         while !answers(address) {
+            if began.elapsed() > LOOK_AFTER && process.has_ended() {
+                return Ok(None);
+            }
             if began.elapsed() > GIVE_UP {
                 return Err("a storefront that was started bare does not answer".into());
             }
             thread::park_timeout(PROBE_PAUSE);
         }
-        Ok(Self {
+        Ok(Some(Self {
             _process: process,
             took: began.elapsed(),
-        })
+        }))
     }
 }
 

@@ -15,6 +15,8 @@ use std::{
         unix::fs::MetadataExt,
     },
     sync::Arc,
+    thread,
+    time::Duration,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -32,6 +34,11 @@ const LONGEST_ENVIRONMENT: u64 = 1 << 20;
 
 /// Whether processes that outlive Wharf are found by their environment. Elsewhere they are written down.
 pub(super) const FINDS_MARKERS: bool = true;
+/// Where the end of the environment stands in `/proc/<pid>/stat`, counted from the state: the 51st field of proc(5).
+const ENVIRONMENT_END: usize = 48;
+/// How often a process in the middle of an exec is looked at again, and after what time each.
+const LOOKS_AT_AN_EXEC: u32 = 100;
+const EXEC: Duration = Duration::from_millis(1);
 
 /// What starts programs: made by, and for, the one thread that does.
 pub(super) struct Starter(vfork::Stack);
@@ -114,10 +121,20 @@ pub(super) fn survey(deployment: &str, leaders: &HashMap<i32, Arc<Key>>) -> io::
             },
         }
     }
-    for pid in too_early {
-        if let Reading::Mark(mark) = reader.read(pid) {
-            add_marked(&mut survey, pid, mark);
+    // An exec takes no time to speak of; but on a busy machine its process may not get any for a while.
+    for _ in 0..LOOKS_AT_AN_EXEC {
+        if too_early.is_empty() {
+            break;
         }
+        thread::park_timeout(EXEC);
+        too_early.retain(|pid| match reader.read(*pid) {
+            Reading::None => false,
+            Reading::TooEarly => true,
+            Reading::Mark(mark) => {
+                add_marked(&mut survey, *pid, mark);
+                false
+            }
+        });
     }
     Ok(survey)
 }
@@ -201,11 +218,21 @@ impl<'a> MarkReader<'a> {
             .and_then(|file| file.take(LONGEST_ENVIRONMENT).read_to_end(&mut self.environment));
         match read {
             Err(_) => Reading::None,
-            // Threads of the kernel and the dead have no program either.
-            Ok(0) if fs::read_link(format!("{folder}/exe")).is_ok() => Reading::TooEarly,
+            Ok(0) if is_in_exec(pid) => Reading::TooEarly,
             Ok(_) => marker::find(&self.environment, self.deployment).map_or(Reading::None, Reading::Mark),
         }
     }
+}
+
+/// Whether a process without an environment will have one in a moment. One that was given none has a place for it all the same; threads of
+/// the kernel and the dead have no program either.
+fn is_in_exec(pid: i32) -> bool {
+    let has_place = |text: &str| {
+        let end = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(ENVIRONMENT_END)?;
+        Some(end != "0")
+    };
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|text| has_place(&text) == Some(false)) && fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 /// Resident memory in bytes. Pages that processes share count for each, which is more than the truth.

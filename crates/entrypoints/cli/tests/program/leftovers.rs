@@ -79,6 +79,20 @@ async fn a_stop_and_a_heal_take_grandchildren_along() {
 }
 
 #[tokio::test]
+async fn what_a_task_starts_in_the_moment_of_its_death_is_ended_too() {
+    let command = serde_json::json!(["/bin/sh", "-c", "setsid sleep 1000 & kill -9 $$"]);
+    let app = service::app("", &format!("process = {{ command = {command} }}"));
+    let deployment = Setup::new().configured(&app).up().await;
+    let names: Vec<String> = (0..30).map(|number| format!("t{number}")).collect();
+    let accepted = futures::future::join_all(names.iter().map(|name| deployment.provision(name))).await;
+    for accepted in accepted {
+        deployment.becomes(text(&accepted["id"]), "failed").await;
+    }
+    assert_eq!(deployment.tasks(), []);
+    deployment.agrees().await;
+}
+
+#[tokio::test]
 async fn of_several_servers_that_start_at_once_on_new_data_one_runs() {
     let mut deployment = Setup::new().not_running();
     let refused = deployment.race(4).await;
