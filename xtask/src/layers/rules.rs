@@ -57,10 +57,17 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "the simulated world stands in for every adapter, and so depends on none",
     },
     Layer {
+        name: "aws-simulator",
+        folder: "crates/testkit/aws",
+        names: &[],
+        tests_name: &[],
+        reason: "it stands for AWS, which knows nothing of Wharf: what both believed would go unnoticed",
+    },
+    Layer {
         name: "adapter",
         folder: "crates/adapters/*",
         names: &["domain", "saga", "platform"],
-        tests_name: &["testkit"],
+        tests_name: &["testkit", "aws-simulator"],
         reason: "an adapter answers to the traits alone, so that each can be replaced without the others noticing",
     },
     Layer {
@@ -90,7 +97,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "http",
             "storefront",
         ],
-        tests_name: &["testkit"],
+        tests_name: &["testkit", "aws-simulator"],
         reason: "the binary wires what is shipped, and the simulated world is not",
     },
     Layer {
@@ -105,7 +112,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "adapter",
             "http",
         ],
-        tests_name: &["testkit"],
+        tests_name: &["testkit", "aws-simulator"],
         reason: "the binary wires what is shipped, and the simulated world is not",
     },
     Layer {
@@ -118,6 +125,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "provisioning",
             "config",
             "testkit",
+            "aws-simulator",
             "adapter",
             "http",
             "storefront",
@@ -192,6 +200,9 @@ pub(crate) const OWNERS: &[Owner] = &[
             "wharf",
             "wharf-storefront",
             "wharf-benches",
+            "wharf-aws-simulator",
+            "wharf-aws",
+            "wharf-mail",
         ],
         reason: "connections are served by the edge, probed by the platform and opened by the command line; the rest sees requests",
     },
@@ -202,7 +213,7 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "clap",
-        packages: &["wharf", "wharf-benches", "xtask"],
+        packages: &["wharf", "wharf-benches", "wharf-aws-simulator", "xtask"],
         reason: "a command line belongs to a binary",
     },
     Owner {

@@ -1,0 +1,2 @@
+//! Wharf on AWS: tasks on ECS, routes on ELBv2, the registry on DynamoDB, wakes on SQS, secrets in Secrets Manager. The cloud's
+//! types end here.

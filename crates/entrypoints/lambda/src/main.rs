@@ -1,0 +1,3 @@
+//! `bootstrap`: Wharf on Lambda.
+
+fn main() {}
