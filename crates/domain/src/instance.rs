@@ -86,7 +86,7 @@ pub struct TaskRef {
 }
 
 /// Where a task listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Endpoint {
     /// An address of its own, or of its host with a port of its own.

@@ -60,6 +60,30 @@ pub enum RouteRule {
     Path { prefix: String },
     /// No load balancer: this URL, with `{subdomain}`, `{ip}` and `{port}` filled in.
     Direct { url: String },
+    /// Targets of a load balancer that is not Wharf's own. Several instances share them.
+    TargetGroups {
+        /// Every one of these has each instance as a target, or none has.
+        arns: Vec<String>,
+        /// What brings requests to the first of them, where Wharf is to see to that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<ListenerRule>,
+        /// Where the load balancer is reached, as it is told to people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
+}
+
+/// A rule of an ELBv2 listener that forwards to a target group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ListenerRule {
+    /// The listener's ARN.
+    pub listener: String,
+    /// A host-header pattern, such as `api.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// A path pattern, such as `/api/auth/*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// How a task proves that it is ready.
@@ -89,6 +113,82 @@ pub enum RunSpec {
         /// Where it runs; the instance's own folder in the data directory unless given.
         directory: Option<String>,
     },
+    Ecs(EcsTask),
+}
+
+/// A task on Amazon ECS. What is left out is found from the task definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EcsTask {
+    /// Name or ARN.
+    pub cluster: String,
+    /// Family, `family:revision`, or ARN.
+    pub task_definition: String,
+    /// The container that is told who it is, and whose port is routed to; the only essential one unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The container's port; the first one that it maps unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subnets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
+    /// Whether a task with a network interface of its own gets a public address.
+    pub assign_public_ip: bool,
+    #[serde(default)]
+    pub launch: Launch,
+    /// In place of the container's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// CPU units of the container, 1024 for each processor, in place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Hard limit of the container in MiB, in place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
+    /// Whether operators may run commands in it (`aws ecs execute-command`).
+    #[serde(default)]
+    pub execute_command: bool,
+    /// How the container is given its secrets.
+    #[serde(default)]
+    pub secrets: SecretsAs,
+    /// The address of the container instance, where the platform cannot tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_address: Option<std::net::IpAddr>,
+}
+
+/// Where ECS places a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launch {
+    /// Fargate for a task definition with network mode `awsvpc` that allows it, else EC2.
+    #[default]
+    Auto,
+    Fargate,
+    Ec2,
+    External,
+    CapacityProviders(Vec<CapacityProvider>),
+}
+
+/// One item of a capacity provider strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityProvider {
+    pub name: String,
+    /// Its share of the tasks beyond every base, 0–1000.
+    pub weight: u16,
+    /// So many tasks first, 0–100,000.
+    pub base: u32,
+}
+
+/// How a container gets its secrets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretsAs {
+    /// The values, in the variables of their names.
+    #[default]
+    Values,
+    /// The ARN under which they are kept, in `WHARF_SECRETS_ARN`: the application reads them itself.
+    Arn,
 }
 
 /// Durations as whole milliseconds.

@@ -22,10 +22,10 @@ use std::sync::Arc;
 use wharf_domain::{Attempt, DeploymentId, InstanceId};
 
 pub use databases::{Database, Databases};
-pub use logs::{LogLine, Logs};
+pub use logs::{LogLine, Logs, Printer};
 pub use mailer::{Mail, MailError, Mailer};
 pub use prober::{Probe, Prober, Proof};
-pub use routes::{Backend, RouteKey, Routes, Standing};
+pub use routes::{Backend, Health, Registered, RouteKey, Routes, Standing};
 pub use secrets::Secrets;
 pub use tasks::{PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 

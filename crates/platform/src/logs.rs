@@ -3,12 +3,21 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use wharf_domain::{Failure, InstanceId};
+use wharf_domain::{Failure, InstanceId, instance::TaskRef, service::RunSpec};
 
 /// One line of output, at most 16 KiB of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     pub text: String,
+}
+
+/// Whose output is read.
+#[derive(Clone, Debug)]
+pub struct Printer {
+    pub instance: InstanceId,
+    /// The task that prints, or printed last; `None` if none was ever started.
+    pub task: Option<TaskRef>,
+    pub run: RunSpec,
 }
 
 /// Reads instances' output.
@@ -17,12 +26,8 @@ pub struct LogLine {
 #[async_trait]
 pub trait Logs: Send + Sync + 'static {
     /// The last `lines` lines, and with `follow` those to come until the reader drops the stream.
-    async fn read(
-        &self,
-        instance: &InstanceId,
-        lines: usize,
-        follow: bool,
-    ) -> Result<BoxStream<'static, LogLine>, Failure>;
+    async fn read(&self, printer: &Printer, lines: usize, follow: bool)
+    -> Result<BoxStream<'static, LogLine>, Failure>;
 
     /// Forgets an ended instance's output.
     async fn remove(&self, instance: &InstanceId) -> Result<(), Failure>;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use wharf_domain::{Attempt, Endpoint, Failure, InstanceId};
+use wharf_domain::{Attempt, Endpoint, Failure, InstanceId, service::ListenerRule};
 
 use crate::Owner;
 
@@ -15,6 +15,33 @@ pub enum RouteKey {
     Host { host: String },
     /// A path prefix of the services' host, as whole segments: `/api/auth` takes `/api/auth` and `/api/auth/x`, not `/api/authx`. Several instances may share it.
     Path { prefix: String },
+    /// Target groups of a load balancer that is not Wharf's own, and the rule that leads there, where Wharf is to see to that. Several instances share them.
+    TargetGroups {
+        arns: Vec<String>,
+        rule: Option<ListenerRule>,
+    },
+}
+
+/// What a load balancer that checks health by itself says of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Good,
+    /// Not yet: it is worth a look again after `look_in`, and not before.
+    Pending {
+        why: Failure,
+        look_in: Duration,
+    },
+    /// It will not be, however long one waits.
+    Hopeless(Failure),
+}
+
+/// An endpoint that a load balancer has, as it lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Registered {
+    pub key: RouteKey,
+    pub endpoint: Endpoint,
+    /// `None` where a load balancer cannot carry our mark: then the registry says whose the endpoint is, or it is nobody's business.
+    pub owner: Option<(InstanceId, Attempt)>,
 }
 
 /// What a route leads to.
@@ -47,7 +74,9 @@ pub enum Standing {
 /// Guarantees wanted:
 /// - A host that another instance holds is `route.taken`, and stays that one's.
 /// - `register` of a later attempt replaces an earlier one's endpoint; an earlier attempt never replaces a later one's.
-/// - `withdraw` stops new requests at once, and is `true` when those under way are over or `drain` has passed since the first call. It never touches another attempt's endpoint.
+/// - A route of several parts (target groups) is registered in all of them, or the failure says in which not; `withdraw` copes with either.
+/// - `withdraw` stops new requests at once, and is `true` when those under way are over or `drain` has passed since the first call. It never touches another
+///   attempt's endpoint. An adapter that keeps nothing between calls may answer `false` for longer: the caller stops asking when the drain is over.
 #[async_trait]
 pub trait Routes: Send + Sync + 'static {
     async fn register(&self, backend: Backend) -> Result<(), Failure>;
@@ -59,10 +88,20 @@ pub trait Routes: Send + Sync + 'static {
         Ok(())
     }
 
-    async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> Result<bool, Failure>;
+    /// `endpoint` is what was registered; `None` where none was ever known, and so none can have been.
+    async fn withdraw(
+        &self,
+        owner: &Owner,
+        key: &RouteKey,
+        endpoint: Option<&Endpoint>,
+        drain: Duration,
+    ) -> Result<bool, Failure>;
 
     /// The load balancer's own view of a registered endpoint; `None` where it has none, and the [`Prober`](crate::Prober) decides.
-    async fn health(&self, owner: &Owner, key: &RouteKey) -> Result<Option<Result<(), Failure>>, Failure>;
+    async fn health(&self, owner: &Owner, key: &RouteKey, endpoint: &Endpoint) -> Result<Option<Health>, Failure> {
+        let _ = (owner, key, endpoint);
+        Ok(None)
+    }
 
     /// What to tell visitors of a host that leads nowhere. Best effort; nothing depends on it.
     fn announce(&self, instance: &InstanceId, key: &RouteKey, standing: Standing);
@@ -70,6 +109,7 @@ pub trait Routes: Send + Sync + 'static {
     /// The host is nobody's: visitors get a 404.
     fn forget(&self, instance: &InstanceId, key: &RouteKey);
 
-    /// Every endpoint that carries this deployment's mark.
-    async fn all(&self) -> Result<Vec<(InstanceId, Attempt, RouteKey)>, Failure>;
+    /// Every endpoint that carries this deployment's mark, or that may be its own. `keys` are those behind which it may have some: a load balancer that
+    /// cannot list everything by itself looks there.
+    async fn all(&self, keys: &[RouteKey]) -> Result<Vec<Registered>, Failure>;
 }

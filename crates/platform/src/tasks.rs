@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 use wharf_domain::{Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
 
-use crate::Owner;
+use crate::{Owner, RouteKey};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -83,21 +83,29 @@ pub trait Tasks: Send + Sync + 'static {
     /// Whether tasks live on when Wharf ends. Where they do not, an instance that was Ready is restored at the next start.
     fn survives_restart(&self) -> bool;
 
-    /// What can be known to be wrong before anything is started (a command that does not exist). An error is final.
-    async fn check(&self, run: &RunSpec) -> Result<(), Failure>;
+    /// How long a task that was started may be unknown to `look`: until then `Gone` means nothing.
+    fn unknown_for(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What can be known to be wrong before anything is started: a command that does not exist, a target group that cannot take such a task. An error that
+    /// does not pass is final.
+    async fn check(&self, run: &RunSpec, route: Option<&RouteKey>) -> Result<(), Failure>;
 
     async fn start(&self, spec: TaskSpec) -> Result<TaskRef, Failure>;
 
     async fn look(&self, owner: &Owner, task: &TaskRef) -> Result<TaskStatus, Failure>;
 
-    /// The task of an owner whose `start` may have happened without an answer.
-    async fn find(&self, owner: &Owner) -> Result<Option<TaskRef>, Failure>;
+    /// The task of a `start` that may have happened without an answer. `spec` is what was to be started, its environment left out. A platform that knows a repeated
+    /// request by its token may ask again with the same one, and so start now what was not started then: whoever calls this is about to stop it.
+    async fn find(&self, spec: &TaskSpec) -> Result<Option<TaskRef>, Failure>;
 
     /// Asks it to end, and after `grace` makes it. Never waits for that: call again until `Stopped`.
     async fn stop(&self, owner: &Owner, task: &TaskRef, grace: Duration) -> Result<Stopping, Failure>;
 
-    /// Every task that carries this deployment's mark.
-    async fn all(&self) -> Result<Vec<(Owner, TaskRef)>, Failure>;
+    /// Every task that carries this deployment's mark and is not stopped. `runs` are those that some may have been started from: a platform with several places
+    /// to look in (clusters) finds them there.
+    async fn all(&self, runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure>;
 }
 
 /// Something happened to a task. Events may be lost, late, doubled and out of order: they say where to look.

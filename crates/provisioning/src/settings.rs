@@ -101,6 +101,10 @@ impl Settings {
                 host: self.addresses.tenant_host(tenant.subdomain.as_str()),
             }),
             (RouteRule::Path { prefix }, _) => Some(RouteKey::Path { prefix: prefix.clone() }),
+            (RouteRule::TargetGroups { arns, rule, .. }, _) => Some(RouteKey::TargetGroups {
+                arns: arns.clone(),
+                rule: rule.clone(),
+            }),
             (RouteRule::Host | RouteRule::Direct { .. }, _) => None,
         }
     }
@@ -117,6 +121,12 @@ impl Settings {
                 "{}{prefix}",
                 self.addresses.origin(&self.addresses.services_host)
             )),
+            // Where nobody says how the load balancer is reached, the task's own address is all that can be told.
+            RouteRule::TargetGroups { url, .. } => url.clone().or_else(|| {
+                let endpoint = instance.held.endpoint.as_ref()?;
+                let address = std::net::SocketAddr::new(endpoint.ip()?, endpoint.port());
+                Some(format!("http://{address}"))
+            }),
             RouteRule::Direct { url } => {
                 let endpoint = instance.held.endpoint.as_ref();
                 let port = endpoint.map(wharf_domain::Endpoint::port).or(instance.held.port);

@@ -110,7 +110,7 @@ impl Wharf {
         let present: HashSet<_> = self
             .platform()
             .tasks
-            .all()
+            .all(&crate::repair::runs(self.settings().services.values(), expected.iter()))
             .await?
             .into_iter()
             .map(|(_, task)| task)

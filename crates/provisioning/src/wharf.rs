@@ -4,7 +4,7 @@ use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use wharf_domain::{Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
-use wharf_platform::{LogLine, Platform};
+use wharf_platform::{LogLine, Platform, Printer};
 use wharf_saga::{
     Batch, Clock, CommitError, Engine, Ids, Record, Step, Store,
     engine::Parts,
@@ -383,8 +383,13 @@ impl Wharf {
         lines: usize,
         follow: bool,
     ) -> Result<BoxStream<'static, LogLine>, Failure> {
-        self.instance(id).await?;
-        self.platform().logs.read(id, lines, follow).await
+        let instance = self.instance(id).await?;
+        let printer = Printer {
+            instance: instance.id,
+            task: instance.held.task,
+            run: instance.service.run,
+        };
+        self.platform().logs.read(&printer, lines, follow).await
     }
 
     /// Whether the link to a first password still works.

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp};
 use wharf_platform::Platform;
 use wharf_saga::{
-    Decision, Ending, Ids, Next, Progress, Step, Way, Workflow, step::Writes, store::Index, workflow::Plan,
+    Decision, Ending, Ids, Next, Progress, Step, Way, Workflow,
+    step::Writes,
+    store::{Documented, Field, Index},
+    workflow::Plan,
 };
 
 use crate::{
@@ -236,6 +239,39 @@ impl Workflow for Provisioning {
             state: instance.state.name(),
             live: !instance.state.is_final(),
         }
+    }
+
+    fn documented(&self, instance: &Instance) -> Option<Documented> {
+        let tenant = instance.tenant.as_ref()?;
+        let text = |text: &dyn ToString| Field::Text(text.to_string());
+        let status = match &instance.state {
+            State::Ready { .. } => "RUNNING".to_owned(),
+            state => state.name().to_uppercase(),
+        };
+        let port = instance.held.endpoint.as_ref().map(wharf_domain::Endpoint::port);
+        let fields = [
+            ("email", Some(text(&tenant.admin_email))),
+            ("companyName", Some(text(&tenant.company_name))),
+            (
+                "port",
+                port.or(instance.held.port).map(|port| Field::Number(port.into())),
+            ),
+            ("taskArn", instance.held.task.as_ref().map(|task| text(&task.id))),
+            ("status", Some(Field::Text(status))),
+            (
+                "createdAt",
+                Some(Field::Number(i64::try_from(instance.created_at.0).unwrap_or(i64::MAX))),
+            ),
+            ("accessUrl", self.settings.url(instance).map(Field::Text)),
+        ];
+        Some(Documented {
+            key: tenant.subdomain.to_string(),
+            fields: fields
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect(),
+            live: !instance.state.is_final(),
+        })
     }
 
     fn attempt(&self, instance: &Instance) -> u32 {

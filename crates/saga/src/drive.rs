@@ -82,6 +82,8 @@ struct Pending {
     dirty: bool,
     writes: Writes,
     history: Vec<HistoryEntry>,
+    /// The state has changed: the documented table is told.
+    documented: bool,
 }
 
 impl<W: Workflow> Drive<W> {

@@ -238,6 +238,7 @@ impl<W: Workflow> Engine<W> {
             holder: inner.holder.clone(),
         };
         let state = index.state;
+        batch.documented = inner.workflow.documented(&record.data);
         batch.record = Some(RecordWrite {
             body: serde_json::to_string(&record)
                 .map_err(|error| CommitError::Unknown(Failure::internal(error.to_string())))?,

@@ -31,6 +31,25 @@ pub struct Batch {
     /// Appended to the instance's history, numbered by the store.
     pub history: Vec<HistoryEntry>,
     pub outbox: Vec<OutboxMail>,
+    /// What others read of the instance in a table of a documented form, where the registry keeps one; given whenever the state changes.
+    pub documented: Option<Documented>,
+}
+
+/// An instance as its documented table shows it. A registry without such tables passes it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Documented {
+    /// The table's key (`userId`).
+    pub key: String,
+    /// Beside the key, by their documented names; what is not known yet is not there.
+    pub fields: Vec<(&'static str, Field)>,
+    /// The key is this instance's; without it, another may have it.
+    pub live: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    Text(String),
+    Number(i64),
 }
 
 impl Batch {
@@ -49,6 +68,7 @@ impl Batch {
             release: Vec::new(),
             history: Vec::new(),
             outbox: Vec::new(),
+            documented: None,
         }
     }
 }

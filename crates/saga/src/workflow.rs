@@ -7,7 +7,7 @@ use wharf_domain::{Failure, Timestamp};
 use crate::{
     record::{Ending, OnFailure, Planned, Progress, Way},
     step::{Step, Writes},
-    store::Index,
+    store::{Documented, Index},
 };
 
 /// A kind of record, its steps and its decisions.
@@ -20,6 +20,12 @@ pub trait Workflow: Send + Sync + 'static {
 
     /// What listings show.
     fn index(&self, data: &Self::Data) -> Index;
+
+    /// What the documented table shows, for records that stand in one.
+    fn documented(&self, data: &Self::Data) -> Option<Documented> {
+        let _ = data;
+        None
+    }
 
     /// Which attempt history entries belong to.
     fn attempt(&self, data: &Self::Data) -> u32;

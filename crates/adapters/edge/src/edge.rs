@@ -14,8 +14,8 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use wharf_domain::{Attempt, Code, Failure, InstanceId};
-use wharf_platform::{Backend, Owner, RouteKey, Routes, Standing};
+use wharf_domain::{Code, Endpoint, Failure, InstanceId};
+use wharf_platform::{Backend, Owner, Registered, RouteKey, Routes, Standing};
 
 use crate::{
     config::EdgeConfig,
@@ -197,12 +197,14 @@ impl Routes for Edge {
         self.shared.registry.open(owner, key)
     }
 
-    async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> Result<bool, Failure> {
+    async fn withdraw(
+        &self,
+        owner: &Owner,
+        key: &RouteKey,
+        _endpoint: Option<&Endpoint>,
+        drain: Duration,
+    ) -> Result<bool, Failure> {
         self.shared.registry.withdraw(owner, key, drain)
-    }
-
-    async fn health(&self, _owner: &Owner, _key: &RouteKey) -> Result<Option<Result<(), Failure>>, Failure> {
-        Ok(None)
     }
 
     fn announce(&self, instance: &InstanceId, key: &RouteKey, standing: Standing) {
@@ -213,7 +215,7 @@ impl Routes for Edge {
         self.shared.registry.forget(instance, key);
     }
 
-    async fn all(&self) -> Result<Vec<(InstanceId, Attempt, RouteKey)>, Failure> {
+    async fn all(&self, _keys: &[RouteKey]) -> Result<Vec<Registered>, Failure> {
         Ok(self.shared.registry.all())
     }
 }

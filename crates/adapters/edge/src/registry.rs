@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::sync::{Notify, broadcast, mpsc};
 use wharf_domain::{Attempt, Code, Endpoint, Failure, InstanceId};
-use wharf_platform::{Backend, Owner, RouteKey, Standing};
+use wharf_platform::{Backend, Owner, Registered, RouteKey, Standing};
 
 use crate::{
     table::{DEEPEST_PREFIX, Draining, Member, Route, Table, Writer, segments},
@@ -164,11 +164,18 @@ impl Registry {
         }
     }
 
-    pub(crate) fn all(&self) -> Vec<(InstanceId, Attempt, RouteKey)> {
+    pub(crate) fn all(&self) -> Vec<Registered> {
         let mut all = Vec::new();
         self.table.each(|name, route| {
             let registered = route.members.iter().filter_map(|member| member.upstream.as_ref());
-            all.extend(registered.map(|upstream| ((*upstream.instance).clone(), upstream.attempt, key_of(name))));
+            all.extend(registered.map(|upstream| Registered {
+                key: key_of(name),
+                endpoint: Endpoint::Address {
+                    ip: upstream.address.ip(),
+                    port: upstream.address.port(),
+                },
+                owner: Some(((*upstream.instance).clone(), upstream.attempt)),
+            }));
         });
         all
     }
@@ -317,6 +324,7 @@ fn name_of(key: &RouteKey) -> Result<String, Failure> {
             let trimmed = prefix.trim_end_matches('/');
             Ok(if trimmed.is_empty() { "/" } else { trimmed }.to_owned())
         }
+        RouteKey::TargetGroups { .. } => Err(refused("a target group")),
     }
 }
 

@@ -176,7 +176,12 @@ fn instances_share_a_prefix_and_leave_it_one_by_one() {
             .unwrap();
     }
     assert_eq!(registry.all().len(), 3);
-    assert!(registry.all().iter().all(|(_, _, key)| *key == key_of("/api/auth")));
+    assert!(
+        registry
+            .all()
+            .iter()
+            .all(|registered| registered.key == key_of("/api/auth"))
+    );
     assert!(registry.withdraw(&owner(1, 1), &prefix(), NO_TIME).unwrap());
     assert_eq!(registry.all().len(), 2);
     for seed in 1..=3 {

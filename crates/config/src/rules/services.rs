@@ -62,7 +62,9 @@ fn check_command(resolved: &mut Resolved<'_>, read: &Read) {
         );
         return;
     }
-    let RunSpec::Process { command, .. } = &read.service.run;
+    let RunSpec::Process { command, .. } = &read.service.run else {
+        return;
+    };
     let path = join(&read.run, COMMAND.name);
     match command.first() {
         None => {
@@ -139,7 +141,13 @@ fn check_route(resolved: &mut Resolved<'_>, read: &Read) {
             "choose kind = \"host\", or set tenant = false",
         ),
         (RouteRule::Direct { url }, tenant) => check_url(resolved, read, url, tenant),
-        (RouteRule::Host, true) | (RouteRule::Path { .. }, false) => {}
+        (RouteRule::TargetGroups { .. }, true) => resolved.report(
+            &[&kind, &tenant],
+            Code::ConfigInvalid,
+            "target groups that several instances share would give all tenants one address",
+            "choose kind = \"host\" or \"direct\", or set tenant = false",
+        ),
+        (RouteRule::Host, true) | (RouteRule::Path { .. } | RouteRule::TargetGroups { .. }, false) => {}
     }
 }
 

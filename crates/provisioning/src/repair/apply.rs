@@ -7,7 +7,7 @@ use wharf_saga::{
     store::{Expect, Kind, LeaseChange, Release},
 };
 
-use super::{Finding, Mend, Mended};
+use super::{Finding, Mend, Mended, leads_to};
 use crate::{message::Message, wharf::Wharf};
 
 /// How long repair lets an orphan end by itself.
@@ -36,7 +36,11 @@ impl Wharf {
                 }
                 platform.tasks.stop(owner, task, GRACE).await.map(|_| ())
             }
-            Mend::WithdrawRoute { owner, route } => platform.routes.withdraw(owner, route, GRACE).await.map(|_| ()),
+            Mend::WithdrawRoute { owner, route, endpoint } => platform
+                .routes
+                .withdraw(owner, route, Some(endpoint), GRACE)
+                .await
+                .map(|_| ()),
             Mend::RemoveSecrets { instance } => {
                 self.must_be_over(instance).await?;
                 platform.secrets.remove(instance).await
@@ -84,13 +88,14 @@ impl Wharf {
             return Ok(false);
         };
         let platform = self.platform();
-        let tasks = platform.tasks.all().await?;
+        let run = std::slice::from_ref(&instance.service.run);
+        let tasks = platform.tasks.all(run).await?;
         let runs = tasks.iter().any(|(_, running)| running == task);
         let Some(key) = self.settings().route_key(instance) else {
             return Ok(runs);
         };
-        let route = (instance.id.clone(), instance.attempt, key);
-        Ok(runs && platform.routes.all().await?.contains(&route))
+        let registered = platform.routes.all(std::slice::from_ref(&key)).await?;
+        Ok(runs && registered.iter().any(|at| at.key == key && leads_to(at, instance)))
     }
 
     /// An instance that the registry does not know is over too.

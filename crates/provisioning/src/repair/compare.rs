@@ -1,11 +1,11 @@
 //! The comparison: reads registry and world, and says how they differ.
 
 use std::collections::{HashMap, HashSet};
-use wharf_domain::{Failure, Instance, InstanceId, State};
-use wharf_platform::Owner;
+use wharf_domain::{Attempt, Failure, Instance, InstanceId, State, service::RunSpec};
+use wharf_platform::{Owner, Registered, RouteKey};
 use wharf_saga::store::{Kind, PAGE_MAX, Query};
 
-use super::{Finding, Mend};
+use super::{Finding, Mend, keys, leads_to, runs};
 use crate::wharf::{Wharf, read};
 
 /// What the registry says, as far as the comparison needs it.
@@ -30,9 +30,10 @@ impl Registry {
 impl Wharf {
     /// Compares registry and world. Changes nothing.
     pub async fn repair_plan(&self) -> Result<Vec<Finding>, Failure> {
+        let (runs, keys) = self.places().await?;
         // The world first: what a saga makes meanwhile is then in the registry already, and not taken for an orphan.
-        let tasks = self.platform().tasks.all().await?;
-        let routes = self.platform().routes.all().await?;
+        let tasks = self.platform().tasks.all(&runs).await?;
+        let routes = self.platform().routes.all(&keys).await?;
         let secrets = self.platform().secrets.all().await?;
         let databases = self.platform().databases.all().await?;
         let registry = self.registry().await?;
@@ -64,9 +65,13 @@ impl Wharf {
             }
         }
         let mut routed = HashSet::new();
-        for (id, attempt, route) in routes {
+        for registered in routes {
+            // What carries nobody's mark is ours only if the registry says so; anything else is another's, and left alone.
+            let Some((id, attempt)) = self.owner_of(&registered).await? else {
+                continue;
+            };
             let expected = match registry.at_rest.get(&id) {
-                Some(instance) => matches!(instance.state, State::Ready { .. }) && instance.attempt == attempt,
+                Some(instance) => matches!(instance.state, State::Ready { .. }) && leads_to(&registered, instance),
                 None => registry.moving.contains(&id),
             };
             if expected {
@@ -79,7 +84,11 @@ impl Wharf {
                 };
                 find(
                     format!("a route leads to {id} (attempt {attempt}), which is not there"),
-                    Some(Mend::WithdrawRoute { owner, route }),
+                    Some(Mend::WithdrawRoute {
+                        owner,
+                        route: registered.key,
+                        endpoint: registered.endpoint,
+                    }),
                     None,
                 );
             }
@@ -169,6 +178,45 @@ impl Wharf {
         }
         findings.sort_by(|a, b| a.what.cmp(&b.what));
         Ok(findings)
+    }
+
+    /// Where tasks and routes of this deployment may be: as it is configured now, and as live instances have it frozen.
+    pub(crate) async fn places(&self) -> Result<(Vec<RunSpec>, Vec<RouteKey>), Failure> {
+        let mut live = Vec::new();
+        let mut before = None;
+        loop {
+            let query = Query {
+                live: Some(true),
+                before,
+                limit: PAGE_MAX,
+                ..Query::default()
+            };
+            let page = self.store().list(query).await?;
+            let is_last = page.len() < PAGE_MAX;
+            before = page.last().map(|last| last.id.clone());
+            live.extend(page.iter().filter_map(|stored| Some(read(stored).ok()?.data)));
+            if is_last {
+                break;
+            }
+        }
+        Ok((
+            runs(self.settings().services.values(), live.iter()),
+            keys(self.settings(), &live),
+        ))
+    }
+
+    async fn owner_of(&self, registered: &Registered) -> Result<Option<(InstanceId, Attempt)>, Failure> {
+        if registered.owner.is_some() {
+            return Ok(registered.owner.clone());
+        }
+        let found = self
+            .store()
+            .reservation(Kind::Endpoint, &registered.endpoint.key())
+            .await?;
+        Ok(found.map(|reservation| {
+            let attempt = reservation.value.parse().map_or(Attempt(1), Attempt);
+            (reservation.owner, attempt)
+        }))
     }
 
     async fn registry(&self) -> Result<Registry, Failure> {

@@ -5,9 +5,15 @@ mod apply;
 mod compare;
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use wharf_domain::{InstanceId, instance::TaskRef};
-use wharf_platform::{Owner, RouteKey};
+use std::{collections::BTreeSet, fmt};
+use wharf_domain::{
+    Endpoint, Instance, InstanceId, Service,
+    instance::TaskRef,
+    service::{RouteRule, RunSpec},
+};
+use wharf_platform::{Owner, Registered, RouteKey};
+
+use crate::settings::Settings;
 
 /// One difference between registry and world.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,12 +30,28 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mend", rename_all = "snake_case")]
 pub enum Mend {
-    StopTask { owner: Owner, task: TaskRef },
-    WithdrawRoute { owner: Owner, route: RouteKey },
-    RemoveSecrets { instance: InstanceId },
-    RemoveDatabase { instance: InstanceId, name: String },
-    ReleaseReservations { instance: InstanceId },
-    BringBack { instance: InstanceId },
+    StopTask {
+        owner: Owner,
+        task: TaskRef,
+    },
+    WithdrawRoute {
+        owner: Owner,
+        route: RouteKey,
+        endpoint: Endpoint,
+    },
+    RemoveSecrets {
+        instance: InstanceId,
+    },
+    RemoveDatabase {
+        instance: InstanceId,
+        name: String,
+    },
+    ReleaseReservations {
+        instance: InstanceId,
+    },
+    BringBack {
+        instance: InstanceId,
+    },
 }
 
 impl fmt::Display for Mend {
@@ -44,6 +66,16 @@ impl fmt::Display for Mend {
                 route: RouteKey::Path { prefix },
                 ..
             } => write!(f, "withdraw the route {prefix}"),
+            Self::WithdrawRoute {
+                route: RouteKey::TargetGroups { arns, .. },
+                endpoint,
+                ..
+            } => write!(
+                f,
+                "deregister the target {} from {}",
+                endpoint.key(),
+                arns.join(" and ")
+            ),
             Self::RemoveSecrets { instance } => write!(f, "remove the secrets of {instance}"),
             Self::RemoveDatabase { name, .. } => write!(f, "remove the database {name}"),
             Self::ReleaseReservations { instance } => write!(f, "release what {instance} still holds"),
@@ -58,4 +90,49 @@ pub struct Mended {
     pub mend: Mend,
     /// What went wrong, if it did.
     pub error: Option<String>,
+}
+
+/// Whether what a load balancer has is this instance's own, by its mark or by its address.
+fn leads_to(registered: &Registered, instance: &Instance) -> bool {
+    match &registered.owner {
+        Some((id, attempt)) => *id == instance.id && *attempt == instance.attempt,
+        None => instance
+            .held
+            .endpoint
+            .as_ref()
+            .is_some_and(|endpoint| endpoint.key() == registered.endpoint.key()),
+    }
+}
+
+/// What tasks may have been started from: as it is configured now, and as instances have it frozen.
+pub(crate) fn runs<'a>(
+    configured: impl Iterator<Item = &'a Service>,
+    live: impl Iterator<Item = &'a Instance>,
+) -> Vec<RunSpec> {
+    let mut runs = Vec::new();
+    for run in configured
+        .map(|service| &service.run)
+        .chain(live.map(|instance| &instance.service.run))
+    {
+        if !runs.contains(run) {
+            runs.push(run.clone());
+        }
+    }
+    runs
+}
+
+/// The shared places that routes may be in. A host belongs to one instance, and a load balancer that has hosts lists them by itself.
+fn keys(settings: &Settings, live: &[Instance]) -> Vec<RouteKey> {
+    let configured = settings.services.values().filter_map(|service| match &service.route {
+        RouteRule::TargetGroups { arns, rule, .. } => Some(RouteKey::TargetGroups {
+            arns: arns.clone(),
+            rule: rule.clone(),
+        }),
+        _ => None,
+    });
+    let frozen = live
+        .iter()
+        .filter_map(|instance| settings.route_key(instance))
+        .filter(|key| matches!(key, RouteKey::TargetGroups { .. }));
+    configured.chain(frozen).collect::<BTreeSet<_>>().into_iter().collect()
 }

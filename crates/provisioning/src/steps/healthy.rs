@@ -3,28 +3,29 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use wharf_domain::{Code, Failure, Instance};
-use wharf_platform::{Probe, TaskStatus};
+use wharf_platform::{Health, Probe, TaskStatus};
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{World, is_over, look_again, missing};
+use super::{World, is_over, missing, pause};
 
 pub(crate) struct Healthy(pub(crate) Arc<World>);
 
 impl Healthy {
     /// The load balancer's view where it has one, our own probes elsewhere.
-    async fn check(&self, instance: &Instance, probe: &Probe) -> Result<Result<(), Failure>, Failure> {
+    async fn check(&self, context: &Context<'_>, instance: &Instance, probe: &Probe) -> Result<Health, Failure> {
         let platform = &self.0.platform;
         if let Some(key) = self.0.settings.route_key(instance)
-            && let Some(view) = platform.routes.health(&probe.owner, &key).await?
+            && let Some(view) = platform.routes.health(&probe.owner, &key, &probe.endpoint).await?
         {
             return Ok(view);
         }
         for _ in 0..instance.service.health.healthy.max(1) {
-            if let Err(failure) = platform.prober.probe(probe).await {
-                return Ok(Err(failure));
+            if let Err(why) = platform.prober.probe(probe).await {
+                let look_in = pause(context, instance.service.health.interval);
+                return Ok(Health::Pending { why, look_in });
             }
         }
-        Ok(Ok(()))
+        Ok(Health::Good)
     }
 }
 
@@ -58,12 +59,13 @@ impl Step<Instance> for Healthy {
             timeout: service.health.timeout,
             identity_header: service.identity_header.clone(),
         };
-        let failure = match self.check(instance, &probe).await {
-            Ok(Ok(())) => match &key {
+        let (failure, look_in) = match self.check(context, instance, &probe).await {
+            Ok(Health::Good) => match &key {
                 Some(key) => return Outcome::from(self.0.platform.routes.open(&owner, key).await),
                 None => return Outcome::Done,
             },
-            Ok(Err(failure)) => failure,
+            Ok(Health::Pending { why, look_in }) => (why, look_in),
+            Ok(Health::Hopeless(failure)) => return Outcome::Fail(failure),
             Err(failure) => return Outcome::from_failure(failure),
         };
         // The platform tells when a task ends, unless that is lost: what has ended is not waited for.
@@ -92,7 +94,10 @@ impl Step<Instance> for Healthy {
                 })),
             );
         }
-        look_again(context, service.health.interval, "the task to answer")
+        Outcome::Wait {
+            until: context.now + look_in,
+            why: "the task to answer".to_owned(),
+        }
     }
 
     async fn undo(&self, _: &mut Context<'_>, _: &mut Instance) -> Outcome {

@@ -59,12 +59,16 @@ pub(crate) fn all(world: &Arc<World>) -> Vec<Box<dyn Step<Instance>>> {
 
 /// Looks again after about an eighth of the time that it has taken so far: quick things are found at once, slow ones are not pestered.
 fn look_again(context: &Context<'_>, longest: Duration, why: impl Into<String>) -> Outcome {
-    let taken = context.now.since(context.since);
-    let pause = (taken / 8).clamp(Duration::from_millis(1), longest.max(Duration::from_millis(1)));
     Outcome::Wait {
-        until: context.now + pause,
+        until: context.now + pause(context, longest),
         why: why.into(),
     }
+}
+
+/// About an eighth of the time that a step has taken so far.
+fn pause(context: &Context<'_>, longest: Duration) -> Duration {
+    let taken = context.now.since(context.since);
+    (taken / 8).clamp(Duration::from_millis(1), longest.max(Duration::from_millis(1)))
 }
 
 /// Whether a step that began at `since` has had its time.

@@ -6,7 +6,10 @@ use wharf_domain::{Attempt, Instance};
 use wharf_platform::Backend;
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{World, look_again, missing};
+use super::{World, is_over, look_again, missing};
+
+/// How much later than the drain's end the last request may be told to be over.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
 pub(crate) struct Route(pub(crate) Arc<World>);
 
@@ -45,14 +48,17 @@ impl Step<Instance> for Route {
                 .as_ref()
                 .map_or(instance.attempt, |task| task.attempt);
             let owner = self.0.owner(instance, attempt);
+            let drain = instance.service.drain_timeout;
             match self
                 .0
                 .platform
                 .routes
-                .withdraw(&owner, &key, instance.service.drain_timeout)
+                .withdraw(&owner, &key, instance.held.endpoint.as_ref(), drain)
                 .await
             {
                 Ok(true) => {}
+                // A load balancer drains for as long as it is set to; we wait for as long as the service says.
+                Ok(false) if is_over(context, drain + DRAIN_MARGIN) => {}
                 Ok(false) => return look_again(context, Duration::from_secs(1), "requests under way to end"),
                 Err(failure) => return Outcome::from_failure(failure),
             }

@@ -48,6 +48,10 @@ impl Step<Instance> for Running {
             }
             Ok(TaskStatus::Pending { why }) => look_again(context, LOOK_AT_LEAST_EVERY, why),
             Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(with_output(cause, output)),
+            // A platform that is not sure of itself yet is asked again.
+            Ok(TaskStatus::Gone) if !is_over(context, self.0.platform.tasks.unknown_for()) => {
+                look_again(context, LOOK_AT_LEAST_EVERY, "the platform to know the task")
+            }
             Ok(TaskStatus::Gone) => Outcome::Fail(gone()),
             Err(failure) => Outcome::from_failure(failure),
         }

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use wharf_domain::{Code, Failure, Instance, instance::TaskRef, service::RunSpec};
+use wharf_domain::{
+    Code, Failure, Instance, Timestamp,
+    instance::TaskRef,
+    service::{EcsTask, RunSpec},
+};
 use wharf_platform::{Stopping, TaskSpec};
 use wharf_saga::{Context, Outcome, Step};
 
@@ -20,16 +24,33 @@ impl Task {
         let world = &self.0;
         let values = placeholders(instance);
         let run = filled(&instance.service.run, &values);
-        world.platform.tasks.check(&run).await?;
+        let route = world.settings.route_key(instance);
+        world.platform.tasks.check(&run, route.as_ref()).await?;
         let spec = TaskSpec {
-            owner: world.owner(instance, instance.attempt),
+            environment: self.environment(instance, &values).await?,
+            ..self.spec(instance, run, context.since)
+        };
+        world.platform.tasks.start(spec).await
+    }
+
+    /// What is started, but for its environment.
+    fn spec(&self, instance: &Instance, run: RunSpec, intended_at: Timestamp) -> TaskSpec {
+        TaskSpec {
+            owner: self.0.owner(instance, instance.attempt),
             service: instance.service.name.clone(),
             run,
             port: instance.held.port,
-            environment: self.environment(instance, &values).await?,
-            intended_at: context.since,
-        };
-        world.platform.tasks.start(spec).await
+            environment: BTreeMap::new(),
+            intended_at,
+        }
+    }
+
+    /// The task of a start whose answer may have been lost: what carries our mark is ours.
+    async fn find(&self, instance: &Instance) -> Result<Option<TaskRef>, Failure> {
+        let run = filled(&instance.service.run, &placeholders(instance));
+        // The state is older than the intent: a platform that forgets tokens forgets them too early rather than too late.
+        let spec = self.spec(instance, run, instance.state.since());
+        self.0.platform.tasks.find(&spec).await
     }
 
     /// What the container is given: the service's variables, the request's over them, Wharf's own over both.
@@ -88,6 +109,13 @@ fn filled(run: &RunSpec, values: &[(&str, String)]) -> RunSpec {
             memory: *memory,
             directory: directory.clone(),
         },
+        RunSpec::Ecs(task) => RunSpec::Ecs(EcsTask {
+            command: task
+                .command
+                .as_ref()
+                .map(|command| command.iter().map(|word| fill(word, values)).collect()),
+            ..task.clone()
+        }),
     }
 }
 
@@ -111,8 +139,7 @@ impl Step<Instance> for Task {
         let tasks = &self.0.platform.tasks;
         let found = match &instance.held.task {
             Some(task) => Ok(Some(task.clone())),
-            // The answer to a start may have been lost: what carries our mark is ours.
-            None => tasks.find(&self.0.owner(instance, instance.attempt)).await,
+            None => self.find(instance).await,
         };
         let task = match found {
             Ok(Some(task)) => task,

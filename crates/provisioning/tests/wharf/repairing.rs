@@ -193,7 +193,10 @@ async fn what_is_ready_and_not_there_is_brought_back() {
             let instance = wharf.record(&id).await.data;
             let owner = ours(&wharf, id.clone(), instance.attempt.0);
             let routes = wharf.world.platform().routes;
-            assert_eq!(routes.withdraw(&owner, &host("acme"), Duration::ZERO).await, Ok(true));
+            assert_eq!(
+                routes.withdraw(&owner, &host("acme"), None, Duration::ZERO).await,
+                Ok(true)
+            );
         }
         let found = plan(&wharf).await;
         assert!(

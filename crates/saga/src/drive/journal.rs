@@ -62,6 +62,8 @@ impl<W: Workflow> Drive<W> {
     ) -> std::result::Result<(), CommitError> {
         let index = self.engine.workflow.index(&self.record.data);
         let now = self.engine.clock.now();
+        let documented = self.pending.documented || index.state != self.state;
+        self.pending.documented = documented;
         if index.state != self.state {
             let cause = self.engine.workflow.cause(&self.record.data);
             let state = index.state.to_owned();
@@ -82,6 +84,9 @@ impl<W: Workflow> Drive<W> {
             release: self.pending.writes.release.clone(),
             history: self.pending.history.clone(),
             outbox: self.pending.writes.outbox.clone(),
+            documented: documented
+                .then(|| self.engine.workflow.documented(&self.record.data))
+                .flatten(),
             ..Batch::new(
                 self.id.clone(),
                 Expect::Lease {

@@ -6,8 +6,8 @@
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use std::{any::Any, fmt, sync::Arc};
-use wharf_domain::InstanceId;
-use wharf_platform::{LogLine, Logs};
+use wharf_domain::{InstanceId, service::RunSpec};
+use wharf_platform::{LogLine, Logs, Printer};
 
 use super::harness::{eventually, some_instance, soon};
 
@@ -65,13 +65,32 @@ impl Fixture {
     }
 
     async fn read(&self, instance: &InstanceId, lines: usize) -> Vec<String> {
-        let stream = self.logs.read(instance, lines, false).await.expect("it can be read");
+        let stream = self
+            .logs
+            .read(&printer(instance), lines, false)
+            .await
+            .expect("it can be read");
         let lines: Vec<LogLine> = soon("the end of what there is", stream.collect()).await;
         lines.into_iter().filter(is_printed).map(|line| line.text).collect()
     }
 
     async fn follow(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine> {
-        self.logs.read(instance, lines, true).await.expect("it can be followed")
+        self.logs
+            .read(&printer(instance), lines, true)
+            .await
+            .expect("it can be followed")
+    }
+}
+
+fn printer(instance: &InstanceId) -> Printer {
+    Printer {
+        instance: instance.clone(),
+        task: None,
+        run: RunSpec::Process {
+            command: Vec::new(),
+            memory: None,
+            directory: None,
+        },
     }
 }
 

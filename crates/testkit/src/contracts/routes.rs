@@ -118,7 +118,15 @@ impl Fixture {
     }
 
     async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> bool {
-        self.routes.withdraw(owner, key, drain).await.expect("withdrawn")
+        let registered = self.routes.all(std::slice::from_ref(key)).await.expect("listed");
+        let endpoint = registered
+            .into_iter()
+            .find(|at| at.owner.as_ref() == Some(&(owner.instance.clone(), owner.attempt)))
+            .map(|at| at.endpoint);
+        self.routes
+            .withdraw(owner, key, endpoint.as_ref(), drain)
+            .await
+            .expect("withdrawn")
     }
 
     async fn until_withdrawn(&self, owner: &Owner, key: &RouteKey, drain: Duration) {
@@ -133,7 +141,14 @@ impl Fixture {
     }
 
     async fn listed(&self) -> Vec<(InstanceId, Attempt, RouteKey)> {
-        let mut all = self.routes.all().await.expect("listed");
+        let all = self.routes.all(&[]).await.expect("listed");
+        let mut all: Vec<_> = all
+            .into_iter()
+            .filter_map(|registered| {
+                let (instance, attempt) = registered.owner?;
+                Some((instance, attempt, registered.key))
+            })
+            .collect();
         all.sort();
         all
     }

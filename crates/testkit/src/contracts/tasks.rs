@@ -111,8 +111,13 @@ impl Fixture {
         .await;
     }
 
+    /// Everything that a check starts.
+    fn runs(&self) -> Vec<RunSpec> {
+        vec![self.programs.lasting.clone()]
+    }
+
     async fn is_listed(&self, owner: &Owner) -> bool {
-        let all = self.tasks.all().await.expect("they can be listed");
+        let all = self.tasks.all(&self.runs()).await.expect("they can be listed");
         all.iter().any(|(listed, _)| listed == owner)
     }
 }
@@ -144,7 +149,10 @@ pub async fn a_start_said_again_is_the_same_task(fixture: Fixture) {
     let owner = fixture.owner();
     let first = fixture.start(&owner, &fixture.programs.lasting).await;
     assert_eq!(fixture.start(&owner, &fixture.programs.lasting).await, first);
-    assert_eq!(fixture.tasks.all().await.expect("listed"), [(owner, first)]);
+    assert_eq!(
+        fixture.tasks.all(&fixture.runs()).await.expect("listed"),
+        [(owner, first)]
+    );
 }
 
 pub async fn starts_of_one_owner_at_once_are_one_task(fixture: Fixture) {
@@ -152,7 +160,7 @@ pub async fn starts_of_one_owner_at_once_are_one_task(fixture: Fixture) {
     let starts = (0..8).map(|_| fixture.start(&owner, &fixture.programs.lasting));
     let tasks = join_all(starts).await;
     assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
-    assert_eq!(fixture.tasks.all().await.expect("listed").len(), 1);
+    assert_eq!(fixture.tasks.all(&fixture.runs()).await.expect("listed").len(), 1);
 }
 
 pub async fn each_attempt_is_a_task_of_its_own(fixture: Fixture) {
@@ -170,14 +178,35 @@ pub async fn each_attempt_is_a_task_of_its_own(fixture: Fixture) {
 
 pub async fn a_started_task_is_found_by_its_owner(fixture: Fixture) {
     let owner = fixture.owner();
-    assert_eq!(fixture.tasks.find(&owner).await.expect("looked for"), None);
+    assert_eq!(
+        fixture
+            .tasks
+            .find(&spec(&owner, &fixture.programs.lasting))
+            .await
+            .expect("looked for"),
+        None
+    );
     let task = fixture.start(&owner, &fixture.programs.lasting).await;
-    assert_eq!(fixture.tasks.find(&owner).await.expect("looked for"), Some(task));
+    assert_eq!(
+        fixture
+            .tasks
+            .find(&spec(&owner, &fixture.programs.lasting))
+            .await
+            .expect("looked for"),
+        Some(task)
+    );
     let next = Owner {
         attempt: Attempt(2),
         ..owner
     };
-    assert_eq!(fixture.tasks.find(&next).await.expect("looked for"), None);
+    assert_eq!(
+        fixture
+            .tasks
+            .find(&spec(&next, &fixture.programs.lasting))
+            .await
+            .expect("looked for"),
+        None
+    );
 }
 
 fn assert_crashed(status: &TaskStatus, tells_output: bool) {
@@ -279,7 +308,7 @@ pub async fn every_running_task_is_listed_once_with_its_owner(fixture: Fixture) 
         let task = fixture.start(owner, &fixture.programs.lasting).await;
         expected.push((owner.clone(), task));
     }
-    let mut all = fixture.tasks.all().await.expect("listed");
+    let mut all = fixture.tasks.all(&fixture.runs()).await.expect("listed");
     all.sort_by(|(a, _), (b, _)| a.instance.cmp(&b.instance));
     assert_eq!(all, expected);
 }
@@ -287,7 +316,7 @@ pub async fn every_running_task_is_listed_once_with_its_owner(fixture: Fixture) 
 pub async fn what_cannot_run_is_known_before_the_start(fixture: Fixture) {
     let failure = fixture
         .tasks
-        .check(&fixture.programs.impossible)
+        .check(&fixture.programs.impossible, None)
         .await
         .expect_err("known");
     assert!(!failure.code.is_passing(), "trying again does not help: {failure:?}");
@@ -298,7 +327,7 @@ pub async fn what_cannot_run_is_known_before_the_start(fixture: Fixture) {
     assert!(!fixture.is_listed(&owner).await);
     fixture
         .tasks
-        .check(&fixture.programs.lasting)
+        .check(&fixture.programs.lasting, None)
         .await
         .expect("this one can run");
 }

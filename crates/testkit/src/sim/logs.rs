@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use wharf_domain::{Failure, InstanceId};
-use wharf_platform::{LogLine, Logs};
+use wharf_platform::{LogLine, Logs, Printer};
 
 use super::{SimWorld, calls::Calls, world::State};
 
@@ -54,10 +54,11 @@ pub(crate) struct SimLogs(pub(crate) Calls);
 impl Logs for SimLogs {
     async fn read(
         &self,
-        instance: &InstanceId,
+        printer: &Printer,
         lines: usize,
         follow: bool,
     ) -> Result<BoxStream<'static, LogLine>, Failure> {
+        let instance = &printer.instance;
         let (past, future) = self
             .0
             .make("logs.read", instance, |state, _| {

@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 use std::time::Duration;
-use wharf_domain::{Attempt, Code, Failure, InstanceId, Timestamp};
-use wharf_platform::{Backend, Owner, RouteKey, Routes, Standing};
+use wharf_domain::{Code, Endpoint, Failure, InstanceId, Timestamp};
+use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing};
 
 use super::{SimWorld, calls::Calls, world::State};
+
+/// How soon a balancer that checks by itself may have something new to say.
+const LOOK_IN: Duration = Duration::from_millis(500);
 
 /// An endpoint behind a route.
 #[derive(Clone, Debug)]
@@ -97,6 +100,7 @@ fn shown(owner: &Owner, key: &RouteKey) -> String {
     let name = match key {
         RouteKey::Host { host } => host,
         RouteKey::Path { prefix } => prefix,
+        RouteKey::TargetGroups { arns, .. } => &arns.join(" "),
     };
     format!("{name} {}/{}", owner.instance, owner.attempt)
 }
@@ -123,7 +127,13 @@ impl Routes for SimRoutes {
             .await
     }
 
-    async fn withdraw(&self, owner: &Owner, key: &RouteKey, drain: Duration) -> Result<bool, Failure> {
+    async fn withdraw(
+        &self,
+        owner: &Owner,
+        key: &RouteKey,
+        _endpoint: Option<&Endpoint>,
+        drain: Duration,
+    ) -> Result<bool, Failure> {
         self.0
             .make("routes.withdraw", shown(owner, key), |state, now| {
                 Ok(state.withdraw(owner, key, drain, now))
@@ -131,17 +141,24 @@ impl Routes for SimRoutes {
             .await
     }
 
-    async fn health(&self, owner: &Owner, key: &RouteKey) -> Result<Option<Result<(), Failure>>, Failure> {
+    async fn health(&self, owner: &Owner, key: &RouteKey, _endpoint: &Endpoint) -> Result<Option<Health>, Failure> {
         self.0
             .make("routes.health", shown(owner, key), |state, now| {
                 if !state.balancer_checks_health {
                     return Ok(None);
                 }
+                let pending = |why| Health::Pending { why, look_in: LOOK_IN };
                 let Some(route) = state.find_route(owner, key) else {
-                    return Ok(Some(Err(Failure::new(Code::RouteUnhealthy, "nothing is registered"))));
+                    return Ok(Some(pending(Failure::new(
+                        Code::RouteUnhealthy,
+                        "nothing is registered",
+                    ))));
                 };
                 let endpoint = route.backend.endpoint.clone();
-                Ok(Some(state.ask(owner, &endpoint, None, now).map(|_| ())))
+                Ok(Some(match state.ask(owner, &endpoint, None, now) {
+                    Ok(_) => Health::Good,
+                    Err(failure) => pending(failure),
+                }))
             })
             .await
     }
@@ -161,19 +178,17 @@ impl Routes for SimRoutes {
         });
     }
 
-    async fn all(&self) -> Result<Vec<(InstanceId, Attempt, RouteKey)>, Failure> {
+    async fn all(&self, _keys: &[RouteKey]) -> Result<Vec<Registered>, Failure> {
         self.0
             .make("routes.all", "", |state, _| {
                 let deployment = state.deployment.clone();
                 let routes = state.routes.values().flatten().map(|route| &route.backend);
                 Ok(routes
                     .filter(|backend| Some(&backend.owner.deployment) == deployment.as_ref())
-                    .map(|backend| {
-                        (
-                            backend.owner.instance.clone(),
-                            backend.owner.attempt,
-                            backend.key.clone(),
-                        )
+                    .map(|backend| Registered {
+                        key: backend.key.clone(),
+                        endpoint: backend.endpoint.clone(),
+                        owner: Some((backend.owner.instance.clone(), backend.owner.attempt)),
                     })
                     .collect())
             })

@@ -11,7 +11,7 @@ use std::{
 };
 use tokio_stream::wrappers::BroadcastStream;
 use wharf_domain::{Code, Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
-use wharf_platform::{Owner, PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
+use wharf_platform::{Owner, PortSource, RouteKey, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 
 use super::{SimWorld, calls::Calls, world::State};
 
@@ -143,8 +143,10 @@ fn crashed(exit_code: i32) -> Failure {
 }
 
 fn program(run: &RunSpec) -> &str {
-    let RunSpec::Process { command, .. } = run;
-    command.first().map_or("", String::as_str)
+    match run {
+        RunSpec::Process { command, .. } => command.first().map_or("", String::as_str),
+        RunSpec::Ecs(task) => &task.task_definition,
+    }
 }
 
 fn stopped() -> Failure {
@@ -278,7 +280,7 @@ impl Tasks for SimTasks {
         free.await.unwrap_or(true)
     }
 
-    async fn check(&self, run: &RunSpec) -> Result<(), Failure> {
+    async fn check(&self, run: &RunSpec, _route: Option<&RouteKey>) -> Result<(), Failure> {
         let program = program(run);
         self.0
             .make("tasks.check", program, |state, _| {
@@ -306,7 +308,8 @@ impl Tasks for SimTasks {
             .await
     }
 
-    async fn find(&self, owner: &Owner) -> Result<Option<TaskRef>, Failure> {
+    async fn find(&self, spec: &TaskSpec) -> Result<Option<TaskRef>, Failure> {
+        let owner = &spec.owner;
         self.0
             .make("tasks.find", shown(owner), |state, _| {
                 let found = state.tasks.values().find(|task| task.owner == *owner);
@@ -323,7 +326,7 @@ impl Tasks for SimTasks {
             .await
     }
 
-    async fn all(&self) -> Result<Vec<(Owner, TaskRef)>, Failure> {
+    async fn all(&self, _runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure> {
         self.0
             .make("tasks.all", "", |state, now| {
                 let deployment = state.deployment.clone();

@@ -27,6 +27,7 @@ fn request(key: &RouteKey, path: &str) -> String {
     let (host, path) = match key {
         RouteKey::Host { host } => (host.as_str(), path.to_owned()),
         RouteKey::Path { prefix } => ("services.localhost", format!("{prefix}{path}")),
+        RouteKey::TargetGroups { .. } => unreachable!("the edge has no target groups"),
     };
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
 }

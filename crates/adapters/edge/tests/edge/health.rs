@@ -67,7 +67,11 @@ async fn changes_are_told_at_their_thresholds() {
     assert_eq!(get(&edge, "acme.localhost", "/").await.status, 500);
     well.store(true, Ordering::SeqCst);
     assert!(next(&mut changes).await.healthy);
-    assert_eq!(edge.health(&me, &host("acme")).await, Ok(None));
+    let somewhere = wharf_domain::Endpoint::Address {
+        ip: std::net::Ipv4Addr::LOCALHOST.into(),
+        port: 1,
+    };
+    assert_eq!(edge.health(&me, &host("acme"), &somewhere).await, Ok(None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +126,7 @@ async fn what_is_withdrawn_is_checked_no_more() {
     let server = switched(&well, &checks).await;
     let me = owner(1, 1);
     serve(&edge, checked_often(backend(&me, host("acme"), server.address))).await;
-    assert!(edge.withdraw(&me, &host("acme"), PATIENCE).await.unwrap());
+    assert!(edge.withdraw(&me, &host("acme"), None, PATIENCE).await.unwrap());
     // A check that is under way may still come; after that there is one every 5 ms or none.
     let mut seen = usize::MAX;
     let mut quiet = 0;

@@ -161,7 +161,11 @@ async fn a_later_attempt_never_gets_an_earlier_ones_connection() {
     tokio::time::timeout(PATIENCE, closed.notified())
         .await
         .expect("the old connection is closed");
-    assert!(edge.withdraw(&owner(1, 1), &host("acme"), PATIENCE).await.unwrap());
+    assert!(
+        edge.withdraw(&owner(1, 1), &host("acme"), None, PATIENCE)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ async fn attempts_replace_each_other_under_load_without_a_lost_request() {
         serve(&edge, backend(&owner(1, attempt), host("acme"), next.address)).await;
         let old = owner(1, attempt - 1);
         let mut rounds = 0;
-        while !edge.withdraw(&old, &host("acme"), PATIENCE).await.unwrap() {
+        while !edge.withdraw(&old, &host("acme"), None, PATIENCE).await.unwrap() {
             rounds += 1;
             assert!(rounds < 100_000, "attempt {attempt} never drains");
             tokio::task::yield_now().await;
@@ -92,17 +92,17 @@ async fn a_request_under_way_is_drained_and_new_ones_are_not_let_in() {
         async move { get(&edge, "acme.localhost", "/").await }
     });
     arrived.notified().await;
-    assert!(!edge.withdraw(&me, &host("acme"), PATIENCE).await.unwrap());
+    assert!(!edge.withdraw(&me, &host("acme"), None, PATIENCE).await.unwrap());
     assert_eq!(get(&edge, "acme.localhost", "/").await.status, 503);
     go_on.notify_one();
     assert_eq!(waiting.await.unwrap().body, "in the end");
     until("the drain is over", || {
-        futures::FutureExt::now_or_never(edge.withdraw(&me, &host("acme"), PATIENCE))
+        futures::FutureExt::now_or_never(edge.withdraw(&me, &host("acme"), None, PATIENCE))
             .unwrap()
             .unwrap()
     })
     .await;
-    assert!(edge.all().await.unwrap().is_empty());
+    assert!(edge.all(&[]).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,5 +163,5 @@ async fn ten_thousand_routes_change_fast_and_lead_where_they_should() {
     }
     let took = began.elapsed();
     assert!(took < PATIENCE, "{took:?}");
-    assert_eq!(edge.all().await.unwrap().len(), 10_000);
+    assert_eq!(edge.all(&[]).await.unwrap().len(), 10_000);
 }

@@ -69,8 +69,8 @@ async fn a_drain_counts_an_open_socket() {
     let mut socket = open(&edge).await;
     socket.send(Message::text("hi")).await.unwrap();
     socket.next().await.unwrap().unwrap();
-    assert!(!edge.withdraw(&me, &host("acme"), PATIENCE).await.unwrap());
-    assert!(edge.withdraw(&me, &host("acme"), Duration::ZERO).await.unwrap());
+    assert!(!edge.withdraw(&me, &host("acme"), None, PATIENCE).await.unwrap());
+    assert!(edge.withdraw(&me, &host("acme"), None, Duration::ZERO).await.unwrap());
     socket.send(Message::text("still")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("still"));
 }

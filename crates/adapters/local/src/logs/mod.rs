@@ -28,7 +28,7 @@ use std::{
 };
 use tokio::{net::unix::pipe, runtime::Handle, sync::oneshot, task::JoinHandle};
 use wharf_domain::{Code, Failure, InstanceId};
-use wharf_platform::{LogLine, Logs};
+use wharf_platform::{LogLine, Logs, Printer};
 
 use crate::files;
 use rotating::RotatingLog;
@@ -193,11 +193,11 @@ async fn pump(pipe: OwnedFd, log: Arc<RotatingLog>, buffer: Arc<Mutex<Box<[u8]>>
 impl Logs for FileLogs {
     async fn read(
         &self,
-        instance: &InstanceId,
+        printer: &Printer,
         lines: usize,
         follow: bool,
     ) -> Result<BoxStream<'static, LogLine>, Failure> {
-        follow::read(self.log(instance), lines, follow).await
+        follow::read(self.log(&printer.instance), lines, follow).await
     }
 
     /// Removes the instance's folder: its output, and what it left in its working directory. Its data are not there.

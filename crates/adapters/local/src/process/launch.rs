@@ -101,7 +101,9 @@ impl Places {
 
     /// Finds what is wrong with a command without starting it.
     pub(super) fn check(&self, run: &RunSpec) -> Result<(), Failure> {
-        let RunSpec::Process { command, directory, .. } = run;
+        let RunSpec::Process { command, directory, .. } = run else {
+            return Err(not_a_process());
+        };
         self.program(command)?;
         if let Some(directory) = directory {
             let path = self.base.join(directory);
@@ -165,7 +167,9 @@ impl Places {
 
     /// What to start for a task. `home` is its own folder, where it runs unless its service says otherwise.
     pub(super) fn launch(&self, spec: &TaskSpec, home: &Path) -> Result<Launch, Failure> {
-        let RunSpec::Process { command, directory, .. } = &spec.run;
+        let RunSpec::Process { command, directory, .. } = &spec.run else {
+            return Err(not_a_process());
+        };
         let program = self.program(command)?;
         let directory = directory
             .as_ref()
@@ -257,6 +261,11 @@ pub(super) fn start_failure(launch: &Launch, stage: Stage, error: &io::Error) ->
             }
         }
     }
+}
+
+fn not_a_process() -> Failure {
+    command_failure("the instance was claimed for another platform".to_owned())
+        .hint("bring it back on the platform that it was made on, or delete it and sign up again")
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use wharf_domain::{Code, DeploymentId, Failure, instance::TaskRef, service::RunSpec};
-use wharf_platform::{Owner, PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
+use wharf_platform::{Owner, PortSource, RouteKey, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 
 use crate::{files, logs::FileLogs};
 pub use launch::check_command;
@@ -272,7 +272,7 @@ impl Tasks for ProcessTasks {
         false
     }
 
-    async fn check(&self, run: &RunSpec) -> Result<(), Failure> {
+    async fn check(&self, run: &RunSpec, _route: Option<&RouteKey>) -> Result<(), Failure> {
         let (shared, run) = (self.shared.clone(), run.clone());
         files::blocking(move || shared.places.check(&run)).await
     }
@@ -308,8 +308,8 @@ impl Tasks for ProcessTasks {
         })
     }
 
-    async fn find(&self, owner: &Owner) -> Result<Option<TaskRef>, Failure> {
-        let key = self.shared.check_owner(owner)?;
+    async fn find(&self, spec: &TaskSpec) -> Result<Option<TaskRef>, Failure> {
+        let key = self.shared.check_owner(&spec.owner)?;
         let entry = self.shared.world.table.lock().get(&key).cloned();
         match entry {
             Some(Entry::Known(task)) => Ok(Some(task.reference.clone())),
@@ -339,7 +339,7 @@ impl Tasks for ProcessTasks {
         }
     }
 
-    async fn all(&self) -> Result<Vec<(Owner, TaskRef)>, Failure> {
+    async fn all(&self, _runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure> {
         let deployment = &self.shared.options.deployment;
         let mut all: Vec<(Owner, TaskRef)> = self
             .shared

@@ -123,7 +123,10 @@ impl Shared {
             )
             .hint("end that program, or give the service another range of ports"));
         }
-        let RunSpec::Process { memory, .. } = spec.run;
+        let memory = match spec.run {
+            RunSpec::Process { memory, .. } => memory,
+            RunSpec::Ecs(_) => None,
+        };
         let endpoint = spec.port.map(|port| Endpoint::Address {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port,

@@ -74,7 +74,9 @@ async fn a_whole_group_has_the_grace_not_only_its_first_process() {
 }
 
 fn with_memory(owner: &Owner, command: &[&str], mebibytes: u64) -> TaskSpec {
-    let RunSpec::Process { command, directory, .. } = run(command);
+    let RunSpec::Process { command, directory, .. } = run(command) else {
+        unreachable!("it is a process")
+    };
     let run = RunSpec::Process {
         command,
         directory,
@@ -145,7 +147,7 @@ async fn a_shutdown_ends_all_and_tells_of_no_crash() {
     }
     site.shutdown(GRACE).await.unwrap();
     assert_eq!(site.marked(), [0; 0]);
-    assert_eq!(site.all().await.unwrap(), []);
+    assert_eq!(site.all(&[]).await.unwrap(), []);
     let refused = site.start(spec(&site.owner(), run(&["true"]))).await.unwrap_err();
     assert_eq!(refused.code, Code::TaskLost);
     drop(site);

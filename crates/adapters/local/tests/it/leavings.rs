@@ -139,7 +139,7 @@ async fn tasks_of_a_killed_wharf_are_listed_and_can_be_stopped() {
     other.kill();
     let site = Site::of(other.deployment.clone(), data);
     let all = eventually("only the daemons are left", async || {
-        let all = site.all().await.unwrap();
+        let all = site.all(&[]).await.unwrap();
         (all.len() == 2 && marked(&site.deployment).len() == 2).then_some(all)
     })
     .await;
@@ -148,7 +148,7 @@ async fn tasks_of_a_killed_wharf_are_listed_and_can_be_stopped() {
         assert_eq!(site.stop(&task.0, &task.1, GRACE).await, Ok(Stopping::Underway));
         site.until_stopped(task, GRACE).await;
     }
-    assert_eq!(site.all().await.unwrap(), []);
+    assert_eq!(site.all(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]

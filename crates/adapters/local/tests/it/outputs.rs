@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use wharf_domain::Attempt;
-use wharf_platform::{Logs, Owner, TaskEvents, TaskStatus, Tasks};
+use wharf_platform::{Logs, Owner, Printer, TaskEvents, TaskStatus, Tasks};
 use wharf_testkit::contracts::harness::soon;
 
 /// Two files of 1 MiB, each with what one read may bring on top.
@@ -91,7 +91,7 @@ async fn a_flood_does_not_keep_others_from_being_heard() {
 async fn a_follower_that_falls_behind_is_told_what_it_missed() {
     let site = Site::new();
     let owner = site.owner();
-    let mut follower = site.logs.read(&owner.instance, 0, true).await.unwrap();
+    let mut follower = site.logs.read(&printer(&owner), 0, true).await.unwrap();
     let task = site
         .start(spec(
             &owner,
@@ -129,7 +129,7 @@ async fn a_follower_ends_when_the_instance_is_forgotten() {
     let site = Site::new();
     let (owner, task) = site.run(&["echo", "hello"]).await;
     site.until_over(&(owner.clone(), task)).await;
-    let follower = site.logs.read(&owner.instance, 10, true).await.unwrap();
+    let follower = site.logs.read(&printer(&owner), 10, true).await.unwrap();
     site.logs.remove(&owner.instance).await.unwrap();
     soon("the end of the stream", follower.count()).await;
     assert!(!site.data().join("instances").join(owner.instance.as_str()).exists());
@@ -143,4 +143,12 @@ async fn a_task_may_empty_its_own_folder_without_harm_to_its_output() {
         .await;
     let (_, _, output) = stopped(site.until_over(&task).await);
     assert_eq!(output, "one\ntwo");
+}
+
+fn printer(owner: &Owner) -> Printer {
+    Printer {
+        instance: owner.instance.clone(),
+        task: None,
+        run: run(&["wharf"]),
+    }
 }

@@ -124,7 +124,7 @@ async fn a_port_in_use_is_known_before_the_start() {
         drop(other);
         assert!(ProcessTasks::port_is_free(port), "{address}");
     }
-    assert_eq!(site.all().await.unwrap(), []);
+    assert_eq!(site.all(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -79,7 +79,11 @@ async fn a_script_without_an_interpreter_is_refused_with_a_hint() {
             failure.hint.as_deref().unwrap_or_default().contains(hint),
             "{failure:?}"
         );
-        assert_eq!(site.find(&owner).await.unwrap(), None, "it may be tried again");
+        assert_eq!(
+            site.find(&spec(&owner, run(&["./serve"]))).await.unwrap(),
+            None,
+            "it may be tried again"
+        );
     }
 }
 
@@ -105,7 +109,11 @@ async fn a_start_goes_on_although_its_caller_gave_up() {
         let mut start = std::pin::pin!(start);
         assert!(futures::poll!(&mut start).is_pending());
     }
-    let task = site.find(&owner).await.unwrap().expect("it is there");
+    let task = site
+        .find(&spec(&owner, run(&["./serve"])))
+        .await
+        .unwrap()
+        .expect("it is there");
     let task = (owner.clone(), task);
     assert!(matches!(site.status(&task).await, TaskStatus::Running { .. }));
     assert_eq!(site.start(spec(&owner, run(&["wharf", "rest"]))).await.unwrap(), task.1);
@@ -124,7 +132,7 @@ async fn two_hundred_start_at_once_and_all_run() {
     let ids: BTreeSet<&str> = started.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(ids.len(), 200);
     site.until_marked(200).await;
-    assert_eq!(site.all().await.unwrap().len(), 200);
+    assert_eq!(site.all(&[]).await.unwrap().len(), 200);
     let began = std::time::Instant::now();
     site.shutdown(crate::site::GRACE).await.unwrap();
     println!("ending them took {:?}", began.elapsed());

@@ -115,7 +115,9 @@ fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
         wire::open_files().map(|limit| Some(format!("{limit} at the most"))),
     ));
     for service in config.services.values() {
-        let RunSpec::Process { command, .. } = &service.run;
+        let RunSpec::Process { command, .. } = &service.run else {
+            continue;
+        };
         let program = command.first().cloned().unwrap_or_default();
         checks.push(Check::new(
             format!("service {}: command {program:?}", service.name),
