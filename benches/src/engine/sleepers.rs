@@ -19,7 +19,7 @@ use std::{
 };
 use wharf_domain::{InstanceId, Timestamp};
 use wharf_local::SystemClock;
-use wharf_saga::{Clock, Observer};
+use wharf_saga::{Clock, Observer, store::HistoryEntry};
 
 use super::workflow::{ASLEEP, DONE, Nap, Rig, STEPS, Witness, new_id};
 use crate::{
@@ -155,7 +155,7 @@ impl Trace {
 }
 
 impl Observer<Nap> for Trace {
-    fn committed(&self, id: &InstanceId, _: &Nap, state: &'static str) {
+    fn committed(&self, id: &InstanceId, _: &Nap, state: &'static str, _: &[HistoryEntry]) {
         if state == DONE {
             self.write(id, DONE);
         }

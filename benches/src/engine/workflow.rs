@@ -12,13 +12,13 @@ use tokio::sync::oneshot;
 use wharf_domain::{Failure, InstanceId, Timestamp};
 use wharf_local::{OsIds, SystemClock, TimerWaker};
 use wharf_saga::{
-    Batch, Clock, Context, Decision, Ending, Engine, Ids, Next, Observer, Outcome, Progress, Step, Store, Way,
+    Batch, Clock, Context, Decision, Driving, Ending, Engine, Ids, Next, Observer, Outcome, Progress, Step, Store, Way,
     Workflow,
     engine::Parts,
     limits,
     record::OnFailure,
     step::Writes,
-    store::{Expect, Index, LeaseChange},
+    store::{Expect, HistoryEntry, Index, LeaseChange},
     workflow::Plan,
 };
 use wharf_sqlite::SqliteStore;
@@ -159,6 +159,7 @@ impl Rig {
             observer,
             drivers: DRIVERS,
             linger: limits::LINGER,
+            driving: Driving::Here,
         });
         let _ = woken.set(engine.clone());
         Ok(Self {
@@ -196,7 +197,7 @@ impl Bell {
 }
 
 impl Observer<Nap> for Bell {
-    fn committed(&self, id: &InstanceId, nap: &Nap, _: &'static str) {
+    fn committed(&self, id: &InstanceId, nap: &Nap, _: &'static str, _: &[HistoryEntry]) {
         if nap.done
             && let Some(ring) = self.0.lock().remove(id)
         {

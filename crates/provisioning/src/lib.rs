@@ -36,7 +36,8 @@ pub mod workflow;
 
 pub use claim::{Accepted, Caller};
 pub use message::Message;
-pub use settings::{Addresses, Settings};
+pub use settings::{Addresses, Pace, Settings};
 pub use view::{InstanceView, StepView, UpcomingStep};
+pub use watch::Reporter;
 pub use wharf::Wharf;
 pub use workflow::Provisioning;

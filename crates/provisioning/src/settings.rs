@@ -34,6 +34,31 @@ pub struct Settings {
     pub password_link: Duration,
     /// Instances that are brought back at once after a restart.
     pub restore_parallel: usize,
+    pub pace: Pace,
+}
+
+/// How often is looked at what may not tell by itself, and how long something is waited for that is nobody's fault.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// The longest pause between two looks at a task that is on its way: the back-stop of the platform's events.
+    pub look_at_tasks: Duration,
+    /// Others write the registry too, and do not tell: whoever waits for news looks so often. `None` where this process alone writes.
+    pub look_for_news: Option<Duration>,
+    /// How long a task waits for room.
+    pub capacity_wait: Duration,
+    /// The longest pause between two requests for room.
+    pub capacity_retry: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            look_at_tasks: Duration::from_secs(5),
+            look_for_news: None,
+            capacity_wait: Duration::from_mins(15),
+            capacity_retry: Duration::from_secs(30),
+        }
+    }
 }
 
 /// How often a task may die before its instance is taken out of service.

@@ -3,13 +3,13 @@
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Weak},
+    time::Duration,
 };
-use tokio::sync::{Notify, futures::OwnedNotified};
+use tokio::sync::Notify;
 use wharf_domain::{Instance, InstanceId, State};
 use wharf_platform::{Routes, Standing};
-use wharf_saga::Observer;
+use wharf_saga::{Observer, store::HistoryEntry};
 
 use crate::settings::Settings;
 
@@ -21,12 +21,29 @@ pub struct Watchers {
     waiting: Mutex<HashMap<InstanceId, Weak<Notify>>>,
     /// Rung when a mail was put into the outbox.
     mail: Arc<Notify>,
+    reporter: Arc<dyn Reporter>,
+}
+
+/// Told of everything that is written into instances' histories, after it is: logs and metrics are made of it. Must not wait.
+pub trait Reporter: Send + Sync + 'static {
+    fn happened(&self, instance: &Instance, entry: &HistoryEntry);
+}
+
+/// A reporter that tells nobody.
+impl Reporter for () {
+    fn happened(&self, _: &Instance, _: &HistoryEntry) {}
 }
 
 impl Watchers {
     #[must_use]
-    pub fn new(settings: Arc<Settings>, routes: Arc<dyn Routes>, mail: Arc<Notify>) -> Self {
+    pub fn new(
+        settings: Arc<Settings>,
+        routes: Arc<dyn Routes>,
+        mail: Arc<Notify>,
+        reporter: Arc<dyn Reporter>,
+    ) -> Self {
         Self {
+            reporter,
             settings,
             routes,
             waiting: Mutex::default(),
@@ -44,7 +61,10 @@ impl Watchers {
             waiting.insert(id.clone(), Arc::downgrade(&notify));
             notify
         });
-        Watch { notify }
+        Watch {
+            notify,
+            look_every: self.settings.pace.look_for_news,
+        }
     }
 
     /// Tells the load balancer what an instance's visitors are to be told.
@@ -67,7 +87,10 @@ impl Watchers {
 }
 
 impl Observer<Instance> for Watchers {
-    fn committed(&self, id: &InstanceId, instance: &Instance, _state: &'static str) {
+    fn committed(&self, id: &InstanceId, instance: &Instance, _state: &'static str, history: &[HistoryEntry]) {
+        for entry in history {
+            self.reporter.happened(instance, entry);
+        }
         self.announce(instance);
         // The mail goes out with the first Ready, in the same commit.
         if matches!(instance.state, State::Ready { since, .. } if instance.first_ready_at == Some(since)) {
@@ -83,15 +106,24 @@ impl Observer<Instance> for Watchers {
 #[derive(Clone, Debug)]
 pub struct Watch {
     notify: Arc<Notify>,
+    /// Others may have news that nobody tells us.
+    look_every: Option<Duration>,
 }
 
 impl Watch {
-    /// Resolves at the next commit from now on: call it, read what is there, then await it.
-    #[must_use]
-    pub fn changed(&self) -> Pin<Box<OwnedNotified>> {
+    /// Resolves at the next commit from now on, or when it is time to look whether others made one: call it, read what is there, then await it.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut notified = Box::pin(self.notify.clone().notified_owned());
         // Registered from here on, not from the first poll.
         notified.as_mut().enable();
-        notified
+        let look_every = self.look_every;
+        async move {
+            match look_every {
+                Some(pause) => {
+                    let _ = tokio::time::timeout(pause, notified).await;
+                }
+                None => notified.await,
+            }
+        }
     }
 }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use wharf_domain::{Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
 use wharf_platform::{LogLine, Platform, Printer};
 use wharf_saga::{
-    Batch, Clock, CommitError, Engine, Ids, Record, Step, Store,
+    Batch, Clock, CommitError, Driving, Engine, Ids, Record, Step, Store,
     engine::Parts,
-    limits,
     store::{Count, Expect, Kind, LeaseChange, Numbered, Query, Release, Stored},
     world::Waker,
 };
@@ -20,7 +19,7 @@ use crate::{
     steps::APP_PASSWORD,
     tokens::TokenKey,
     view::InstanceView,
-    watch::{Watch, Watchers},
+    watch::{Reporter, Watch, Watchers},
     workflow::Provisioning,
 };
 
@@ -64,6 +63,11 @@ pub struct Deployment {
     pub ids: Arc<dyn Ids>,
     pub waker: Arc<dyn Waker>,
     pub tokens: TokenKey,
+    pub reporter: Arc<dyn Reporter>,
+    /// Whether sagas are driven in this process. Where they are not, whoever gets the wakes does it.
+    pub driving: Driving,
+    /// Waits up to this long are waited out by the driver; `limits::LINGER` on a server, nothing where waiting is billed.
+    pub linger: std::time::Duration,
 }
 
 /// A page of a listing.
@@ -94,10 +98,18 @@ impl Wharf {
             ids,
             waker,
             tokens,
+            reporter,
+            driving,
+            linger,
         } = deployment;
         let settings = Arc::new(settings);
         let mail = Arc::new(tokio::sync::Notify::new());
-        let watchers = Arc::new(Watchers::new(settings.clone(), platform.routes.clone(), mail.clone()));
+        let watchers = Arc::new(Watchers::new(
+            settings.clone(),
+            platform.routes.clone(),
+            mail.clone(),
+            reporter,
+        ));
         let workflow = Provisioning::new(platform.clone(), settings.clone(), ids.clone(), tokens.clone(), around);
         let engine = Engine::new(Parts {
             store: store.clone(),
@@ -107,7 +119,8 @@ impl Wharf {
             waker,
             observer: watchers.clone(),
             drivers: DRIVERS,
-            linger: limits::LINGER,
+            linger,
+            driving,
         });
         Self {
             inner: Arc::new(Inner {

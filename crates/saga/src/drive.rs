@@ -20,7 +20,7 @@ use crate::{
     limits,
     plan::{Action, After},
     record::{Ending, Progress, Record, Way},
-    step::{Context, Outcome, Writes},
+    step::{Context, Outcome, Step, Writes},
     store::{CommitError, Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
     workflow::{Decision, Next, Plan, Workflow},
 };
@@ -191,8 +191,14 @@ impl<W: Workflow> Drive<W> {
             };
             match progress.action() {
                 Action::Call { step, way } => {
-                    if self.engine.workflow.step(&step).is_none() {
+                    let Some(timeout) = self.engine.workflow.step(&step).map(Step::timeout) else {
                         return Ok(Drove::Lacks { step });
+                    };
+                    if self.engine.is_nearly_over(timeout.min(limits::STEP_TIMEOUT)) {
+                        match self.rest(Some(self.engine.clock.now())).await? {
+                            Some(drove) => return Ok(drove),
+                            None => continue,
+                        }
                     }
                     if let Some(until) = self.call(&step, way).await?
                         && let Some(drove) = self.sleep(until).await?

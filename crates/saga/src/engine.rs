@@ -18,19 +18,29 @@ use crate::{
         Batch, CommitError, Committed, Expect, Happening, HistoryEntry, Lease, LeaseChange, RecordWrite, Store, Wake,
     },
     workflow::{Plan, Workflow},
-    world::{Clock, Ids, Waker},
+    world::{Clock, Ids, Seen, Waker},
 };
 
 pub use crate::drive::Drove;
 
 /// Told of every commit, after it. Must not wait.
 pub trait Observer<D>: Send + Sync + 'static {
-    fn committed(&self, id: &InstanceId, data: &D, state: &'static str);
+    fn committed(&self, id: &InstanceId, data: &D, state: &'static str, history: &[HistoryEntry]);
 }
 
 /// An observer that looks away.
 impl<D> Observer<D> for () {
-    fn committed(&self, _: &InstanceId, _: &D, _: &'static str) {}
+    fn committed(&self, _: &InstanceId, _: &D, _: &'static str, _: &[HistoryEntry]) {}
+}
+
+/// Where sagas are driven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driving {
+    /// In this process.
+    #[default]
+    Here,
+    /// By whoever gets the wakes: where an answer must not wait for a saga, and the process is frozen after it.
+    Elsewhere,
 }
 
 /// What an engine is made of.
@@ -45,6 +55,7 @@ pub struct Parts<W: Workflow> {
     pub drivers: usize,
     /// Waits up to this long are waited out by the driver; [`limits::LINGER`] on a server, nothing where waiting is billed.
     pub linger: Duration,
+    pub driving: Driving,
 }
 
 pub(crate) struct Inner<W: Workflow> {
@@ -55,19 +66,36 @@ pub(crate) struct Inner<W: Workflow> {
     pub(crate) waker: Arc<dyn Waker>,
     pub(crate) observer: Arc<dyn Observer<W::Data>>,
     pub(crate) linger: Duration,
+    driving: Driving,
+    /// When this process is stopped from outside, if that is known.
+    deadline: Mutex<Option<Instant>>,
     /// Names this engine, and no other, in leases.
     pub(crate) holder: String,
     pub(crate) stopping: CancellationToken,
     permits: Semaphore,
     slots: Mutex<HashMap<InstanceId, Arc<Slot>>>,
-    /// Leases of others, and since when they have not changed by our own clock.
-    seen: Mutex<HashMap<InstanceId, (Lease, Instant)>>,
+    /// Leases of others, and since when they have not changed by our own clock; `None`: for long enough.
+    seen: Mutex<HashMap<InstanceId, (Seen, Option<Instant>)>>,
     /// Due, and nothing that the sweep could do about it for now.
     aside: Mutex<HashMap<InstanceId, Aside>>,
     tasks: TaskTracker,
 }
 
+fn seen(lease: &Lease) -> Seen {
+    Seen {
+        epoch: lease.epoch,
+        renewals: lease.renewals,
+    }
+}
+
 impl<W: Workflow> Inner<W> {
+    /// Whether this process may be gone before a call of this length is over.
+    pub(crate) fn is_nearly_over(&self, timeout: Duration) -> bool {
+        self.deadline
+            .lock()
+            .is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < timeout + limits::LEASE_MARGIN)
+    }
+
     pub(crate) fn chance(&self) -> u8 {
         let mut byte = [0];
         self.ids.fill(&mut byte);
@@ -79,7 +107,11 @@ impl<W: Workflow> Inner<W> {
     fn put_aside(&self, id: &InstanceId, drove: &Drove) {
         let now = Instant::now();
         let taken_over = limits::LEASE + limits::LEASE_MARGIN;
-        let seen = self.seen.lock().get(id).map(|(_, since)| *since + taken_over);
+        let seen = self
+            .seen
+            .lock()
+            .get(id)
+            .map(|(_, since)| since.map_or(now, |since| since + taken_over));
         let mut aside = self.aside.lock();
         let before = aside.remove(id);
         let pause = match drove {
@@ -170,6 +202,7 @@ impl<W: Workflow> Engine<W> {
             observer,
             drivers,
             linger,
+            driving,
         } = parts;
         let now = clock.now();
         let holder = format!("driver_{}", &ids.instance_id(now).as_str()["inst_".len()..]);
@@ -182,15 +215,32 @@ impl<W: Workflow> Engine<W> {
                 waker,
                 observer,
                 linger,
+                driving,
+                deadline: Mutex::default(),
                 holder,
                 stopping: CancellationToken::new(),
                 permits: Semaphore::new(drivers),
                 slots: Mutex::default(),
                 seen: Mutex::default(),
                 aside: Mutex::default(),
-                tasks: TaskTracker::new(),
+                tasks: {
+                    let tasks = TaskTracker::new();
+                    // It is waited for more than once, and things are spawned in between.
+                    tasks.close();
+                    tasks
+                },
             }),
         }
+    }
+
+    /// After this instant the process may be frozen or killed: what could not be finished before is handed to another driver.
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        *self.inner.deadline.lock() = deadline;
+    }
+
+    /// Waits until nothing is driven in this process any more: every saga has come to a wait that is written down, to rest, or is another's.
+    pub async fn settled(&self) {
+        self.inner.tasks.wait().await;
     }
 
     /// Makes a record and begins a saga on it, in one commit with whatever `batch` reserves and sends; then drives it.
@@ -230,12 +280,18 @@ impl<W: Workflow> Engine<W> {
         }
         record.progress = Some(progress);
         let wake = Wake {
-            at: now + limits::LEASE + limits::LEASE_MARGIN,
+            at: match inner.driving {
+                Driving::Here => now + limits::LEASE + limits::LEASE_MARGIN,
+                Driving::Elsewhere => now,
+            },
             seq: 0,
         };
         batch.expect = Expect::Absent;
-        batch.lease = LeaseChange::Take {
-            holder: inner.holder.clone(),
+        batch.lease = match inner.driving {
+            Driving::Here => LeaseChange::Take {
+                holder: inner.holder.clone(),
+            },
+            Driving::Elsewhere => LeaseChange::Keep,
         };
         let state = index.state;
         batch.documented = inner.workflow.documented(&record.data);
@@ -245,13 +301,18 @@ impl<W: Workflow> Engine<W> {
             index,
             wake: Some(wake),
         });
+        let history = batch.history.clone();
         let asked_at = Instant::now();
         let committed = match inner.store.commit(batch).await {
             Ok(committed) => committed,
             Err(CommitError::Unknown(failure)) => self.find_claim(&id).await.ok_or(CommitError::Unknown(failure))?,
             Err(error) => return Err(error),
         };
-        inner.observer.committed(&id, &record.data, state);
+        inner.observer.committed(&id, &record.data, state, &history);
+        if inner.driving == Driving::Elsewhere {
+            inner.waker.wake(&id, wake.at, wake.seq).await;
+            return Ok(());
+        }
         let claimed = Claimed {
             record,
             committed,
@@ -265,7 +326,11 @@ impl<W: Workflow> Engine<W> {
     /// The answer to a claim was lost: whether it was written, and nobody has taken it up meanwhile.
     async fn find_claim(&self, id: &InstanceId) -> Option<Committed> {
         let stored = self.inner.store.load(id).await.ok()??;
-        let is_ours = stored.lease.holder.as_ref() == Some(&self.inner.holder);
+        let holder = match self.inner.driving {
+            Driving::Here => Some(&self.inner.holder),
+            Driving::Elsewhere => None,
+        };
+        let is_ours = stored.lease.holder.as_ref() == holder;
         is_ours.then_some(Committed {
             inbox_head: stored.inbox_head,
             lease: stored.lease,
@@ -303,7 +368,18 @@ impl<W: Workflow> Engine<W> {
         self.inner.slots.lock().contains_key(id)
     }
 
+    /// A lease that was seen a lease and a margin ago is looked at again: if it has not changed, its holder is dead.
+    pub fn recheck(&self, id: &InstanceId, seen: Seen) {
+        self.inner.seen.lock().insert(id.clone(), (seen, None));
+        self.poke(id);
+    }
+
     fn spawn(&self, id: InstanceId, claimed: Option<Claimed<W::Data>>) {
+        if self.inner.driving == Driving::Elsewhere {
+            let (waker, now) = (self.inner.waker.clone(), self.inner.clock.now());
+            self.inner.tasks.spawn(async move { waker.wake(&id, now, 0).await });
+            return;
+        }
         let slot = {
             let mut slots = self.inner.slots.lock();
             if let Some(slot) = slots.get(&id) {
@@ -378,6 +454,8 @@ impl<W: Workflow> Engine<W> {
             return Drove::Rests;
         }
         if !self.may_take(id, &stored.lease) {
+            let after = limits::LEASE + limits::LEASE_MARGIN;
+            inner.waker.recheck(id, seen(&stored.lease), after).await;
             return Drove::Held;
         }
         match Drive::stored(inner.clone(), slot.clone(), stored) {
@@ -388,21 +466,22 @@ impl<W: Workflow> Engine<W> {
 
     /// A lease is taken over when it was seen unchanged twice, a lease and a margin apart, by our own clock.
     fn may_take(&self, id: &InstanceId, lease: &Lease) -> bool {
+        let now = self::seen(lease);
         let mut seen = self.inner.seen.lock();
         if lease.holder.as_ref().is_none_or(|holder| *holder == self.inner.holder) {
             seen.remove(id);
             return true;
         }
         match seen.get(id) {
-            Some((before, since)) if before == lease => {
-                let over = since.elapsed() >= limits::LEASE + limits::LEASE_MARGIN;
+            Some((before, since)) if *before == now => {
+                let over = since.is_none_or(|since| since.elapsed() >= limits::LEASE + limits::LEASE_MARGIN);
                 if over {
                     seen.remove(id);
                 }
                 over
             }
             _ => {
-                seen.insert(id.clone(), (lease.clone(), Instant::now()));
+                seen.insert(id.clone(), (now, Some(Instant::now())));
                 false
             }
         }
@@ -415,7 +494,7 @@ impl<W: Workflow> Engine<W> {
         inner
             .seen
             .lock()
-            .retain(|_, (_, since)| now.duration_since(*since) < limits::SEEN_KEPT);
+            .retain(|_, (_, since)| since.is_some_and(|since| now.duration_since(since) < limits::SEEN_KEPT));
         let passed_over = inner.slots.lock().len() + inner.aside.lock().len();
         let due = inner
             .store
@@ -471,7 +550,6 @@ impl<W: Workflow> Engine<W> {
         for (_, slot) in slots {
             slot.notify.notify_one();
         }
-        self.inner.tasks.close();
         if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("some sagas are in the middle of a step; they go on at the next start");
         }

@@ -26,9 +26,9 @@ pub mod store;
 pub mod workflow;
 pub mod world;
 
-pub use engine::{Engine, Observer};
+pub use engine::{Driving, Engine, Observer};
 pub use record::{Ending, Progress, Record, Way};
 pub use step::{Context, Outcome, Step};
 pub use store::{Batch, CommitError, Committed, Store, StoreError};
 pub use workflow::{Decision, Next, Workflow};
-pub use world::{Clock, Ids, Waker};
+pub use world::{Clock, Ids, Seen, Waker};

@@ -2,7 +2,16 @@
 //! repeated to the byte.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use wharf_domain::{InstanceId, Timestamp};
+
+/// A lease as an observer saw it: whoever writes as its holder changes one or the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub epoch: u64,
+    pub renewals: u64,
+}
 
 /// Wall-clock time. Two machines' clocks are never compared with each other.
 pub trait Clock: Send + Sync + 'static {
@@ -31,4 +40,10 @@ pub trait Ids: Send + Sync + 'static {
 #[async_trait]
 pub trait Waker: Send + Sync + 'static {
     async fn wake(&self, id: &InstanceId, at: Timestamp, seq: u64);
+
+    /// Another driver has the instance, and may be dead: [`Engine::recheck`](crate::Engine::recheck) is to be called with this lease after this long. A process
+    /// that lives so long needs no such help: its own sweep sees the lease again.
+    async fn recheck(&self, id: &InstanceId, seen: Seen, after: Duration) {
+        let _ = (id, seen, after);
+    }
 }

@@ -1,16 +1,13 @@
 //! `running`: waits until the task runs, and fails fast when it stopped.
 
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use wharf_domain::{Code, Failure, Instance};
 use wharf_platform::TaskStatus;
 use wharf_saga::{Context, Outcome, Step};
 
 use super::{World, is_over, look_again, missing};
 use crate::tasks::{gone, with_output};
-
-/// A look is the back-stop of the platform's events, never the first means.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Running(pub(crate) Arc<World>);
 
@@ -30,6 +27,8 @@ impl Step<Instance> for Running {
         };
         let owner = self.0.owner(instance, task.attempt);
         let allowed = instance.service.start_timeout;
+        // A look is the back-stop of the platform's events, never the first means.
+        let longest = self.0.settings.pace.look_at_tasks;
         match self.0.platform.tasks.look(&owner, task).await {
             Ok(TaskStatus::Running {
                 endpoint: Some(endpoint),
@@ -43,14 +42,12 @@ impl Step<Instance> for Running {
                         .hint("raise the service's `start_timeout`, or see with `wharf logs` what it waits for"),
                 )
             }
-            Ok(TaskStatus::Running { endpoint: None }) => {
-                look_again(context, LOOK_AT_LEAST_EVERY, "the task's address")
-            }
-            Ok(TaskStatus::Pending { why }) => look_again(context, LOOK_AT_LEAST_EVERY, why),
+            Ok(TaskStatus::Running { endpoint: None }) => look_again(context, longest, "the task's address"),
+            Ok(TaskStatus::Pending { why }) => look_again(context, longest, why),
             Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(with_output(cause, output)),
             // A platform that is not sure of itself yet is asked again.
             Ok(TaskStatus::Gone) if !is_over(context, self.0.platform.tasks.unknown_for()) => {
-                look_again(context, LOOK_AT_LEAST_EVERY, "the platform to know the task")
+                look_again(context, longest, "the platform to know the task")
             }
             Ok(TaskStatus::Gone) => Outcome::Fail(gone()),
             Err(failure) => Outcome::from_failure(failure),

@@ -11,11 +11,14 @@ use wharf_domain::{
 use wharf_platform::{Stopping, TaskSpec};
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{APP_PASSWORD, World, database::database_name, is_over, look_again};
+use super::{APP_PASSWORD, World, database::database_name, is_over, look_again, pause};
 use crate::template::fill;
 
 /// Beyond the service's own grace: how long a platform may take to confirm that a task is gone.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+
+/// Room is not asked for again sooner.
+const CAPACITY_FIRST: Duration = Duration::from_secs(1);
 
 pub(crate) struct Task(pub(crate) Arc<World>);
 
@@ -130,6 +133,17 @@ impl Step<Instance> for Task {
             Ok(task) => {
                 instance.held.task = Some(task);
                 Outcome::Done
+            }
+            // No room is nobody's fault, and passes: it is waited for, and an error only when that has taken too long.
+            Err(failure) if failure.code == Code::TaskCapacity => {
+                let pace = &self.0.settings.pace;
+                if is_over(context, pace.capacity_wait) {
+                    return Outcome::Fail(failure);
+                }
+                Outcome::Wait {
+                    until: context.now + pause(context, pace.capacity_retry).max(CAPACITY_FIRST),
+                    why: format!("room: {}", failure.message),
+                }
             }
             Err(failure) => Outcome::from_failure(failure),
         }

@@ -96,6 +96,7 @@ impl<W: Workflow> Drive<W> {
                 lease.clone(),
             )
         };
+        let history = batch.history.clone();
         let asked_at = Instant::now();
         let committed = self.engine.store.commit(batch).await?;
         self.lease = committed.lease;
@@ -109,7 +110,9 @@ impl<W: Workflow> Drive<W> {
         }
         self.pending = Pending::default();
         self.committed.clone_from(&self.record);
-        self.engine.observer.committed(&self.id, &self.record.data, self.state);
+        self.engine
+            .observer
+            .committed(&self.id, &self.record.data, self.state, &history);
         Ok(())
     }
 

@@ -11,13 +11,13 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use wharf_domain::{Attempt, Code, Failure, InstanceId, Timestamp};
 use wharf_saga::{
-    Batch, CommitError, Context, Decision, Ending, Engine, Ids, Next, Observer, Outcome, Progress, Record, Step, Store,
-    Way, Workflow,
+    Batch, CommitError, Context, Decision, Driving, Ending, Engine, Ids, Next, Observer, Outcome, Progress, Record,
+    Step, Store, Way, Workflow,
     engine::Parts,
     limits,
     record::OnFailure,
     step::Writes,
-    store::{Expect, Happening, Index, LeaseChange, Reserve, Stored},
+    store::{Expect, Happening, HistoryEntry, Index, LeaseChange, Reserve, Stored},
     workflow::Plan,
 };
 use wharf_testkit::sim::{Process, SimClock, SimIds, SimStore, SimWaker, SimWorld};
@@ -360,7 +360,7 @@ pub(crate) fn plan(steps: &[&str]) -> Plan {
 struct Bell(Notify);
 
 impl Observer<Data> for Bell {
-    fn committed(&self, _: &InstanceId, _: &Data, _: &'static str) {
+    fn committed(&self, _: &InstanceId, _: &Data, _: &'static str, _: &[HistoryEntry]) {
         self.0.notify_waiters();
     }
 }
@@ -431,6 +431,7 @@ impl Bench {
             observer: self.bell.clone(),
             drivers: 64,
             linger: limits::LINGER,
+            driving: Driving::Here,
         });
         let woken = engine.clone();
         waker.connect(move |id, seq| woken.wake(id, seq));

@@ -9,7 +9,7 @@ use wharf_domain::{
 use wharf_provisioning::{
     Accepted, Addresses, Caller, InstanceView, Settings, Wharf, settings::Heal, tokens::TokenKey, wharf::Deployment,
 };
-use wharf_saga::{Clock, Record, Step, Store, store::Kind};
+use wharf_saga::{Clock, Driving, Record, Step, Store, limits, store::Kind};
 
 use super::{Process, SimClock, SimIds, SimStore, SimWaker, SimWorld, services};
 
@@ -55,6 +55,7 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
         },
         mail_from: "Wharf <wharf@localhost>".to_owned(),
         password_link: Duration::from_hours(7 * 24),
+        pace: wharf_provisioning::Pace::default(),
         restore_parallel: 4,
     }
 }
@@ -377,6 +378,9 @@ fn assemble(
             )),
             waker: waker.clone(),
             tokens: TokenKey::new(key),
+            reporter: Arc::new(()),
+            driving: Driving::Here,
+            linger: limits::LINGER,
         },
         move |step| around(step),
     );
@@ -404,6 +408,9 @@ impl SimWorld {
             waker: Arc::new(SimWaker::new(clock.clone())),
             clock,
             tokens: TokenKey::new([7; 32]),
+            reporter: Arc::new(()),
+            driving: Driving::Here,
+            linger: limits::LINGER,
         }
     }
 }

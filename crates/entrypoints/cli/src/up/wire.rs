@@ -23,10 +23,10 @@ use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, P
 use wharf_mail::FolderMailer;
 use wharf_platform::Platform;
 use wharf_provisioning::{
-    Addresses, Message, Provisioning, Settings, Wharf, recovery::RestoreQueue, settings::Heal, tokens::TokenKey,
+    Addresses, Message, Pace, Provisioning, Settings, Wharf, recovery::RestoreQueue, settings::Heal, tokens::TokenKey,
     wharf::Deployment,
 };
-use wharf_saga::{Clock, Engine};
+use wharf_saga::{Clock, Driving, Engine, limits};
 use wharf_sqlite::SqliteStore;
 
 use super::{layout::Layout, metrics};
@@ -122,6 +122,9 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         ids,
         waker: Arc::new(waker),
         tokens,
+        reporter: Arc::new(()),
+        driving: Driving::Here,
+        linger: limits::LINGER,
     });
     let _ = engine.set(wharf.engine().clone());
     Ok(Server {
@@ -281,6 +284,7 @@ fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url:
         mail_from: config.mail.from.to_string(),
         password_link: PASSWORD_LINK,
         restore_parallel: RESTORE_PARALLEL,
+        pace: Pace::default(),
     }
 }
 
