@@ -13,6 +13,7 @@
 //! | `resuming` | a crash at every single call; steps that this version lacks |
 
 mod failing;
+mod handing_over;
 mod inboxes;
 mod journaling;
 mod leases;

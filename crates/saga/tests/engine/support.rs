@@ -405,7 +405,22 @@ impl Bench {
         self.machine_with(name, self.world.clock(), |_| true)
     }
 
+    /// A machine that takes requests, and leaves the driving to whoever gets its wakes.
+    pub(crate) fn door(&self, name: &str, driver: &Machine) -> Machine {
+        let machine = self.build(name, self.world.clock(), |_| true, Driving::Elsewhere);
+        let driver = driver.engine.clone();
+        machine.waker.connect(move |id, seq| driver.wake(id, seq));
+        machine
+    }
+
     pub(crate) fn machine_with(&self, name: &str, clock: SimClock, has: impl Fn(&str) -> bool) -> Machine {
+        let machine = self.build(name, clock, has, Driving::Here);
+        let woken = machine.engine.clone();
+        machine.waker.connect(move |id, seq| woken.wake(id, seq));
+        machine
+    }
+
+    fn build(&self, name: &str, clock: SimClock, has: impl Fn(&str) -> bool, driving: Driving) -> Machine {
         let process = self.world.process(name);
         let steps = STEPS.iter().chain(&LOOKS).filter(|step| has(step)).map(|step| {
             let scripted = ScriptedStep {
@@ -431,10 +446,8 @@ impl Bench {
             observer: self.bell.clone(),
             drivers: 64,
             linger: limits::LINGER,
-            driving: Driving::Here,
+            driving,
         });
-        let woken = engine.clone();
-        waker.connect(move |id, seq| woken.wake(id, seq));
         Machine { engine, process, waker }
     }
 

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{InstanceId, Timestamp};
-use wharf_saga::{Clock, Waker};
+use wharf_saga::{Clock, Seen, Waker};
 
 type Wake = dyn Fn(&InstanceId, u64) + Send + Sync;
+type Recheck = dyn Fn(&InstanceId, Seen) + Send + Sync;
 
 /// How a waker does its work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub enum Manner {
 pub struct SimWaker {
     clock: Arc<dyn Clock>,
     wake: Arc<Mutex<Option<Arc<Wake>>>>,
+    recheck: Arc<Mutex<Option<Arc<Recheck>>>>,
     manner: Mutex<Manner>,
 }
 
@@ -42,6 +44,7 @@ impl SimWaker {
         Self {
             clock,
             wake: Arc::default(),
+            recheck: Arc::default(),
             manner: Mutex::default(),
         }
     }
@@ -49,6 +52,11 @@ impl SimWaker {
     /// What a wake calls: the engine's `wake`, once there is an engine.
     pub fn connect(&self, wake: impl Fn(&InstanceId, u64) + Send + Sync + 'static) {
         *self.wake.lock() = Some(Arc::new(wake));
+    }
+
+    /// What a second look at a lease calls: the `recheck` of an engine that need not be the one that saw it first.
+    pub fn connect_recheck(&self, recheck: impl Fn(&InstanceId, Seen) + Send + Sync + 'static) {
+        *self.recheck.lock() = Some(Arc::new(recheck));
     }
 
     pub fn set(&self, manner: Manner) {
@@ -75,6 +83,20 @@ impl Waker for SimWaker {
                     wake(&id, seq);
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
+    async fn recheck(&self, id: &InstanceId, seen: Seen, after: Duration) {
+        if *self.manner.lock() == Manner::Loses {
+            return;
+        }
+        let (recheck, id) = (self.recheck.clone(), id.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let recheck = recheck.lock().clone();
+            if let Some(recheck) = recheck {
+                recheck(&id, seen);
             }
         });
     }
