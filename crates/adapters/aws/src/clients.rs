@@ -1,0 +1,177 @@
+//! The SDK's clients, each made when it is first used, all from one configuration, one connection pool and one TLS stack.
+//!
+//! Nothing here reads the environment or a file before the first call: a Lambda that only looks at its event must not pay for it. No operation is called from here.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use std::{fmt, time::Duration};
+use tokio::sync::OnceCell;
+
+/// A connection inside a region is there in a few milliseconds, or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// One try: an answer that has not come by then is taken for lost.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// All tries of one call, and the pauses between them. Shorter than the longest call of a step (`wharf_saga::limits::STEP_TIMEOUT`).
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// What the SDK tries again by itself is throttling, lost connections and the service's own faults; with jitter, and out of a
+/// budget that all calls of a client share, so that an outage does not become a storm.
+const ATTEMPTS: u32 = 4;
+
+/// Where AWS is, and as whom it is asked. What is `None` comes from where the AWS command line has it: the environment, the profile, the machine's or the function's role.
+#[derive(Clone)]
+pub struct ClientOptions {
+    pub region: Option<String>,
+    /// One address for all services, such as an emulator's. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>` say the same.
+    pub endpoint_url: Option<String>,
+    pub credentials: Option<Credentials>,
+    pub connect_timeout: Duration,
+    pub attempt_timeout: Duration,
+    pub operation_timeout: Duration,
+    /// Tries of one call, the first one included.
+    pub attempts: u32,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            credentials: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            operation_timeout: OPERATION_TIMEOUT,
+            attempts: ATTEMPTS,
+        }
+    }
+}
+
+impl ClientOptions {
+    /// An emulator at this address, which takes any credentials: these are nobody's.
+    #[must_use]
+    pub fn emulator(endpoint_url: impl Into<String>) -> Self {
+        Self {
+            region: Some("us-east-1".to_owned()),
+            endpoint_url: Some(endpoint_url.into()),
+            credentials: Some(Credentials::new("emulator", "emulator", None, None, "emulator")),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("region", &self.region)
+            .field("endpoint_url", &self.endpoint_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The clients. Making one costs nothing; the first use of any of them loads the configuration.
+#[derive(Debug, Default)]
+pub struct Clients {
+    options: ClientOptions,
+    config: OnceCell<SdkConfig>,
+    dynamodb: OnceCell<aws_sdk_dynamodb::Client>,
+    ecs: OnceCell<aws_sdk_ecs::Client>,
+    elasticloadbalancingv2: OnceCell<aws_sdk_elasticloadbalancingv2::Client>,
+    secretsmanager: OnceCell<aws_sdk_secretsmanager::Client>,
+    sqs: OnceCell<aws_sdk_sqs::Client>,
+}
+
+/// A client that is made from the configuration when it is first asked for.
+macro_rules! lazy {
+    ($($name:ident: $sdk:ident;)*) => {
+        $(
+            pub async fn $name(&self) -> &$sdk::Client {
+                self.$name
+                    .get_or_init(async || $sdk::Client::new(self.config().await))
+                    .await
+            }
+        )*
+    };
+}
+
+impl Clients {
+    #[must_use]
+    pub fn new(options: ClientOptions) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    lazy! {
+        dynamodb: aws_sdk_dynamodb;
+        ecs: aws_sdk_ecs;
+        elasticloadbalancingv2: aws_sdk_elasticloadbalancingv2;
+        secretsmanager: aws_sdk_secretsmanager;
+        sqs: aws_sdk_sqs;
+    }
+
+    /// What all clients are made of; for calls that are signed by hand, too.
+    pub async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| load(&self.options)).await
+    }
+}
+
+async fn load(options: &ClientOptions) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(options.connect_timeout)
+        .operation_attempt_timeout(options.attempt_timeout)
+        .operation_timeout(options.operation_timeout)
+        .build();
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(options.attempts));
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &options.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(credentials) = &options.credentials {
+        loader = loader.credentials_provider(credentials.clone());
+    }
+    loader.load().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn making_clients_makes_none() {
+        let start = Instant::now();
+        let clients = Clients::new(ClientOptions::default());
+        assert!(start.elapsed() < Duration::from_millis(1), "{:?}", start.elapsed());
+        assert!(!clients.config.initialized());
+    }
+
+    #[test]
+    fn a_call_with_all_its_tries_fits_into_a_step() {
+        assert!(CONNECT_TIMEOUT < ATTEMPT_TIMEOUT && ATTEMPT_TIMEOUT < OPERATION_TIMEOUT);
+        assert!(OPERATION_TIMEOUT < wharf_saga::limits::STEP_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn an_emulator_is_asked_instead_of_aws() {
+        let clients = Clients::new(ClientOptions::emulator("http://127.0.0.1:4566"));
+        let config = clients.config().await;
+        assert_eq!(config.endpoint_url(), Some("http://127.0.0.1:4566"));
+        assert_eq!(config.region().map(Region::as_ref), Some("us-east-1"));
+        assert!(!clients.ecs.initialized(), "what is not asked for is not made");
+    }
+
+    #[test]
+    fn credentials_do_not_show() {
+        let shown = format!("{:?}", ClientOptions::emulator("http://127.0.0.1:1"));
+        assert!(!shown.contains("Credentials"), "{shown}");
+    }
+}
