@@ -1,6 +1,7 @@
 //! Mail, handed over one at a time from the outbox.
 
 use async_trait::async_trait;
+use std::time::Duration;
 use wharf_domain::Email;
 
 /// A mail, ready to be sent.
@@ -22,6 +23,9 @@ pub enum MailError {
     /// May go through later.
     #[error("{0}")]
     Passing(String),
+    /// As `Passing`, and the provider says when: not before `after`.
+    #[error("{why}")]
+    Later { why: String, after: Duration },
     /// Will never: the address is refused, the key is wrong.
     #[error("{0}")]
     Permanent(String),

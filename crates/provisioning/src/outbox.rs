@@ -2,7 +2,7 @@
 //! Whatever becomes of a mail, the tenant's instance is none the worse for it.
 
 use std::time::Duration;
-use wharf_domain::{Code, Failure};
+use wharf_domain::{Code, Failure, Timestamp};
 use wharf_platform::MailError;
 use wharf_saga::store::{Pending, Settle};
 
@@ -64,14 +64,59 @@ impl Wharf {
             Err(failure) if failure.code == Code::Internal => MailError::Permanent(failure.message),
             Err(failure) => MailError::Passing(failure.message),
         };
-        match error {
-            MailError::Passing(error) if pending.tries + 1 < TRIES => {
-                let pause = PAUSE_FIRST
-                    .saturating_mul(1 << pending.tries.min(20))
-                    .min(PAUSE_LONGEST);
-                Settle::Later { at: now + pause, error }
-            }
-            MailError::Passing(error) | MailError::Permanent(error) => Settle::Dead { error },
+        settled(error, pending.tries, now)
+    }
+}
+
+/// What becomes of a mail that was not handed over, after so many tries before this one.
+fn settled(error: MailError, tries: u32, now: Timestamp) -> Settle {
+    let (error, asked) = match error {
+        MailError::Passing(error) => (error, Duration::ZERO),
+        MailError::Later { why, after } => (why, after.min(PAUSE_LONGEST)),
+        MailError::Permanent(error) => return Settle::Dead { error },
+    };
+    if tries + 1 >= TRIES {
+        return Settle::Dead { error };
+    }
+    let pause = PAUSE_FIRST.saturating_mul(1 << tries.min(20)).min(PAUSE_LONGEST);
+    Settle::Later {
+        at: now + pause.max(asked),
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long the mail rests after this try.
+    fn rests(error: MailError, tries: u32) -> Option<Duration> {
+        let now = Timestamp(1_000_000);
+        match settled(error, tries, now) {
+            Settle::Later { at, .. } => Some(Duration::from_millis(at.as_millis() - now.as_millis())),
+            _ => None,
         }
+    }
+
+    #[test]
+    fn pauses_grow_up_to_half_an_hour_and_end_after_a_day() {
+        let passing = || MailError::Passing("no answer".to_owned());
+        assert_eq!(rests(passing(), 0), Some(PAUSE_FIRST));
+        assert_eq!(rests(passing(), 3), Some(8 * PAUSE_FIRST));
+        assert_eq!(rests(passing(), 40), Some(PAUSE_LONGEST));
+        assert_eq!(rests(passing(), TRIES - 1), None);
+        assert_eq!(rests(MailError::Permanent("no such mailbox".to_owned()), 0), None);
+    }
+
+    #[test]
+    fn a_provider_that_asks_for_time_gets_it_within_reason() {
+        let later = |after| MailError::Later {
+            why: "too many".to_owned(),
+            after,
+        };
+        assert_eq!(rests(later(Duration::from_secs(20)), 0), Some(Duration::from_secs(20)));
+        assert_eq!(rests(later(Duration::from_secs(1)), 3), Some(8 * PAUSE_FIRST));
+        assert_eq!(rests(later(Duration::from_hours(9)), 0), Some(PAUSE_LONGEST));
+        assert_eq!(rests(later(Duration::from_secs(1)), TRIES - 1), None);
     }
 }

@@ -1,13 +1,16 @@
-//! Mail: how a rendered mail leaves. For now into a folder, as `.eml` files that a mail program opens.
+//! Mail: how a rendered mail leaves. Into a folder, as `.eml` files that a mail program opens, or by Resend.
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | `message` | a mail as RFC 5322 has it: every way of sending needs that |
+//! | `message` | a mail as RFC 5322 has it, and what every way of sending checks |
 //! | `folder` | [`FolderMailer`]: mails as files |
+//! | `resend` | [`ResendMailer`]: mails by Resend's HTTP API |
 //!
 //! What must not be here: what a mail says, and when it is tried again. The one is `provisioning/mail`, the other its outbox.
 
 mod folder;
 mod message;
+mod resend;
 
 pub use folder::FolderMailer;
+pub use resend::{ResendKey, ResendMailer, ResendOptions};

@@ -51,9 +51,9 @@ fn alternatives(mail: &Mail) -> MimePart<'_> {
     )
 }
 
-/// The id becomes a Message-ID's local part, a boundary and a file's name. Ids are Wharf's own; one that is not plain
+/// The id becomes a Message-ID's local part, a boundary, a file's name and a header of HTTP. Ids are Wharf's own; one that is not plain
 /// is a mistake.
-fn check_id(id: &str) -> Result<(), MailError> {
+pub(crate) fn check_id(id: &str) -> Result<(), MailError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_dotted_wrong = id.starts_with('.') || id.ends_with('.') || id.contains("..");
     if id.is_empty() || id.len() > ID_MAX || is_dotted_wrong || !id.chars().all(is_plain) {
@@ -63,7 +63,7 @@ fn check_id(id: &str) -> Result<(), MailError> {
 }
 
 /// `Name <address>`, or an address alone.
-fn sender(from: &str) -> Result<EmailAddress<'static>, MailError> {
+pub(crate) fn sender(from: &str) -> Result<EmailAddress<'static>, MailError> {
     let (name, address) = match from.rsplit_once('<') {
         Some((name, rest)) => (
             Some(name.trim().trim_matches('"')).filter(|name| !name.is_empty()),
@@ -87,7 +87,7 @@ fn sender(from: &str) -> Result<EmailAddress<'static>, MailError> {
 }
 
 /// A header has one line, whatever was put into it.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
