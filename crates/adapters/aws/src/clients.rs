@@ -80,16 +80,24 @@ pub struct Clients {
     sqs: OnceCell<aws_sdk_sqs::Client>,
 }
 
-/// A client that is made from the configuration when it is first asked for.
+/// A client that is made from the configuration when it is first asked for. One whose calls go by the governor tries nothing again: the
+/// [`Governor`](crate::Governor) does, and knows of every refusal.
 macro_rules! lazy {
-    ($($name:ident: $sdk:ident;)*) => {
+    ($($name:ident: $sdk:ident $($retries:ident)?;)*) => {
         $(
             pub async fn $name(&self) -> &$sdk::Client {
                 self.$name
-                    .get_or_init(async || $sdk::Client::new(self.config().await))
+                    .get_or_init(async || {
+                        let config = $sdk::config::Builder::from(self.config().await);
+                        $(let config = config.retry_config(lazy!($retries));)?
+                        $sdk::Client::from_conf(config.build())
+                    })
                     .await
             }
         )*
+    };
+    (governed) => {
+        RetryConfig::disabled()
     };
 }
 
@@ -104,8 +112,8 @@ impl Clients {
 
     lazy! {
         dynamodb: aws_sdk_dynamodb;
-        ecs: aws_sdk_ecs;
-        elasticloadbalancingv2: aws_sdk_elasticloadbalancingv2;
+        ecs: aws_sdk_ecs governed;
+        elasticloadbalancingv2: aws_sdk_elasticloadbalancingv2 governed;
         secretsmanager: aws_sdk_secretsmanager;
         sqs: aws_sdk_sqs;
     }

@@ -3,5 +3,8 @@
 
 pub mod clients;
 pub mod failure;
+pub mod governor;
+pub mod operations;
 
 pub use clients::{ClientOptions, Clients};
+pub use governor::Governor;
