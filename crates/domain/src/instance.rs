@@ -26,6 +26,9 @@ pub struct Instance {
     /// When its task died by itself, lately: what the limit of heals counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crashes: Vec<Timestamp>,
+    /// When its task was lost with its host, lately: what the limit of losses counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Timestamp>,
     /// When the next attempt may begin: the backoff of a heal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_until: Option<Timestamp>,

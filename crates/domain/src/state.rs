@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! Provisioning ─► Ready ─► Restoring ─► Ready
-//!      │            ├────► Stopping ──► Stopped ─► Restoring
-//!      │            └────► Restoring ─► Down ────► Restoring
-//!      └─► Failed | Stuck                 (any) ─► Stopping ─► Ended | Stuck
+//!   ▲  │            ├────► Stopping ──► Stopped ─► Restoring
+//!   ▼  │            └────► Restoring ─► Down ────► Restoring
+//! Queued
+//!   └──┴─► Failed | Stuck              (any) ─► Stopping ─► Ended | Stuck
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ use crate::{Failure, Timestamp};
 pub enum State {
     /// On its way to its first Ready. A failure takes everything back.
     Provisioning { since: Timestamp },
+    /// The same, and there is no room for its task just now: it waits for its turn.
+    Queued { since: Timestamp },
     /// Proven to answer at `url`.
     Ready { since: Timestamp, url: String },
     /// Was Ready, and is being brought back with a new attempt. Name, database and secrets stay.
@@ -53,6 +56,7 @@ impl State {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Provisioning { .. } => "provisioning",
+            Self::Queued { .. } => "queued",
             Self::Ready { .. } => "ready",
             Self::Restoring { .. } => "restoring",
             Self::Down { .. } => "down",
@@ -67,6 +71,7 @@ impl State {
     /// All names, for filters.
     pub const NAMES: &[&str] = &[
         "provisioning",
+        "queued",
         "ready",
         "restoring",
         "down",
@@ -81,6 +86,18 @@ impl State {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::Ended { .. })
+    }
+
+    /// On its way to its first Ready.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        matches!(self, Self::Provisioning { .. } | Self::Queued { .. })
+    }
+
+    /// On its way to Ready, for the first time or again.
+    #[must_use]
+    pub const fn is_coming(&self) -> bool {
+        self.is_new() || matches!(self, Self::Restoring { .. })
     }
 
     /// Why it is not Ready, where something went wrong.
@@ -100,6 +117,7 @@ impl State {
     pub const fn since(&self) -> Timestamp {
         match self {
             Self::Provisioning { since }
+            | Self::Queued { since }
             | Self::Ready { since, .. }
             | Self::Restoring { since, .. }
             | Self::Down { since, .. }
@@ -111,9 +129,10 @@ impl State {
 
     /// The state after this one, if the rules have such a step.
     pub fn to(self, next: Self) -> Result<Self, IllegalTransition> {
-        use State::{Down, Ended, Failed, Provisioning, Ready, Restoring, Stopped, Stopping, Stuck};
+        use State::{Down, Ended, Failed, Provisioning, Queued, Ready, Restoring, Stopped, Stopping, Stuck};
         let legal = match (&self, &next) {
-            (Provisioning { .. }, Ready { .. } | Failed { .. } | Stuck { .. }) => true,
+            (Provisioning { .. }, Queued { .. } | Ready { .. } | Failed { .. } | Stuck { .. }) => true,
+            (Queued { .. }, Provisioning { .. } | Failed { .. } | Stuck { .. }) => true,
             (Ready { .. }, Restoring { .. } | Stopping { .. }) => true,
             (Restoring { .. }, Ready { .. } | Restoring { .. } | Down { .. } | Stopping { .. } | Stuck { .. }) => true,
             (Down { .. } | Stopped { .. }, Restoring { .. } | Stopping { .. }) => true,
@@ -145,6 +164,7 @@ mod tests {
         let cause = Failure::new(Code::TaskCrashed, "it ended");
         vec![
             State::Provisioning { since: at },
+            State::Queued { since: at },
             State::Ready {
                 since: at,
                 url: "http://a.localhost".into(),
@@ -183,7 +203,7 @@ mod tests {
 
     #[test]
     fn ready_never_goes_straight_to_failed_or_ended() {
-        let ready = all().remove(1);
+        let ready = all().remove(2);
         for to in all() {
             let legal = ready.clone().to(to.clone()).is_ok();
             assert_eq!(

@@ -162,6 +162,7 @@ impl Wharf {
             held: Resources::default(),
             first_ready_at: None,
             crashes: Vec::new(),
+            losses: Vec::new(),
             pause_until: None,
             request_hash: claim.hash.clone(),
             status_token_hash: Some(token.hash()),

@@ -110,7 +110,7 @@ impl Wharf {
         loop {
             let changed = watch.changed();
             let view = self.show(&accepted.id).await?;
-            let moving = matches!(view.state, State::Provisioning { .. } | State::Restoring { .. });
+            let moving = view.state.is_coming();
             let registered = view.step.as_deref() == Some("healthy") && view.cause.is_none();
             if !moving || (registered && !wait_for_healthy) || tokio::time::timeout_at(deadline, changed).await.is_err()
             {
@@ -168,7 +168,7 @@ fn ignored(detail: &StartDetail) -> Vec<&'static str> {
 fn answer(view: &InstanceView) -> Value {
     let health = match view.state {
         State::Ready { .. } => "healthy",
-        State::Provisioning { .. } | State::Restoring { .. } => "initial",
+        State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } => "initial",
         _ => "unhealthy",
     };
     let (ip, port) = view

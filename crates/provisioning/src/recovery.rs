@@ -8,6 +8,7 @@ use std::{
 };
 use tokio::sync::Semaphore;
 use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State};
+use wharf_platform::{Backend, Owner, RouteKey};
 use wharf_saga::store::{PAGE_MAX, Query};
 
 use crate::{
@@ -114,8 +115,9 @@ impl Wharf {
                         self.announce_restoring(&instance);
                         queue.push(instance.id);
                     }
+                    State::Ready { .. } => self.route_again(&instance).await,
                     // It goes on at once, and has to know before it looks for its task.
-                    State::Provisioning { .. } | State::Restoring { .. } if lost && instance.held.task.is_some() => {
+                    state if state.is_coming() && lost && instance.held.task.is_some() => {
                         if let Err(failure) = self.send(&instance.id, lost_with_us(instance.attempt)).await {
                             tracing::warn!(instance = %instance.id, error = %failure.message, "it has to find out by itself that its task is lost");
                         }
@@ -132,6 +134,37 @@ impl Wharf {
             tracing::info!(resumed, restoring = queue.len(), "going on where the last run ended");
         }
         Ok(queue)
+    }
+
+    /// The task has outlived us, and the embedded load balancer's routes have not.
+    async fn route_again(&self, instance: &Instance) {
+        let (Some(key), Some(endpoint)) = (self.settings().route_key(instance), &instance.held.endpoint) else {
+            return;
+        };
+        // Target groups are not ours to forget.
+        if matches!(key, RouteKey::TargetGroups { .. }) {
+            return;
+        }
+        let backend = Backend {
+            owner: Owner {
+                deployment: self.settings().deployment.clone(),
+                instance: instance.id.clone(),
+                attempt: instance.attempt,
+            },
+            key,
+            endpoint: endpoint.clone(),
+            identity_header: instance.service.identity_header.clone(),
+            health: instance.service.health.clone(),
+        };
+        let (owner, key) = (backend.owner.clone(), backend.key.clone());
+        let routes = &self.platform().routes;
+        let routed = match routes.register(backend).await {
+            Ok(()) => routes.open(&owner, &key).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = routed {
+            tracing::error!(instance = %instance.id, error = %failure.message, "it runs, and no route leads to it; repair will find it");
+        }
     }
 
     /// It says Ready and is not there: until its turn comes, its visitors are told to wait.

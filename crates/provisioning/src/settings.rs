@@ -66,6 +66,8 @@ impl Default for Pace {
 pub struct Heal {
     /// More crashes than this within `within`: Down.
     pub limit: usize,
+    /// More losses of its host than this within `within`: Down too.
+    pub losses: usize,
     pub within: Duration,
     /// The pause before the first new attempt; each later one is twice as long.
     pub backoff_first: Duration,

@@ -55,10 +55,7 @@ impl Wharf {
             Err(failure) if failure.code == Code::InstanceUnknown => return Ok(()),
             result => result?,
         };
-        let wants_it = matches!(
-            instance.state,
-            State::Provisioning { .. } | State::Ready { .. } | State::Restoring { .. }
-        );
+        let wants_it = instance.state.is_coming() || matches!(instance.state, State::Ready { .. });
         if wants_it && event.task.attempt == instance.attempt {
             self.task_ended(&instance, &event.task.id, cause).await?;
         }

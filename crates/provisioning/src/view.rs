@@ -29,6 +29,9 @@ pub struct InstanceView {
     /// The step at hand, and what it waits for.
     pub step: Option<String>,
     pub waits_for: Option<String>,
+    /// Its place among those that wait for room, from 1; only where one instance is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<usize>,
     /// The steps after it; none while everything is taken back.
     pub upcoming: Vec<UpcomingStep>,
     /// What went wrong, where something did.
@@ -72,6 +75,7 @@ impl InstanceView {
             moving: progress.is_some_and(|progress| progress.halted.is_none()),
             step: progress.and_then(Progress::current).map(|planned| planned.step.clone()),
             waits_for: progress.and_then(|progress| progress.waits_for.clone()),
+            queue_position: None,
             upcoming: progress.map(upcoming).unwrap_or_default(),
             cause: instance.state.cause().or_else(|| progress?.unwinding.as_ref()).cloned(),
             stuck_at: match &instance.state {

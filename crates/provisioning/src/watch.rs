@@ -73,7 +73,7 @@ impl Watchers {
             return;
         };
         match &instance.state {
-            State::Provisioning { .. } | State::Restoring { .. } => {
+            State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } => {
                 self.routes.announce(&instance.id, &key, Standing::Starting);
             }
             State::Down { .. } | State::Stuck { .. } => self.routes.announce(&instance.id, &key, Standing::Down),

@@ -206,7 +206,22 @@ impl Wharf {
 
     pub async fn show(&self, id: &InstanceId) -> Result<InstanceView, Failure> {
         let stored = self.store().load(id).await?.ok_or_else(|| unknown(id.as_str()))?;
-        self.view(&stored)
+        let mut view = self.view(&stored)?;
+        if matches!(view.state, State::Queued { .. }) {
+            view.queue_position = Some(self.queue_position(id).await?);
+        }
+        Ok(view)
+    }
+
+    /// How many wait for room, up to and with this one: who asked first comes first in this count.
+    async fn queue_position(&self, id: &InstanceId) -> Result<usize, Failure> {
+        let query = Query {
+            state: Some("queued".to_owned()),
+            limit: wharf_saga::store::PAGE_MAX,
+            ..Query::default()
+        };
+        let queued = self.store().list(query).await?;
+        Ok(queued.iter().filter(|stored| stored.id <= *id).count().max(1))
     }
 
     fn view(&self, stored: &Stored) -> Result<InstanceView, Failure> {
@@ -304,7 +319,8 @@ impl Wharf {
         let instance = self.instance(id).await?;
         match instance.state {
             State::Stopped { .. } | State::Down { .. } => self.send(id, Message::Start).await,
-            State::Ready { .. } | State::Restoring { .. } | State::Provisioning { .. } => Ok(()),
+            State::Ready { .. } => Ok(()),
+            state if state.is_coming() => Ok(()),
             _ => Err(wrong_state(&instance, "started")),
         }
     }
@@ -469,7 +485,7 @@ fn unknown(text: &str) -> Failure {
 fn wrong_state(instance: &Instance, what: &str) -> Failure {
     let name = instance.name();
     let hint = match instance.state {
-        State::Provisioning { .. } | State::Restoring { .. } | State::Stopping { .. } => {
+        State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } | State::Stopping { .. } => {
             format!("`wharf show {name}` tells how far it is: try again when it is there")
         }
         _ => format!("`wharf show {name}` tells what happened to it"),

@@ -47,8 +47,19 @@ impl Provisioning {
         Self { settings, steps }
     }
 
-    /// Its task died, or its host did. A crash counts towards the limit; a loss does not.
+    /// Its task died, or its host did. A crash counts towards the limit; a loss counts towards one of its own, which only a platform reaches that loses everything.
     fn bring_back(&self, instance: &mut Instance, cause: Failure, crashed: bool, now: Timestamp) -> Decision {
+        let heal = &self.settings.heal;
+        if !crashed {
+            instance.losses.retain(|at| now.since(*at) < heal.within);
+            instance.losses.push(now);
+            let losses = instance.losses.len();
+            if losses > heal.losses {
+                return turn_to(instance, State::Restoring { since: now, cause }, sagas::take_down());
+            }
+            // The first one is brought back at once: it is nobody's fault.
+            instance.pause_until = (losses > 1).then(|| now + self.settings.backoff(losses - 1));
+        }
         if crashed {
             instance.crashes.retain(|at| now.since(*at) < self.settings.heal.within);
             instance.crashes.push(now);
@@ -81,31 +92,33 @@ impl Provisioning {
             (State::Failed { .. } | State::Ended { .. }, _) => Decision::Continue,
 
             // Before its first Ready there is nothing to keep: a stop and an end are the same. What is taking something away goes on with that.
-            (State::Provisioning { .. }, Message::Stop | Message::End) if takes_away(saga) => {
+            (State::Provisioning { .. } | State::Queued { .. }, Message::Stop | Message::End) if takes_away(saga) => {
                 if saga.is_some_and(|saga| saga.saga == sagas::END) {
                     Decision::Continue
                 } else {
                     Decision::Begin(sagas::end())
                 }
             }
-            (State::Provisioning { .. }, Message::Stop | Message::End) => Decision::Unwind(cancelled()),
+            (State::Provisioning { .. } | State::Queued { .. }, Message::Stop | Message::End) => {
+                Decision::Unwind(cancelled())
+            }
             (
-                State::Provisioning { .. } | State::Restoring { .. },
+                State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. },
                 Message::TaskStopped { attempt, .. }
                 | Message::Lost { attempt, .. }
                 | Message::Unhealthy { attempt, .. },
             ) if !(current(attempt) && wants_task(instance, saga)) => Decision::Continue,
             // Through no fault of its own: what was asked for is still wanted, and a new attempt goes on.
-            (State::Provisioning { .. }, Message::Lost { .. }) => {
-                let (plan, done) = sagas::provision_again(&instance.service);
-                Decision::BeginAfter(plan, done)
-            }
+            (State::Provisioning { .. } | State::Queued { .. }, Message::Lost { cause, .. }) => match again(instance) {
+                Some((plan, done)) => Decision::BeginAfter(plan, done),
+                None => Decision::Unwind(cause),
+            },
             (State::Restoring { .. }, Message::Lost { cause, .. }) => self.bring_back(instance, cause, false, now),
             (
-                State::Provisioning { .. } | State::Restoring { .. },
+                State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. },
                 Message::TaskStopped { cause, .. } | Message::Unhealthy { cause, .. },
             ) => Decision::Unwind(cause),
-            (State::Provisioning { .. }, Message::Start) => Decision::Continue,
+            (State::Provisioning { .. } | State::Queued { .. }, Message::Start) => Decision::Continue,
 
             (State::Stopping { end: true, .. }, Message::Stop | Message::End) => Decision::Continue,
             (State::Stopping { end: false, .. } | State::Stopped { .. }, Message::Stop) => Decision::Continue,
@@ -132,6 +145,7 @@ impl Provisioning {
 
             (State::Down { .. } | State::Stopped { .. }, Message::Start) => {
                 instance.crashes.clear();
+                instance.losses.clear();
                 instance.pause_until = None;
                 let cause = instance
                     .state
@@ -173,6 +187,15 @@ impl Provisioning {
             (_, _) => Decision::Continue,
         }
     }
+}
+
+/// Attempts of one provision, at the most: a platform that loses every task is not asked for ever.
+const ATTEMPTS_LOST: u32 = 10;
+
+/// The provision begun again with a new attempt: its task was lost through no fault of its own, and what was asked for is still wanted.
+fn again(instance: &Instance) -> Option<(Plan, usize)> {
+    let may = instance.state.is_new() && instance.attempt.0 < ATTEMPTS_LOST;
+    may.then(|| sagas::provision_again(&instance.service))
 }
 
 fn cancelled() -> Failure {
@@ -318,6 +341,11 @@ impl Workflow for Provisioning {
         Decision::Continue
     }
 
+    fn again(&self, instance: &Instance, saga: &Progress, cause: &Failure) -> Option<(Plan, usize)> {
+        let is_lost = saga.saga == sagas::PROVISION && cause.code == Code::TaskLost;
+        is_lost.then(|| again(instance)).flatten()
+    }
+
     fn ended(&self, instance: &mut Instance, saga: &str, ending: &Ending, now: Timestamp, writes: &mut Writes) -> Next {
         let (next, then) = match (saga, ending) {
             // The step `ready` has made it Ready.
@@ -329,10 +357,12 @@ impl Workflow for Provisioning {
                 },
                 Next::Rest,
             ),
-            (_, Ending::Undone { cause }) => match self.bring_back(instance, cause.clone(), true, now) {
-                Decision::Begin(plan) => return Next::Begin(plan),
-                _ => return Next::Rest,
-            },
+            (_, Ending::Undone { cause }) => {
+                match self.bring_back(instance, cause.clone(), cause.code != Code::TaskLost, now) {
+                    Decision::Begin(plan) => return Next::Begin(plan),
+                    _ => return Next::Rest,
+                }
+            }
             (sagas::STOP, Ending::Done) => (State::Stopped { since: now }, Next::Rest),
             (sagas::TAKE_DOWN, Ending::Done) => {
                 let cause = instance
@@ -341,8 +371,9 @@ impl Workflow for Provisioning {
                     .cloned()
                     .unwrap_or_else(|| Failure::internal("it was taken down without a cause"));
                 writes.notes.push(format!(
-                    "given up after {} crashes; `wharf start {}` tries again",
+                    "given up after {} crashes and {} losses; `wharf start {}` tries again",
                     instance.crashes.len(),
+                    instance.losses.len(),
                     instance.name()
                 ));
                 (State::Down { since: now, cause }, Next::Rest)

@@ -19,7 +19,7 @@ use crate::{
     engine::{Claimed, Inner, Slot},
     limits,
     plan::{Action, After},
-    record::{Ending, Progress, Record, Way},
+    record::{Ending, OnFailure, Progress, Record, Way},
     step::{Context, Outcome, Step, Writes},
     store::{CommitError, Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
     workflow::{Decision, Next, Plan, Workflow},
@@ -437,11 +437,29 @@ impl<W: Workflow> Drive<W> {
         }
         self.keep(writes, now);
         self.pending.dirty = true;
+        if let Some((plan, done)) = self.again(&outcome) {
+            self.begin(&plan, done, now);
+            return None;
+        }
         let chance = self.engine.chance();
         match self.record.progress.as_mut()?.apply(outcome, now, chance) {
             After::Next => None,
             After::Sleep(until) => Some(until),
         }
+    }
+
+    /// What the workflow would rather begin than undo what this outcome ends.
+    fn again(&self, outcome: &Outcome) -> Option<(Plan, usize)> {
+        let progress = self.record.progress.as_ref()?;
+        let cause = match outcome {
+            Outcome::Fail(cause) => cause,
+            Outcome::Retry(cause) if progress.is_last_try() => cause,
+            _ => return None,
+        };
+        let turns = progress.on_failure == OnFailure::Unwind && !progress.is_undoing();
+        turns
+            .then(|| self.engine.workflow.again(&self.record.data, progress, cause))
+            .flatten()
     }
 
     /// Waits until then: a short wait here, with the lease; a longer one as data. `None`: look again now.

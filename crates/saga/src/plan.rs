@@ -94,7 +94,7 @@ impl Progress {
     }
 
     /// Whether the step at hand is undone, in whichever direction the saga goes.
-    fn is_undoing(&self) -> bool {
+    pub(crate) fn is_undoing(&self) -> bool {
         self.unwinding.is_some() || self.current().is_some_and(|planned| planned.way == Way::Undo)
     }
 

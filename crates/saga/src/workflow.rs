@@ -43,6 +43,12 @@ pub trait Workflow: Send + Sync + 'static {
         writes: &mut Writes,
     ) -> Decision;
 
+    /// A step has failed for good, and the saga is about to turn to undoing: what is begun in its place, with so many of its first steps done.
+    fn again(&self, data: &Self::Data, saga: &Progress, cause: &Failure) -> Option<(Plan, usize)> {
+        let _ = (data, saga, cause);
+        None
+    }
+
     /// What a saga's end means for the data, and what comes next.
     fn ended(&self, data: &mut Self::Data, saga: &str, ending: &Ending, now: Timestamp, writes: &mut Writes) -> Next;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_domain::{
-    Code, Failure, Instance, Timestamp,
+    Code, Failure, Instance, State, Timestamp,
     instance::TaskRef,
     service::{EcsTask, RunSpec},
 };
@@ -132,6 +132,11 @@ impl Step<Instance> for Task {
         match self.start(context, instance).await {
             Ok(task) => {
                 instance.held.task = Some(task);
+                if matches!(instance.state, State::Queued { .. })
+                    && let Err(error) = instance.transition(State::Provisioning { since: context.now })
+                {
+                    return Outcome::Fail(Failure::internal(error.to_string()));
+                }
                 Outcome::Done
             }
             // No room is nobody's fault, and passes: it is waited for, and an error only when that has taken too long.
@@ -139,6 +144,11 @@ impl Step<Instance> for Task {
                 let pace = &self.0.settings.pace;
                 if is_over(context, pace.capacity_wait) {
                     return Outcome::Fail(failure);
+                }
+                if matches!(instance.state, State::Provisioning { .. })
+                    && let Err(error) = instance.transition(State::Queued { since: context.now })
+                {
+                    return Outcome::Fail(Failure::internal(error.to_string()));
                 }
                 Outcome::Wait {
                     until: context.now + pause(context, pace.capacity_retry).max(CAPACITY_FIRST),

@@ -163,20 +163,40 @@ async fn a_new_attempt_that_does_not_get_ready_counts_as_a_crash() {
     assert_eq!(wharf.world.tasks(&id).len(), 4);
 }
 
+/// The task goes, and nothing tells why; somebody looks.
+async fn lose(wharf: &SimWharf) {
+    wharf.world.lose_tasks();
+    assert_eq!(wharf.wharf().check_tasks().await, Ok(1));
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_loss_is_healed_at_once_and_does_not_count() {
+async fn a_loss_is_healed_at_once_and_is_no_crash() {
     let (wharf, id) = ready(1).await;
-    for attempt in 2..10 {
-        wharf.world.lose_tasks();
-        let lost = wharf.wharf().check_tasks().await;
-        assert_eq!(lost, Ok(1));
-        until_attempt(&wharf, &id, attempt).await;
-    }
+    let before = wharf.world.now();
+    lose(&wharf).await;
+    until_attempt(&wharf, &id, 2).await;
+    assert!(wharf.world.now().since(before) < SECOND, "nothing was waited for");
     assert_eq!(wharf.record(&id).await.data.crashes.len(), 0);
-    assert!(
-        wharf.world.now().since(wharf_testkit::sim::clock::START) < 5 * SECOND,
-        "nothing was waited for"
-    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn losses_that_do_not_end_are_paused_and_end_down() {
+    let (wharf, id) = ready(1).await;
+    let most = wharf.wharf().settings().heal.losses;
+    let mut healed = Vec::new();
+    for attempt in 2.. {
+        let before = wharf.world.now();
+        lose(&wharf).await;
+        if healed.len() == most {
+            break;
+        }
+        until_attempt(&wharf, &id, attempt).await;
+        healed.push(wharf.world.now().since(before));
+    }
+    wharf.until(&id, "down").await;
+    assert!(healed[1] >= SECOND && healed[3] >= 2 * healed[1], "{healed:?}");
+    assert_eq!(orders(&wharf), 1, "its data are kept");
+    assert_eq!(wharf.world.live_tasks(&id).len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@
 
 mod admission;
 mod battery;
+mod capacity;
 mod crashing;
 mod events;
 mod failing;

@@ -43,6 +43,8 @@ pub struct Behaviour {
     /// It ends by itself so long after its start.
     pub exits_after: Option<Duration>,
     pub exit_code: i32,
+    /// What ends it is the loss of its host.
+    pub lost: bool,
     /// What it prints before it ends.
     pub last_words: Option<String>,
     /// How long it takes to end when it is told to.
@@ -205,7 +207,12 @@ impl State {
         };
         if let Some(after) = task.behaviour.exits_after {
             let code = task.behaviour.exit_code;
-            self.endings.extend(task.end(now + after, crashed(code), code));
+            let cause = if task.behaviour.lost {
+                Failure::new(Code::TaskLost, "its host went away")
+            } else {
+                crashed(code)
+            };
+            self.endings.extend(task.end(now + after, cause, code));
         }
         self.tasks.insert(reference.id.clone(), task);
         self.print(&spec.owner.instance, &format!("=== {} starts", reference.id));

@@ -49,6 +49,7 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
         direct_quarantine: Duration::from_hours(24),
         heal: Heal {
             limit: 3,
+            losses: 20,
             within: Duration::from_mins(10),
             backoff_first: Duration::from_secs(1),
             backoff_longest: Duration::from_secs(30),

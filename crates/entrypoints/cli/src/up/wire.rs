@@ -255,6 +255,9 @@ fn edge_config(config: &Config) -> EdgeConfig {
     edge
 }
 
+/// Losses of its host within `heal.within` after which an instance is given up for now.
+const LOSSES: usize = 20;
+
 fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url: &str, port: u16) -> Settings {
     let tenants = config.server.url_of("tenants", port);
     let (scheme, rest) = tenants.split_once("://tenants").unwrap_or(("http", ""));
@@ -277,6 +280,7 @@ fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url:
         direct_quarantine: config.ports.direct_quarantine,
         heal: Heal {
             limit: config.heal.limit as usize,
+            losses: LOSSES,
             within: config.heal.within,
             backoff_first: config.heal.backoff_first,
             backoff_longest: config.heal.backoff_max,

@@ -191,6 +191,7 @@ impl Inner {
         let name = instance.name();
         let status = instance.state.name();
         let message = match &instance.state {
+            InstanceState::Queued { .. } => format!("{name} waits for room"),
             InstanceState::Provisioning { .. } if instance.tenant.is_some() => format!("{name} is being set up"),
             InstanceState::Provisioning { .. } => format!("{name} is being started"),
             _ => format!("{name} is {status}"),

@@ -124,12 +124,7 @@ async fn start(State(app): State<App>, Word(name): Word, identity: Identity, req
     let patience = taken.instance.service.start_timeout + limits::NOTICE;
     let view = app
         .wharf
-        .wait_until(&taken.id, patience, |state| {
-            !matches!(
-                state,
-                InstanceState::Provisioning { .. } | InstanceState::Restoring { .. }
-            )
-        })
+        .wait_until(&taken.id, patience, |state| !state.is_coming())
         .await?;
     let mut accepted = Accepted::of(&view, "started");
     match &view.state {
@@ -137,9 +132,7 @@ async fn start(State(app): State<App>, Word(name): Word, identity: Identity, req
             accepted.message = format!("{} is ready", view.name());
             Ok(answer::json(StatusCode::OK, &accepted))
         }
-        InstanceState::Provisioning { .. } | InstanceState::Restoring { .. } => {
-            Ok(answer::json(StatusCode::ACCEPTED, &accepted))
-        }
+        state if state.is_coming() => Ok(answer::json(StatusCode::ACCEPTED, &accepted)),
         state => {
             let cause = view.cause.clone().unwrap_or_else(|| {
                 Failure::new(

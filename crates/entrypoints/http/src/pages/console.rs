@@ -163,7 +163,7 @@ const DELETE: Action = Action {
 
 fn actions(instance: &InstanceView) -> Vec<Action> {
     match instance.state {
-        InstanceState::Provisioning { .. } => vec![STOP],
+        InstanceState::Provisioning { .. } | InstanceState::Queued { .. } => vec![STOP],
         InstanceState::Ready { .. } | InstanceState::Restoring { .. } => vec![STOP, DELETE],
         InstanceState::Down { .. } | InstanceState::Stopped { .. } => vec![START, DELETE],
         InstanceState::Stopping { end: false, .. } => vec![DELETE],

@@ -63,11 +63,15 @@ struct Told {
 
 fn told(status: &Status, shown: &InstanceView, name: &str) -> Told {
     let (title, lead): (&str, &str) = match &shown.state {
-        State::Provisioning { .. } if status.cause.is_some() => (
+        State::Provisioning { .. } | State::Queued { .. } if status.cause.is_some() => (
             "could not be set up",
             "Everything is being taken back. This takes a moment.",
         ),
         State::Provisioning { .. } => ("is being set up", "This takes a moment. The page follows by itself."),
+        State::Queued { .. } => (
+            "waits for room",
+            "Every place is taken just now. It starts by itself as soon as there is one; the page follows.",
+        ),
         State::Ready { .. } => (
             "is ready",
             "It runs for you alone. The link to your first password is in the mail that we sent you.",
