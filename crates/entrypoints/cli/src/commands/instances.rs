@@ -99,6 +99,7 @@ pub(crate) fn render(instance: &Value) -> String {
     field("task", &instance["task"]);
     field("database", &instance["database"]);
     field("waits for", &instance["waits_for"]);
+    field("in line", &instance["queue_position"]);
     let cause = &instance["cause"];
     if let Some(code) = cause["code"].as_str() {
         lines.push(format!(

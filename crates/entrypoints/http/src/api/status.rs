@@ -67,7 +67,7 @@ pub(crate) struct Status {
     pub(crate) subdomain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) company_name: Option<String>,
-    /// `provisioning`, `ready`, `restoring`, `down`, `stopping`, `stopped`, `failed`, `stuck` or `ended`.
+    /// `provisioning`, `queued`, `ready`, `restoring`, `down`, `stopping`, `stopped`, `failed`, `stuck` or `ended`.
     #[schema(example = "ready")]
     pub(crate) status: String,
     /// Nothing more will happen by itself.
@@ -82,6 +82,9 @@ pub(crate) struct Status {
     pub(crate) steps: Vec<Step>,
     pub(crate) upcoming: Vec<Upcoming>,
     pub(crate) waits_for: Option<String>,
+    /// With `queued`: its place among those that wait for room, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queue_position: Option<usize>,
     /// What went wrong, where something did.
     pub(crate) cause: Option<Cause>,
     /// Nothing of it is left in the world: with `failed`, everything was taken back.
@@ -114,6 +117,7 @@ impl Inner {
             steps: steps.into_iter().map(Step::public).collect(),
             upcoming: shown.upcoming.iter().cloned().map(Upcoming::from).collect(),
             waits_for: shown.waits_for.clone(),
+            queue_position: shown.queue_position,
             cause: shown.cause.clone().map(Cause::public),
             clean: shown.clean,
             last_event: history.last().map_or(0, |last| last.seq),

@@ -140,6 +140,9 @@ pub(crate) struct Instance {
     /// The step at hand, and what it waits for.
     pub(crate) step: Option<String>,
     pub(crate) waits_for: Option<String>,
+    /// With `queued`, and where one instance is shown: its place among those that wait for room, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queue_position: Option<usize>,
     /// The steps after it.
     pub(crate) upcoming: Vec<Upcoming>,
     /// What went wrong, where something did.
@@ -182,6 +185,7 @@ impl From<InstanceView> for Instance {
             first_ready_at: view.first_ready_at.map(wharf_domain::Timestamp::as_millis),
             step: view.step,
             waits_for: view.waits_for,
+            queue_position: view.queue_position,
             upcoming: view.upcoming.into_iter().map(Upcoming::from).collect(),
             cause: view.cause.map(Cause::from),
             stuck_at: view.stuck_at,

@@ -26,10 +26,14 @@ pub(crate) fn page(status: &Status, shown: &InstanceView, token: &str) -> String
     let told = told(status, shown, name);
     let main = html! {
         section.progress data-events={ "/provision/" (token) "/events?after=" (status.last_event) }
-            data-path={ "/provision/" (token) } data-last=(status.last_event) data-rest=(status.at_rest) {
+            data-path={ "/provision/" (token) } data-last=(status.last_event) data-rest=(status.at_rest)
+            data-place=[status.queue_position] {
             p.badge.(status.status) { (status.status) }
             h1 { (told.title) }
             p.lead { (told.lead) }
+            @if let Some(place) = status.queue_position {
+                p { "Its place in the queue: " strong { (place) } }
+            }
             @if let (State::Ready { .. }, Some(url)) = (&shown.state, &status.url) {
                 p { a.button.main href=(url) { "Open " (url) } }
             }
