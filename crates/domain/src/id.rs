@@ -16,6 +16,8 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
 
 const INSTANCE_PREFIX: &str = "inst_";
 const DEPLOYMENT_PREFIX: &str = "dep_";
+/// With an instance and an attempt it has to fit into what ECS keeps of a task's starter (128 characters).
+const DEPLOYMENT_NAME_MAX: usize = 32;
 
 /// Why a text is not the id that it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +82,8 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// One deployment of Wharf: what its resources in the world are marked with. Made once, kept in the registry.
+/// One deployment of Wharf: what its resources in the world are marked with. Made once and kept in the registry, or given a name where
+/// something outside has to know it before there is a registry (a rule that filters events by their mark).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeploymentId(String);
@@ -101,12 +104,18 @@ impl FromStr for DeploymentId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix(DEPLOYMENT_PREFIX) {
-            Some(rest) if rest.len() == 16 && BASE32.decode(rest.as_bytes()).is_ok() => Ok(Self(text.to_owned())),
-            _ => Err(ParseIdError {
+        let is_made = text
+            .strip_prefix(DEPLOYMENT_PREFIX)
+            .is_some_and(|rest| rest.len() == 16 && BASE32.decode(rest.as_bytes()).is_ok());
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_name = (1..=DEPLOYMENT_NAME_MAX).contains(&text.len()) && text.bytes().all(plain);
+        if is_made || is_name {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseIdError {
                 text: text.chars().take(64).collect(),
-                form: "dep_ and 16 characters",
-            }),
+                form: "dep_ and 16 characters, or a name of 1 to 32 lower-case letters, digits and hyphens",
+            })
         }
     }
 }
@@ -192,6 +201,18 @@ mod tests {
             "inst_!!!!!!!!!!!!!!!!!!!!!!!!!!",
         ] {
             assert!(text.parse::<InstanceId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_made_or_named() {
+        let made = DeploymentId::new([3; 10]);
+        assert_eq!(made.as_str().parse(), Ok(made.clone()));
+        for name in ["dev", "shop-prod-2"] {
+            assert_eq!(name.parse::<DeploymentId>().expect("a name").as_str(), name);
+        }
+        for text in ["", "Dev", "a/b", "dep_short", &"a".repeat(33)] {
+            assert!(text.parse::<DeploymentId>().is_err(), "{text}");
         }
     }
 
