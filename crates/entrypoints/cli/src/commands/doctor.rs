@@ -121,7 +121,7 @@ fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
         let program = command.first().cloned().unwrap_or_default();
         checks.push(Check::new(
             format!("service {}: command {program:?}", service.name),
-            wire::check_command(&service.run).map(|()| None),
+            wire::process::check_command(&service.run).map(|()| None),
         ));
         if let PortRule::Static { first, last } = service.port {
             let busy = if running.is_some() {

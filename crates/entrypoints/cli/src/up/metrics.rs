@@ -10,14 +10,14 @@ use wharf_http::prometheus_client::{
 };
 use wharf_sqlite::SqliteStore;
 
-pub(crate) fn register(registry: &mut Registry, edge: Arc<Edge>, store: Arc<SqliteStore>) {
+pub(crate) fn register(registry: &mut Registry, edge: Arc<Edge>, store: Option<Arc<SqliteStore>>) {
     registry.register_collector(Box::new(Adapters { edge, store }));
 }
 
 /// Reads the counters when somebody asks for them.
 struct Adapters {
     edge: Arc<Edge>,
-    store: Arc<SqliteStore>,
+    store: Option<Arc<SqliteStore>>,
 }
 
 impl fmt::Debug for Adapters {
@@ -29,7 +29,7 @@ impl fmt::Debug for Adapters {
 impl Collector for Adapters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let edge = self.edge.metrics();
-        let store = self.store.counters();
+        let store = self.store.as_ref().map(|store| store.counters()).unwrap_or_default();
         let counters = [
             (
                 "wharf_edge_answers",

@@ -1,4 +1,7 @@
-//! The one file that names adapters: makes them from the configuration, and puts them together to one deployment.
+//! The one place that names adapters: makes them from the configuration, and puts them together to one deployment. What belongs to one platform
+//! stands in its own file.
+
+pub(crate) mod process;
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +11,6 @@ use secrecy::{SecretSlice, SecretString};
 use sha2::Sha256;
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -16,17 +18,16 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wharf_config::Config;
-use wharf_domain::{Code, Failure, service::RunSpec};
-use wharf_edge::{ControlService, Edge, EdgeConfig, EdgeProber, Owns};
+use wharf_domain::{Code, DeploymentId, Failure};
+use wharf_edge::{ControlService, Edge, EdgeConfig};
 use wharf_http::{HttpState, Rate, SignupLimits};
-use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock, TimerWaker};
-use wharf_mail::FolderMailer;
+use wharf_local::{OsIds, ProcessTasks, SystemClock, TimerWaker};
 use wharf_platform::Platform;
 use wharf_provisioning::{
     Addresses, Message, Pace, Provisioning, Settings, Wharf, recovery::RestoreQueue, settings::Heal, tokens::TokenKey,
     wharf::Deployment,
 };
-use wharf_saga::{Clock, Driving, Engine, limits};
+use wharf_saga::{Driving, Engine, Store, limits};
 use wharf_sqlite::SqliteStore;
 
 use super::{layout::Layout, metrics};
@@ -35,8 +36,6 @@ use super::{layout::Layout, metrics};
 const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
 /// Instances brought back at once after a restart.
 const RESTORE_PARALLEL: usize = 16;
-/// How long what is left of the last run has to end by itself.
-const REAPED_WITHIN: Duration = Duration::from_secs(15);
 
 /// A server, put together and listening.
 pub(crate) struct Server {
@@ -45,65 +44,38 @@ pub(crate) struct Server {
     /// Where clients on this machine reach the API.
     pub(crate) api: String,
     pub(crate) listen: SocketAddr,
-    store: Arc<SqliteStore>,
+    sqlite: Option<Arc<SqliteStore>>,
     edge: Arc<Edge>,
-    tasks: Arc<ProcessTasks>,
+    processes: Option<Arc<ProcessTasks>>,
     stopping: CancellationToken,
     config: Config,
     admin_token: SecretString,
     session_key: SecretSlice<u8>,
 }
 
+/// What a platform brings: what the use cases see of it, and what the server does with it besides.
+struct Wired {
+    deployment: DeploymentId,
+    platform: Platform,
+    store: Arc<dyn Store>,
+    /// The registry of one machine, for its counters.
+    sqlite: Option<Arc<SqliteStore>>,
+    /// Tasks that end with the server.
+    processes: Option<Arc<ProcessTasks>>,
+    pace: Pace,
+}
+
 pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Failure> {
     let clock = Arc::new(SystemClock);
     let ids = Arc::new(OsIds);
-    let data = layout.root();
-    let store = Arc::new(SqliteStore::open(&layout.registry(), ids.as_ref(), clock.now())?);
-    let deployment = store.deployment_id().clone();
     let admin_token = layout.make_admin_token(ids.as_ref())?;
     let key = layout.make_token_key(ids.as_ref())?;
     let (tokens, session_key) = (TokenKey::new(key), session_key(&key));
-
-    let logs = Arc::new(FileLogs::new(data)?);
-    let options = ProcessOptions {
-        deployment: deployment.clone(),
-        data: data.to_owned(),
-        base: base(),
-        own_program: own_program()?,
-        ports: config.ports.dynamic.first..=config.ports.dynamic.last,
-    };
-    let tasks = Arc::new(ProcessTasks::new(options, logs.clone())?);
-    let orphans = tokio::time::timeout(REAPED_WITHIN, tasks.reap_orphans())
-        .await
-        .map_err(|_| {
-            Failure::new(Code::TaskStopTimeout, "processes of the last run do not end")
-                .hint("end them by hand: they have WHARF_DEPLOYMENT in their environment")
-        })??;
-    if !orphans.is_empty() {
-        tracing::warn!(count = orphans.len(), "ended processes that the last run left behind");
-    }
-
     // The address is taken before anything is made that needs it, and opened when there is something to serve.
     let edge = Arc::new(Edge::reserve(edge_config(&config), Handle::current())?);
     let listen = edge.local_addr();
     let public_url = config.server.public_url(listen.port());
-    let owns: Owns = {
-        let tasks = tasks.clone();
-        Arc::new(move |probe| {
-            let (tasks, owner, port) = (tasks.clone(), probe.owner.clone(), probe.endpoint.port());
-            Box::pin(async move { tasks.owns_port(&owner, port).await })
-        })
-    };
-    let platform = Platform {
-        tasks: tasks.clone(),
-        events: tasks.clone(),
-        routes: edge.clone(),
-        databases: Arc::new(FileDatabases::new(data, deployment.clone())?),
-        secrets: Arc::new(FileSecrets::new(data)?),
-        mailer: Arc::new(FolderMailer::new(&config.mail.folder, clock.clone())?),
-        prober: Arc::new(EdgeProber::new(Some(owns))),
-        logs,
-    };
+    let wired = process::wire(&config, layout, &edge).await?;
     let engine: Arc<OnceLock<Engine<Provisioning>>> = Arc::default();
     let waker = {
         let engine = engine.clone();
@@ -113,10 +85,13 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
             }
         })
     };
-    let settings = settings(&config, deployment, &public_url, listen.port());
+    let settings = Settings {
+        pace: wired.pace,
+        ..settings(&config, wired.deployment, &public_url, listen.port())
+    };
     let wharf = Wharf::new(Deployment {
-        store: store.clone(),
-        platform,
+        store: wired.store,
+        platform: wired.platform,
         settings,
         clock,
         ids,
@@ -132,9 +107,9 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         public_url,
         api: api(listen),
         listen,
-        store,
+        sqlite: wired.sqlite,
         edge,
-        tasks,
+        processes: wired.processes,
         stopping: CancellationToken::new(),
         config,
         admin_token,
@@ -163,7 +138,7 @@ impl Server {
             public_url: self.public_url.clone(),
             secure: self.public_url.starts_with("https://"),
             metrics: Box::new({
-                let (edge, store) = (self.edge.clone(), self.store.clone());
+                let (edge, store) = (self.edge.clone(), self.sqlite.clone());
                 move |registry| metrics::register(registry, edge, store)
             }),
             restoring: Arc::new(move || queue.len()),
@@ -216,7 +191,9 @@ impl Server {
         self.stopping.cancel();
         self.edge.shutdown(grace / 2).await;
         self.wharf.engine().shutdown(grace / 2).await;
-        if let Err(failure) = self.tasks.shutdown(grace / 2).await {
+        if let Some(processes) = &self.processes
+            && let Err(failure) = processes.shutdown(grace / 2).await
+        {
             tracing::error!(error = %failure, "some tasks did not end");
         }
     }
@@ -306,22 +283,6 @@ fn session_key(key: &[u8; 32]) -> SecretSlice<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(b"console sessions");
     SecretSlice::from(mac.finalize().into_bytes().to_vec())
-}
-
-/// What the command `wharf` means in a service.
-fn own_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe()
-        .map_err(|error| Failure::internal(format!("this program cannot find its own file: {error}")))
-}
-
-/// What a relative directory counts from, where no file says.
-fn base() -> PathBuf {
-    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
-}
-
-/// Whether a service's command can be started at all: for `doctor`.
-pub(crate) fn check_command(run: &RunSpec) -> Result<(), Failure> {
-    wharf_local::check_command(run, base(), own_program()?)
 }
 
 /// How many files this process may have open.
