@@ -8,6 +8,7 @@ mod bench;
 mod error;
 mod layers;
 mod links;
+mod python;
 mod test;
 mod tools;
 mod workspace;

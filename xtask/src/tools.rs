@@ -2,8 +2,10 @@
 
 use crate::{
     error::Error,
+    python::{DEPLOY, Environment},
     workspace::{Workspace, read, succeeds, succeeds_silently},
 };
+use std::process::Command;
 
 /// A program that a task needs.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(crate) enum Source {
     Crate { name: &'static str, version: &'static str },
     /// A package of Debian, or of what descends from it.
     Package { name: &'static str },
+    /// A program of a virtual environment of Python.
+    Python { environment: &'static Environment },
+    /// A package of npm, in this version, in the workspace's target folder.
+    Node { name: &'static str, version: &'static str },
 }
 
 pub(crate) const RUSTFMT: Tool = Tool {
@@ -49,6 +55,26 @@ pub(crate) const DENY: Tool = Tool {
 pub(crate) const CHROMIUM: Tool = Tool {
     program: "chromium",
     source: Source::Package { name: "chromium" },
+};
+pub(crate) const PYTHON: Tool = Tool {
+    program: "python3",
+    source: Source::Package { name: "python3-venv" },
+};
+pub(crate) const NPM: Tool = Tool {
+    program: "npm",
+    source: Source::Package { name: "npm" },
+};
+/// And what comes along with it: cfn-lint, parliament, hadolint, botocore.
+pub(crate) const SAM: Tool = Tool {
+    program: "sam",
+    source: Source::Python { environment: &DEPLOY },
+};
+pub(crate) const ASL_VALIDATOR: Tool = Tool {
+    program: "asl-validator",
+    source: Source::Node {
+        name: "asl-validator",
+        version: "4.0.0",
+    },
 };
 pub(crate) const NGINX: Tool = Tool {
     program: "nginx",
@@ -78,8 +104,19 @@ impl Tool {
             Source::Component { name } => format!("rustup component add {name}"),
             Source::Crate { name, version } => format!("cargo install --locked {name}@{version}"),
             Source::Package { name } => format!("sudo apt-get install {name}"),
+            Source::Python { environment } => environment.way(),
+            Source::Node { name, version } => format!("npm install --prefix {NODE} {name}@{version}"),
         }
     }
+}
+
+/// Where npm's packages are put, below the root.
+const NODE: &str = "target/node";
+
+/// A program that npm installed for us.
+pub(crate) fn node(workspace: &Workspace, program: &str) -> Command {
+    let path = workspace.root().join(NODE).join("node_modules/.bin").join(program);
+    workspace.program(&path.to_string_lossy())
 }
 
 /// Brings tools onto the machine, as far as it lets us.
@@ -125,6 +162,14 @@ impl<'a> Toolbox<'a> {
                     .is_ok_and(|list| list.contains(&format!("\"{name} {version} ")))
             }
             Source::Package { .. } => self.workspace.has_program(tool.program),
+            Source::Python { environment } => environment.is_there(self.workspace),
+            Source::Node { name, version } => {
+                let package = self.workspace.root().join(NODE).join("node_modules").join(name);
+                read(&package.join("package.json"))
+                    .ok()
+                    .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+                    .is_some_and(|package| package["version"] == version)
+            }
         }
     }
 
@@ -157,11 +202,19 @@ impl<'a> Toolbox<'a> {
                 }
                 succeeds(self.apt().args(["install", "--yes", "--no-install-recommends", name]))?;
             }
+            Source::Python { environment } => environment.install(self.workspace)?,
+            Source::Node { name, version } => {
+                if self.workspace.has_program("npm") {
+                    let mut command = self.workspace.program("npm");
+                    command.args(["install", "--no-fund", "--no-audit", "--prefix", NODE]);
+                    succeeds(command.arg(format!("{name}@{version}")))?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn apt(&self) -> std::process::Command {
+    fn apt(&self) -> Command {
         let mut command = self.workspace.program("apt-get");
         command.arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive");
         command
@@ -186,6 +239,11 @@ mod tests {
         assert_eq!(said(&CHROMIUM), "needs chromium: sudo apt-get install chromium");
         assert_eq!(said(&NGINX), "needs nginx: sudo apt-get install nginx-light");
         assert_eq!(said(&CLIPPY), "needs cargo-clippy: rustup component add clippy");
+        assert_eq!(
+            said(&ASL_VALIDATOR),
+            "needs asl-validator: npm install --prefix target/node asl-validator@4.0.0"
+        );
+        assert!(said(&SAM).starts_with("needs sam: python3 -m venv target/python/deploy"));
         assert!(said(&NEXTEST).starts_with("needs cargo-nextest: cargo install --locked cargo-nextest@"));
     }
 

@@ -16,6 +16,14 @@ impl Counts {
         }
     }
 
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+        }
+    }
+
     /// A runner's own counts, and whether it was content: one that was not although no test failed has failed itself.
     pub(crate) fn of_runner(self, good: bool) -> Self {
         let failed = if good { self.failed } else { self.failed.max(1) };

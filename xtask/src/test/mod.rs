@@ -3,6 +3,7 @@
 //! What the suites are stands in `suites`; how their results are shown, in `report`.
 
 mod counts;
+mod deploy;
 mod report;
 mod suites;
 

@@ -56,10 +56,9 @@ impl Report {
     }
 
     fn total(&self) -> Counts {
-        self.rows.iter().fold(Counts::default(), |sum, (_, verdict, _)| Counts {
-            passed: sum.passed + verdict.counts().passed,
-            failed: sum.failed + verdict.counts().failed,
-        })
+        self.rows
+            .iter()
+            .fold(Counts::default(), |sum, (_, verdict, _)| sum.and(verdict.counts()))
     }
 }
 

@@ -3,11 +3,11 @@
 use clap::builder::PossibleValuesParser;
 use std::fs;
 
-use super::{Counts, Machine};
+use super::{Counts, Machine, deploy};
 use crate::{
     error::Error,
     layers, links,
-    tools::{CHROMIUM, CLIPPY, DENY, NEXTEST, RUSTFMT, Tool},
+    tools::{ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, NEXTEST, NPM, PYTHON, RUSTFMT, SAM, Tool},
     workspace::{follow, read, succeeds},
 };
 
@@ -60,6 +60,12 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "deploy",
+        about: "templates, policies, state machine, task definitions and image, by the tools of their makers",
+        needs: &[&PYTHON, &NPM, &SAM, &ASL_VALIDATOR],
+        check: deploy::check,
+    },
+    Suite {
         name: "tests",
         about: "every test but those in a browser",
         needs: &[&NEXTEST],
@@ -102,7 +108,7 @@ pub(crate) fn help() -> String {
     let rows: String = SUITES.iter().map(Suite::row).collect();
     format!(
         "Suites, in this order:\n{rows}\n\
-         What is missing is installed: cargo's tools into target/tools, Debian's packages where this runs as root.\n\
+         What is missing is installed: cargo's tools, Python's and npm's below target, Debian's packages where this runs as root.\n\
          A suite whose tools cannot be had is left out and named; with CI=true in the environment that is a failure.\n\
          The last line of the output is `N passed, N failed`."
     )
