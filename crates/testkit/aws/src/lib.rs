@@ -1,1 +1,64 @@
-//! A stand-in for ECS, ELBv2 and the EC2 calls that Wharf makes, on the wire: for tests, and for trying things out without an account.
+//! A stand-in for AWS on the wire: ECS, ELBv2, the EC2 calls that ask for addresses, CloudWatch Logs, STS and a little of IAM.
+//!
+//! Real SDK clients speak to it, by one endpoint URL for all services. It has state, time, faults and eventual consistency; what
+//! AWS refuses it refuses, in AWS's words. It knows nothing of Wharf: what both believed would go unnoticed.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use wharf_aws_simulator::{Fault, Mishap, Options, Simulator, TargetGroup, TaskDefinition};
+//!
+//! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+//! let simulator = Simulator::start(Options::default()).await?;
+//! simulator.cluster("auth-cluster");
+//! simulator.task_definition(&TaskDefinition::fargate("auth-api-task").container("auth", 8080))?;
+//! let group = simulator.target_group(&TargetGroup::ip("auth-tg", 8080));
+//! simulator.fault(Fault::on("RunTask", Mishap::AnswerLost).once());
+//! // … clients at `simulator.url()` call RunTask …
+//! simulator.advance(Duration::from_secs(24));
+//! assert_eq!(simulator.tasks()[0].status, "RUNNING");
+//! # drop(group);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `simulator`, `resources`, `plan` | what a test holds, puts in, and scripts |
+//! | `server`, `wire` | the endpoint; AWS's protocols |
+//! | `world`, `clock`, `names`, `refusal` | everything there is, its time, its identifiers, how it says no |
+//! | `ecs`, `elb`, `ec2`, `logs`, `sts` | the services |
+//! | `faults`, `throttle`, `calls`, `access` | what goes wrong, what is refused, what was called, what that needs |
+//! | `delivery` | how events reach subscribers |
+//! | `serve` | tasks that really answer |
+
+mod access;
+mod calls;
+mod clock;
+mod delivery;
+mod ec2;
+mod ecs;
+mod elb;
+mod faults;
+mod logs;
+mod names;
+mod plan;
+mod refusal;
+mod resources;
+mod serve;
+mod server;
+mod simulator;
+mod sts;
+mod throttle;
+mod wire;
+mod world;
+
+pub use access::Permission;
+pub use calls::Call;
+pub use delivery::Delivery;
+pub use ec2::Ingress;
+pub use faults::{Fault, Mishap};
+pub use plan::{TargetPlan, TaskPlan, Then, Unhealthy};
+pub use resources::{ContainerInstance, Host, LoadBalancer, SECURITY_GROUP, SUBNETS, TargetGroup, TaskDefinition, VPC};
+pub use simulator::{Options, RuleSeen, Simulator, TargetSeen, TaskSeen};
+pub use throttle::Throttling;
+pub use world::Consistency;

@@ -1,0 +1,105 @@
+//! Everything that there is in the simulated account, and the passing of its time.
+//!
+//! All of it stands behind one lock; nothing here waits or does I/O, apart from the sockets of tasks that serve.
+
+use crate::clock::Moment;
+use crate::ec2::Ec2;
+use crate::ecs::Ecs;
+use crate::ecs::events::StateChange;
+use crate::elb::Elb;
+use crate::logs::Logs;
+use crate::names::{Account, Sequence};
+use crate::serve::Listeners;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) account: Account,
+    pub(crate) ids: Sequence,
+    /// The time of what happens now: of the call that is answered, or of the transition that was due.
+    pub(crate) now: Moment,
+    pub(crate) consistency: Consistency,
+    pub(crate) ecs: Ecs,
+    pub(crate) elb: Elb,
+    pub(crate) ec2: Ec2,
+    pub(crate) logs: Logs,
+    pub(crate) listeners: Listeners,
+    /// What changed and nobody was told of yet.
+    pub(crate) changes: Vec<StateChange>,
+    due: BTreeMap<(Moment, u64), u64>,
+}
+
+/// How long what RunTask did stays unseen by calls that read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consistency {
+    /// DescribeTasks answers `MISSING` until then.
+    pub described_after: Duration,
+    /// ListTasks leaves the task out until then.
+    pub listed_after: Duration,
+}
+
+impl Default for Consistency {
+    fn default() -> Self {
+        Self {
+            described_after: Duration::from_secs(1),
+            listed_after: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Consistency {
+    /// Everything is seen at once.
+    pub const STRONG: Self = Self {
+        described_after: Duration::ZERO,
+        listed_after: Duration::ZERO,
+    };
+}
+
+impl World {
+    pub(crate) fn new(account: Account, now: Moment, consistency: Consistency, listeners: Listeners) -> Self {
+        Self {
+            account,
+            ids: Sequence::default(),
+            now,
+            consistency,
+            ecs: Ecs::default(),
+            elb: Elb::default(),
+            ec2: Ec2::default(),
+            logs: Logs::default(),
+            listeners,
+            changes: Vec::new(),
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// The task with this number changes by itself at that time, and not at the one that was planned before.
+    pub(crate) fn schedule(&mut self, at: Moment, number: u64) {
+        let entry = (at, self.ids.number());
+        let Some(task) = self.ecs.tasks.get_mut(&number) else {
+            return;
+        };
+        if let Some(earlier) = task.due.replace(entry) {
+            self.due.remove(&earlier);
+        }
+        self.due.insert(entry, number);
+    }
+
+    /// Everything that was due until now happens, each at its own time.
+    pub(crate) fn settle(&mut self, now: Moment) {
+        while let Some(entry) = self.due.first_entry() {
+            let (at, _) = *entry.key();
+            if at > now {
+                break;
+            }
+            let task = entry.remove();
+            self.now = self.now.max(at);
+            self.advance_task(task, at);
+        }
+        self.now = self.now.max(now);
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+}
