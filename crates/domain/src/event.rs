@@ -1,18 +1,26 @@
-//! Start and stop events, in an EventBridge envelope or bare, as the requirements document them.
+//! Start and stop events, in an EventBridge envelope or bare, as the requirements document them; and sign-ups in their two bare forms.
 //!
 //! Unknown fields are kept lenient (the caller logs them): an event's producer moves on its own schedule. A later
 //! `schemaVersion` is refused, because what it means by a known field may have changed.
+
+mod allow;
+mod resolve;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-use crate::{Code, Failure, ServiceName, request};
+use crate::{Code, CompanyName, Email, Failure, ServiceName, Subdomain, request};
+
+pub use allow::Allow;
+pub use resolve::Known;
 
 /// The schema of `detail` that this version knows.
 pub const SCHEMA_VERSION: u64 = 1;
 /// ECS starts at most ten tasks with one call; an event asks for no more.
 pub const COUNT_MAX: u64 = 10;
+/// More of them than AWS takes: 16 subnets, 5 security groups, 5 target groups for a task.
+const LIST_MAX: usize = 16;
 
 const START: &str = "Start ECS Task";
 const STOP: &str = "Stop ECS Tasks";
@@ -32,6 +40,22 @@ pub struct Event {
 pub enum Ask {
     Start(Box<StartDetail>),
     Stop(StopDetail),
+    SignUp(Box<SignUp>),
+}
+
+/// A sign-up as `{"userId": …}`, or with the three fields of the sign-up page.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+pub struct SignUp {
+    #[serde(alias = "userId")]
+    pub subdomain: Subdomain,
+    /// The operator's own where it is left out.
+    #[serde(default, alias = "email")]
+    pub admin_email: Option<Email>,
+    /// The tenant's name where it is left out.
+    #[serde(default, alias = "companyName")]
+    pub company_name: Option<CompanyName>,
+    #[serde(default)]
+    pub service: Option<ServiceName>,
 }
 
 /// `detail` of "Start ECS Task". What it leaves out comes from the environment, then from the configuration.
@@ -86,6 +110,16 @@ const START_FIELDS: &[&str] = &[
     "schemaVersion",
 ];
 const STOP_FIELDS: &[&str] = &["services", "deregister_targets", "schemaVersion"];
+const SIGN_UP_FIELDS: &[&str] = &[
+    "userId",
+    "subdomain",
+    "admin_email",
+    "email",
+    "company_name",
+    "companyName",
+    "service",
+    "schemaVersion",
+];
 
 fn invalid(why: impl Into<String>) -> Failure {
     Failure::new(Code::EventInvalid, why).hint(
@@ -106,6 +140,15 @@ impl Event {
         };
         let is_envelope =
             object.contains_key("detail-type") || object.contains_key("source") || object.contains_key("detail");
+        if !is_envelope && (object.contains_key("userId") || object.contains_key("subdomain")) {
+            let (sign_up, unknown) = detail::<SignUp>(object, SIGN_UP_FIELDS)?;
+            return Ok(Self {
+                id: None,
+                source: None,
+                ask: Ask::SignUp(Box::new(sign_up)),
+                unknown,
+            });
+        }
         if !is_envelope {
             let (detail, unknown) = detail::<StartDetail>(object, START_FIELDS)?;
             return Ok(Self {
@@ -182,6 +225,18 @@ fn checked(detail: StartDetail) -> Result<StartDetail, Failure> {
         && !(1..=COUNT_MAX).contains(&count)
     {
         return Err(invalid(format!("\"count\" is {count}, not from 1 to {COUNT_MAX}")));
+    }
+    for (name, list) in [
+        ("subnets", &detail.subnets),
+        ("securityGroups", &detail.security_groups),
+        ("targetGroupArns", &detail.target_group_arns),
+    ] {
+        if list.as_ref().is_some_and(|list| list.len() > LIST_MAX) {
+            return Err(invalid(format!("{name:?} has more than {LIST_MAX} items")));
+        }
+    }
+    if detail.port == Some(0) {
+        return Err(invalid("\"port\" is 0, not from 1 to 65535"));
     }
     if let Some(environment) = &detail.environment {
         request::Start::check_environment(environment)?;
@@ -272,6 +327,34 @@ mod tests {
             let failure = Event::parse(&value).expect_err("refused");
             assert_eq!(failure.code, code, "{value}");
             assert!(failure.message.contains(part), "{value}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn the_documented_sign_ups_in_their_two_forms() {
+        let sign_up = |value: Value| match Event::parse(&value).expect("documented").ask {
+            Ask::SignUp(sign_up) => *sign_up,
+            ask => panic!("{ask:?} is no sign-up"),
+        };
+        let bare = sign_up(json!({"userId": "acme"}));
+        assert_eq!(
+            (bare.subdomain.as_str(), bare.admin_email, bare.company_name),
+            ("acme", None, None)
+        );
+        let form = json!({"subdomain": "acme", "admin_email": "admin@acme.example", "company_name": "Acme Inc."});
+        let full = sign_up(form);
+        assert_eq!(full.admin_email.expect("given").as_str(), "admin@acme.example");
+        assert_eq!(full.company_name.expect("given").as_str(), "Acme Inc.");
+        for wrong in [
+            json!({"userId": 7}),
+            json!({"userId": "A.B"}),
+            json!({"subdomain": "acme", "userId": "bolt"}),
+        ] {
+            assert_eq!(
+                Event::parse(&wrong).expect_err("refused").code,
+                Code::EventInvalid,
+                "{wrong}"
+            );
         }
     }
 

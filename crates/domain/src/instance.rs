@@ -32,6 +32,9 @@ pub struct Instance {
     /// When the next attempt may begin: the backoff of a heal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_until: Option<Timestamp>,
+    /// When it is stopped, its targets stay registered: whoever asked for that sees to them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_targets: bool,
     /// SHA-256 of the request's parsed fields as sent: the same name with the same fields is the same request.
     pub request_hash: String,
     /// SHA-256 of the token that may watch it.

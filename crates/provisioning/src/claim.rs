@@ -112,6 +112,20 @@ impl Wharf {
         key: Option<TriggerKey>,
     ) -> Result<Accepted, Failure> {
         let service = self.settings().service(&request.service)?.clone();
+        let hash = fields_hash(&request);
+        self.start_resolved(service, request.environment, hash, caller, key)
+            .await
+    }
+
+    /// The same with a service as the request has it. `hash` is of all that was sent.
+    pub(crate) async fn start_resolved(
+        &self,
+        service: Service,
+        environment: BTreeMap<String, String>,
+        hash: String,
+        caller: Caller,
+        key: Option<TriggerKey>,
+    ) -> Result<Accepted, Failure> {
         if service.tenant {
             return Err(Failure::new(
                 Code::ServiceTenant,
@@ -122,13 +136,12 @@ impl Wharf {
                 service.name
             )));
         }
-        Start::check_environment(&request.environment)?;
-        let hash = fields_hash(&request);
+        Start::check_environment(&environment)?;
         self.claim(
             Claim {
                 service,
                 tenant: None,
-                environment: request.environment,
+                environment,
                 hash,
                 trigger: key,
             },
@@ -164,6 +177,7 @@ impl Wharf {
             crashes: Vec::new(),
             losses: Vec::new(),
             pause_until: None,
+            keep_targets: false,
             request_hash: claim.hash.clone(),
             status_token_hash: Some(token.hash()),
         };

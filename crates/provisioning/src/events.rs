@@ -1,15 +1,19 @@
-//! EventBridge's start and stop events, and the answers in their documented form.
+//! EventBridge's start and stop events, and sign-ups that come without HTTP: what they ask for is done, and told in the documented form.
 
 use serde_json::{Value, json};
 use std::time::Duration;
 use wharf_domain::{
-    Code, Failure, Fault, State,
-    event::{Ask, Event, StartDetail, StopDetail},
-    request::{Start, TriggerKey},
+    Code, Email, Failure, InstanceId, Service,
+    event::{Ask, Event, Known, SignUp, StartDetail, StopDetail},
+    request::{Provision, TriggerKey, fields_hash},
+    service::{RouteRule, RunSpec},
+    tenant::Tenant,
 };
 
 use crate::{
+    answers::{self, Reached},
     claim::{Accepted, Caller},
+    message::Message,
     view::InstanceView,
     wharf::Wharf,
 };
@@ -17,109 +21,190 @@ use crate::{
 /// Beyond a service's own start time-out: how long an answer may take to notice how the start ended.
 const NOTICE: Duration = Duration::from_secs(5);
 
+/// How an event came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delivery<'a> {
+    /// What makes a repeated delivery the same, where the event has no id of its own.
+    pub key: Option<&'a str>,
+    /// How long whoever sent it waits for the answer; `None`: as long as the service may take.
+    pub patience: Option<Duration>,
+}
+
+/// Where instances stand that an event asked for, as a state machine reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// `ready` when all are, and else the state of the first that is not; one that is over comes before one that is under way.
+    pub state: String,
+    /// In the documented form.
+    pub answer: Value,
+}
+
 impl Wharf {
-    /// Does what an event asks for, and answers as documented: `{"statusCode", "body"}`.
+    /// Does what an event asks for, and answers as documented: `{"statusCode", "body"}`. What is not there yet when the answer cannot wait any
+    /// longer is a 202, and an unhealthy target never a 200 if `waitForHealthy` was asked for.
     pub async fn handle_event(&self, event: &Value) -> Value {
-        match self.try_event(event).await {
-            Ok(body) => json!({"statusCode": 200, "body": body}),
-            Err(failure) => {
-                json!({"statusCode": status(&failure), "body": {"error": failure.message, "code": failure.code, "hint": failure.hint}})
-            }
-        }
+        self.answer_event(event, Delivery::default())
+            .await
+            .unwrap_or_else(|failure| answers::refused(&failure))
     }
 
-    async fn try_event(&self, event: &Value) -> Result<Value, Failure> {
-        let event = Event::parse(event)?;
-        if !event.unknown.is_empty() {
-            tracing::warn!(fields = ?event.unknown, source = event.source, "an event has fields that are not known");
-        }
+    /// The same for whoever has to know of a failure.
+    pub async fn answer_event(&self, event: &Value, delivery: Delivery<'_>) -> Result<Value, Failure> {
+        let event = parse(event)?;
         match &event.ask {
-            Ask::Start(detail) => self.start_event(&event, detail).await,
-            Ask::Stop(detail) => self.stop_event(detail).await,
+            Ask::Start(detail) => {
+                let accepted = self.start_all(&event, detail, delivery.key).await?;
+                self.answer_start(detail, &accepted, delivery.patience).await
+            }
+            Ask::SignUp(sign_up) => {
+                let accepted = self.sign_up(sign_up, &event, delivery.key).await?;
+                let patience = delivery
+                    .patience
+                    .unwrap_or(accepted.instance.service.start_timeout + NOTICE);
+                let view = self
+                    .watch_until(&accepted.id, patience, |view| {
+                        !is_moving(view) || view.url.is_some() && view.port.is_some()
+                    })
+                    .await?;
+                answers::cause(&view).map_or_else(|| Ok(answers::signed_up(&view)), Err)
+            }
+            Ask::Stop(detail) => self.stop_all(detail).await,
         }
     }
 
-    async fn start_event(&self, event: &Event, detail: &StartDetail) -> Result<Value, Failure> {
-        let Some(service) = detail.service.clone() else {
-            let known: Vec<_> = self.settings().services.keys().map(ToString::to_string).collect();
-            return Err(Failure::new(
-                Code::EventNotAllowed,
-                "the event names no service, and this platform runs configured services only",
-            )
-            .hint(format!("name one of {} in \"detail.service\"", known.join(", "))));
+    /// Takes what an event asks to be started, and waits for nothing. Gives its instances.
+    pub async fn begin_event(&self, event: &Value, key: Option<&str>) -> Result<Vec<InstanceId>, Failure> {
+        let event = parse(event)?;
+        let accepted = match &event.ask {
+            Ask::Start(detail) => self.start_all(&event, detail, key).await?,
+            Ask::SignUp(sign_up) => vec![self.sign_up(sign_up, &event, key).await?],
+            Ask::Stop(_) => {
+                return Err(
+                    Failure::new(Code::EventInvalid, "a stop event starts nothing that could be followed")
+                        .hint("put it on the event bus, or send it to the function by itself"),
+                );
+            }
         };
-        let ignored = ignored(detail);
-        let key = event
-            .id
-            .as_deref()
+        Ok(accepted.into_iter().map(|accepted| accepted.id).collect())
+    }
+
+    /// Where these instances stand.
+    pub async fn stand(&self, ids: &[InstanceId]) -> Result<Stand, Failure> {
+        let mut views = Vec::with_capacity(ids.len());
+        for id in ids {
+            views.push(self.show(id).await?);
+        }
+        if let Some((view, cause)) = views.iter().find_map(|view| Some((view, answers::cause(view)?))) {
+            return Ok(Stand {
+                state: view.status.clone(),
+                answer: answers::refused(&cause),
+            });
+        }
+        let late = views.iter().find(|view| is_moving(view));
+        let state = late.or(views.first()).map(|view| view.status.clone());
+        let answer = match views.as_slice() {
+            [view] if view.tenant.is_some() => answers::signed_up(view),
+            views if late.is_some() => answers::started(views, Reached::NotYet, &[]),
+            views => answers::started(views, Reached::All, &[]),
+        };
+        Ok(Stand {
+            state: state.unwrap_or_default(),
+            answer,
+        })
+    }
+
+    async fn start_all(
+        &self,
+        event: &Event,
+        detail: &StartDetail,
+        key: Option<&str>,
+    ) -> Result<Vec<Accepted>, Failure> {
+        let settings = self.settings();
+        let service = detail.resolve(Known {
+            services: &settings.services,
+            default: settings.default_service.as_ref(),
+            allow: &settings.allow,
+        })?;
+        let key = key_of(event, key)
             .map(|id| Self::start_key(Caller::Event, id))
             .transpose()?;
+        let hash = fields_hash(detail);
         let count = usize::try_from(detail.count.unwrap_or(1)).unwrap_or(1);
         let mut accepted = Vec::with_capacity(count);
         for i in 0..count {
-            let request = Start {
-                service: service.clone(),
-                environment: detail.environment.clone().unwrap_or_default(),
-            };
             let key = key
                 .as_ref()
                 .map(|key: &TriggerKey| if count > 1 { key.nth(i) } else { key.clone() });
-            accepted.push(self.start_service(request, Caller::Event, key).await?);
-        }
-        let wait_for_healthy = detail.wait_for_healthy.unwrap_or(false);
-        let mut views = Vec::with_capacity(count);
-        for accepted in &accepted {
-            views.push(self.settled(accepted, wait_for_healthy).await?);
-        }
-        if let Some(failure) = views
-            .iter()
-            .find_map(|view| {
-                matches!(
-                    view.state,
-                    State::Failed { .. } | State::Stuck { .. } | State::Down { .. }
-                )
-                .then(|| view.cause.clone())
-            })
-            .flatten()
-        {
-            return Err(failure.without_detail());
-        }
-        if wait_for_healthy && let Some(late) = views.iter().find(|view| !matches!(view.state, State::Ready { .. })) {
-            return Err(
-                Failure::new(Code::RouteUnhealthy, format!("{} is not healthy yet", late.id))
-                    .hint(format!("follow it with `wharf show {}`", late.id)),
+            let environment = detail.environment.clone().unwrap_or_default();
+            accepted.push(
+                self.start_resolved(service.clone(), environment, hash.clone(), Caller::Event, key)
+                    .await?,
             );
         }
-        let instances: Vec<Value> = views.iter().map(answer).collect();
-        let mut body = instances.first().cloned().unwrap_or_default();
-        if let Some(object) = body.as_object_mut() {
-            object.insert("message".into(), "Task started and registered".into());
-            object.insert("instances".into(), instances.into());
-            if !ignored.is_empty() {
-                object.insert("ignored".into(), json!(ignored));
-            }
-        }
-        Ok(body)
+        Ok(accepted)
     }
 
-    /// Waits for what the answer has to tell: registered, or healthy.
-    async fn settled(&self, accepted: &Accepted, wait_for_healthy: bool) -> Result<InstanceView, Failure> {
-        let patience = accepted.instance.service.start_timeout + NOTICE;
-        let watch = self.watch(&accepted.id);
-        let deadline = tokio::time::Instant::now() + patience;
-        loop {
-            let changed = watch.changed();
-            let view = self.show(&accepted.id).await?;
-            let moving = view.state.is_coming();
-            let registered = view.step.as_deref() == Some("healthy") && view.cause.is_none();
-            if !moving || (registered && !wait_for_healthy) || tokio::time::timeout_at(deadline, changed).await.is_err()
-            {
-                return Ok(view);
-            }
-        }
+    async fn sign_up(&self, sign_up: &SignUp, event: &Event, key: Option<&str>) -> Result<Accepted, Failure> {
+        let admin_email = sign_up.admin_email.clone().map_or_else(|| self.operator(), Ok)?;
+        let company_name = match &sign_up.company_name {
+            Some(name) => name.clone(),
+            None => sign_up.subdomain.as_str().parse()?,
+        };
+        let request = Provision {
+            tenant: Tenant {
+                subdomain: sign_up.subdomain.clone(),
+                admin_email,
+                company_name,
+            },
+            service: sign_up.service.clone(),
+        };
+        self.provision(request, Caller::Event, key_of(event, key)).await
     }
 
-    async fn stop_event(&self, detail: &StopDetail) -> Result<Value, Failure> {
+    /// Who gets the mail of a tenant whose own address nobody gave.
+    fn operator(&self) -> Result<Email, Failure> {
+        let from = &self.settings().mail_from;
+        let address = from.rsplit_once('<').map_or(from.as_str(), |(_, address)| address);
+        address.trim().trim_end_matches('>').parse()
+    }
+
+    async fn answer_start(
+        &self,
+        detail: &StartDetail,
+        accepted: &[Accepted],
+        patience: Option<Duration>,
+    ) -> Result<Value, Failure> {
+        let wait_for_healthy = detail.wait_for_healthy.unwrap_or(false);
+        let begun = tokio::time::Instant::now();
+        let mut views = Vec::with_capacity(accepted.len());
+        for accepted in accepted {
+            let patience = patience.unwrap_or(accepted.instance.service.start_timeout + NOTICE);
+            let left = patience.saturating_sub(begun.elapsed());
+            let is_there = |view: &InstanceView| !is_moving(view) || (!wait_for_healthy && is_registered(view));
+            views.push(self.watch_until(&accepted.id, left, is_there).await?);
+        }
+        if let Some(cause) = views.iter().find_map(answers::cause) {
+            return Err(cause);
+        }
+        let late = views
+            .iter()
+            .find(|view| is_moving(view) && (wait_for_healthy || !is_registered(view)));
+        let reached = match late {
+            None => Reached::All,
+            Some(late) if wait_for_healthy && patience.is_none() && self.settings().pace.answer_within.is_none() => {
+                return Err(
+                    Failure::new(Code::RouteUnhealthy, format!("{} is not healthy yet", late.id))
+                        .hint(format!("follow it with `wharf show {}`", late.id)),
+                );
+            }
+            Some(_) => Reached::NotYet,
+        };
+        let service = accepted.first().map(|accepted| &accepted.instance.service);
+        let ignored = service.map(|service| ignored(detail, service)).unwrap_or_default();
+        Ok(answers::started(&views, reached, &ignored))
+    }
+
+    async fn stop_all(&self, detail: &StopDetail) -> Result<Value, Failure> {
         for name in &detail.services {
             self.settings().service(name)?;
         }
@@ -131,9 +216,13 @@ impl Wharf {
             ids.extend(self.instances_of(Some(name)).await?);
         }
         let mut stopped = Vec::with_capacity(ids.len());
+        let mut kept = 0_usize;
         for id in ids {
-            match self.stop(&id).await {
-                Ok(()) => stopped.push(id.to_string()),
+            match self.stop_by_event(&id, detail.deregister_targets).await {
+                Ok(keeps_targets) => {
+                    kept += usize::from(keeps_targets);
+                    stopped.push(id.to_string());
+                }
                 // It ended by itself a moment ago.
                 Err(failure) if failure.code == Code::InstanceState => {}
                 Err(failure) => return Err(failure),
@@ -141,15 +230,52 @@ impl Wharf {
         }
         let mut body =
             json!({"message": format!("{} instances are being stopped", stopped.len()), "instances": stopped});
-        if !detail.deregister_targets {
-            body["note"] = "the embedded load balancer has no targets that outlive their tasks: they are deregistered all the same".into();
+        if kept > 0 {
+            body["note"] = "the targets stay registered, as asked for: their target groups send requests to them until somebody deregisters them, or they are found to be unhealthy".into();
+        } else if !detail.deregister_targets {
+            body["note"] =
+                "nothing has targets that outlive their tasks: what there is, is deregistered all the same".into();
         }
-        Ok(body)
+        Ok(answers::done(&body))
+    }
+
+    /// Whether its targets stay registered.
+    async fn stop_by_event(&self, id: &InstanceId, deregister: bool) -> Result<bool, Failure> {
+        let keeps = !deregister && matches!(self.instance(id).await?.service.route, RouteRule::TargetGroups { .. });
+        if keeps {
+            self.stop_with(id, Message::StopKeepingTargets).await?;
+        } else {
+            self.stop(id).await?;
+        }
+        Ok(keeps)
     }
 }
 
-/// What an event may name on ECS and what means nothing here.
-fn ignored(detail: &StartDetail) -> Vec<&'static str> {
+fn parse(event: &Value) -> Result<Event, Failure> {
+    let event = Event::parse(event)?;
+    if !event.unknown.is_empty() {
+        tracing::warn!(fields = ?event.unknown, source = event.source, "an event has fields that are not known");
+    }
+    Ok(event)
+}
+
+fn key_of<'a>(event: &'a Event, delivery: Option<&'a str>) -> Option<&'a str> {
+    event.id.as_deref().or(delivery)
+}
+
+fn is_moving(view: &InstanceView) -> bool {
+    view.state.is_coming()
+}
+
+fn is_registered(view: &InstanceView) -> bool {
+    view.step.as_deref() == Some("healthy") && view.cause.is_none()
+}
+
+/// What an event may name on ECS and what means nothing elsewhere.
+fn ignored(detail: &StartDetail, service: &Service) -> Vec<&'static str> {
+    if matches!(service.run, RunSpec::Ecs(_)) {
+        return Vec::new();
+    }
     [
         ("cluster", detail.cluster.is_some()),
         ("taskDefinition", detail.task_definition.is_some()),
@@ -163,54 +289,4 @@ fn ignored(detail: &StartDetail) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(name, given)| given.then_some(name))
     .collect()
-}
-
-fn answer(view: &InstanceView) -> Value {
-    let health = match view.state {
-        State::Ready { .. } => "healthy",
-        State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } => "initial",
-        _ => "unhealthy",
-    };
-    let (ip, port) = view
-        .endpoint
-        .as_deref()
-        .and_then(|endpoint| endpoint.rsplit_once(':'))
-        .unzip();
-    json!({
-        "service": view.service,
-        "taskArn": view.task,
-        "taskId": view.id,
-        "privateIp": ip,
-        "port": port.and_then(|port| port.parse::<u16>().ok()),
-        "targetGroupArn": Value::Null,
-        "healthStatus": health,
-        "url": view.url,
-    })
-}
-
-/// The HTTP status that a failure is answered with.
-#[must_use]
-pub fn status(failure: &Failure) -> u16 {
-    match failure.code {
-        Code::AuthMissing => 401,
-        Code::AuthDenied | Code::OriginRefused | Code::EventNotAllowed => 403,
-        Code::InstanceUnknown | Code::ServiceUnknown | Code::RequestNotFound => 404,
-        Code::RequestMethod => 405,
-        Code::NameTaken | Code::NameResting | Code::KeyReused | Code::InstanceState | Code::InstanceCancelled => 409,
-        Code::PasswordShown => 410,
-        Code::RequestTooLarge => 413,
-        Code::HostUnknown => 421,
-        Code::LimitRate => 429,
-        Code::LimitInstances
-        | Code::PortExhausted
-        | Code::StoreUnavailable
-        | Code::StoreFull
-        | Code::ServerUnreachable => 503,
-        Code::NameInvalid | Code::NameReserved | Code::EmailInvalid | Code::CompanyInvalid => 422,
-        code => match code.fault() {
-            Fault::Caller => 400,
-            Fault::Service => 502,
-            Fault::Operator | Fault::Wharf => 500,
-        },
-    }
 }

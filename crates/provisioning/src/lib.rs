@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `wharf` | the way in: everything that can be asked of Wharf |
 //! | `claim` | admission: a request becomes a record, in one commit |
-//! | `events` | EventBridge's start and stop events, and the documented answers |
+//! | `events`, `answers` | EventBridge's start and stop events, and the documented answers |
 //! | `workflow` | the decisions: what a message or a saga's end means for an instance |
 //! | `sagas` | the sagas, as lists of steps |
 //! | `steps/` | one file a step: `run` and `undo` together |
@@ -16,6 +16,7 @@
 //!
 //! What must not be here: anything that names an adapter, a protocol or a file format of the entrypoints.
 
+pub mod answers;
 pub mod claim;
 pub mod events;
 pub mod mail;

@@ -8,10 +8,14 @@ use wharf_domain::{Attempt, Failure};
 pub enum Message {
     /// Stop it, to come back: name, port, database and secrets are kept. Without a tenant: end it.
     Stop,
+    /// The same, and its targets stay registered with their target groups.
+    StopKeepingTargets,
     /// End it for good.
     End,
     /// Bring a stopped instance, or one that is down, back.
     Start,
+    /// Its task has changed: whoever waits for it looks now.
+    Look,
     /// Its task runs no more.
     TaskStopped { attempt: Attempt, cause: Failure },
     /// What ran its task is gone, through no fault of its own.

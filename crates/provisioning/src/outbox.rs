@@ -1,6 +1,7 @@
 //! Hands over what is in the outbox: tried again with growing pauses, and after a day, or a refusal for good, put aside.
 //! Whatever becomes of a mail, the tenant's instance is none the worse for it.
 
+use futures::FutureExt;
 use std::time::Duration;
 use wharf_domain::{Code, Failure, Timestamp};
 use wharf_platform::MailError;
@@ -33,6 +34,14 @@ impl Wharf {
                     tokio::time::sleep(LOOK).await;
                 }
             }
+        }
+    }
+
+    /// Tries the mails that are due, if one may have been put into the outbox by this process since it last asked: where nothing runs between two invocations, and a look costs money.
+    pub async fn deliver_new(&self) -> Result<usize, Failure> {
+        match self.mail_bell().notified().now_or_never() {
+            Some(()) => self.deliver().await,
+            None => Ok(0),
         }
     }
 

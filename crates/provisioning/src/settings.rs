@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use wharf_domain::{Code, DeploymentId, Failure, Instance, Service, ServiceName, service::RouteRule};
+use wharf_domain::{Code, DeploymentId, Failure, Instance, Service, ServiceName, event::Allow, service::RouteRule};
 use wharf_platform::RouteKey;
 
 /// One deployment's settings.
@@ -14,6 +14,10 @@ pub struct Settings {
     pub services: BTreeMap<ServiceName, Service>,
     /// The service that a sign-up gets unless it names one.
     pub tenant_service: Option<ServiceName>,
+    /// The service that a start event means that names none.
+    pub default_service: Option<ServiceName>,
+    /// What start events may name although no service is configured with it.
+    pub allow: Allow,
     pub addresses: Addresses,
     /// Live instances, at the most.
     pub max_instances: u64,
@@ -44,6 +48,8 @@ pub struct Pace {
     pub look_at_tasks: Duration,
     /// Others write the registry too, and do not tell: whoever waits for news looks so often. `None` where this process alone writes.
     pub look_for_news: Option<Duration>,
+    /// No answer waits longer than this for what it is about to tell: whoever hangs on to it gives up then. `None` where nobody does.
+    pub answer_within: Option<Duration>,
     /// How long a task waits for room.
     pub capacity_wait: Duration,
     /// The longest pause between two requests for room.
@@ -55,6 +61,7 @@ impl Default for Pace {
         Self {
             look_at_tasks: Duration::from_secs(5),
             look_for_news: None,
+            answer_within: None,
             capacity_wait: Duration::from_mins(15),
             capacity_retry: Duration::from_secs(30),
         }

@@ -1,9 +1,15 @@
-//! Tasks that end by themselves: what the platform tells of them becomes a message to the instance. And because it may not
-//! tell, or nobody may have listened, a look now and then at whether every Ready instance's task is there.
+//! Tasks that change by themselves: what the platform tells of them becomes a message to the instance. And because it may not
+//! tell, or nobody may have listened, a look now and then at whether every Ready instance's task is there, and no other.
+//!
+//! A task may turn up long after it was asked for, when its instance is over: the platform took its time, or our question and its answer were lost. So
+//! every look stops what nobody wants any more.
 
 use futures::StreamExt;
-use std::{collections::HashSet, time::Duration};
-use wharf_domain::{Code, Failure, Instance, State};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use wharf_domain::{Code, Failure, Instance, InstanceId, State, instance::TaskRef};
 use wharf_platform::{Owner, TaskEvent, TaskStatus};
 use wharf_saga::store::{PAGE_MAX, Query};
 
@@ -11,6 +17,15 @@ use crate::{
     message::Message,
     wharf::{Wharf, read},
 };
+
+/// How long a task that nobody wants has to end by itself.
+const STRAY_GRACE: Duration = Duration::from_secs(5);
+
+/// Whether a task that is there is not its instance's any more: that is over, rests without a task, or has a later one.
+fn is_stray(instance: &Instance, task: &TaskRef) -> bool {
+    let rests = matches!(instance.state, State::Stopped { .. } | State::Down { .. });
+    instance.state.is_final() || task.attempt < instance.attempt || (rests && instance.held.task.is_none())
+}
 
 /// Why a task runs no more; `None` while it does.
 pub(crate) fn end_of(status: TaskStatus) -> Option<Failure> {
@@ -45,21 +60,76 @@ impl Wharf {
         }
     }
 
-    async fn heard(&self, event: TaskEvent) -> Result<(), Failure> {
-        let Some(cause) = end_of(event.status) else {
-            // Whoever waits for it to run looks now rather than later.
-            self.engine().poke(&event.instance);
-            return Ok(());
-        };
-        let instance = match self.instance(&event.instance).await {
+    /// Something happened to a task. What it means is decided by the record as it is now: events come late, doubled and out of order.
+    pub async fn heard(&self, event: TaskEvent) -> Result<(), Failure> {
+        let TaskEvent { instance, task, status } = event;
+        let instance = match self.instance(&instance).await {
             Err(failure) if failure.code == Code::InstanceUnknown => return Ok(()),
             result => result?,
         };
-        let wants_it = instance.state.is_coming() || matches!(instance.state, State::Ready { .. });
-        if wants_it && event.task.attempt == instance.attempt {
-            self.task_ended(&instance, &event.task.id, cause).await?;
+        let is_running = matches!(status, TaskStatus::Running { .. });
+        let is_live = is_running || matches!(status, TaskStatus::Pending { .. });
+        if is_stray(&instance, &task) {
+            if is_live {
+                self.stop_stray(&instance.id, &task).await?;
+            }
+            return Ok(());
+        }
+        let is_on_its_way = instance.state.is_coming();
+        let wants_it = is_on_its_way || matches!(instance.state, State::Ready { .. });
+        if !wants_it || task.attempt != instance.attempt {
+            return Ok(());
+        }
+        if let Some(cause) = end_of(status) {
+            return self.task_ended(&instance, &task.id, cause).await;
+        }
+        // Whoever waits for it to run looks now rather than later. A driver that is here is told so; one that has written its wait down is woken by a message.
+        if self.engine().is_driving(&instance.id) {
+            self.engine().poke(&instance.id);
+        } else if is_running && is_on_its_way {
+            let key = format!("{} runs ({})", task.id, task.attempt);
+            self.engine().send(&instance.id, &Message::Look, Some(key)).await?;
         }
         Ok(())
+    }
+
+    /// Ends a task that nobody wants any more.
+    async fn stop_stray(&self, instance: &InstanceId, task: &TaskRef) -> Result<(), Failure> {
+        tracing::warn!(%instance, task = task.id, attempt = task.attempt.0, "a task runs that its instance does not want any more: it is stopped");
+        let owner = Owner {
+            deployment: self.settings().deployment.clone(),
+            instance: instance.clone(),
+            attempt: task.attempt,
+        };
+        self.platform().tasks.stop(&owner, task, STRAY_GRACE).await.map(drop)
+    }
+
+    /// Stops tasks that carry our mark and that no instance wants. Each record is read after the tasks were listed: a task that is there
+    /// has been asked for by a record that says so.
+    async fn stop_strays(&self, tasks: impl Iterator<Item = (InstanceId, TaskRef)>) -> Result<(), Failure> {
+        for (id, task) in tasks {
+            match self.instance(&id).await {
+                Ok(instance) if is_stray(&instance, &task) => self.stop_stray(&id, &task).await?,
+                Ok(_) => {}
+                // A registry without any record is rather the wrong one than the one whose tasks these are.
+                Err(failure) if failure.code == Code::InstanceUnknown && self.has_records().await? => {
+                    self.stop_stray(&id, &task).await?;
+                }
+                Err(failure) if failure.code == Code::InstanceUnknown => {
+                    tracing::error!(instance = %id, task = task.id, "a task carries this deployment's mark, and its registry is empty: is it the right one?");
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_records(&self) -> Result<bool, Failure> {
+        let query = Query {
+            limit: 1,
+            ..Query::default()
+        };
+        Ok(!self.store().list(query).await?.is_empty())
     }
 
     async fn task_ended(&self, instance: &Instance, task: &str, cause: Failure) -> Result<(), Failure> {
@@ -84,7 +154,7 @@ impl Wharf {
         }
     }
 
-    /// Looks once. Gives how many Ready instances have lost their task.
+    /// Looks once. Gives how many Ready instances have lost their task. Tasks that nobody wants are stopped.
     pub async fn check_tasks(&self) -> Result<usize, Failure> {
         // The registry first: a task that is started meanwhile is then not missed, but not expected either.
         let mut expected = Vec::new();
@@ -104,17 +174,24 @@ impl Wharf {
                 break;
             }
         }
-        let present: HashSet<_> = self
+        let present: HashMap<TaskRef, InstanceId> = self
             .platform()
             .tasks
             .all(&crate::repair::runs(self.settings().services.values(), expected.iter()))
             .await?
             .into_iter()
-            .map(|(_, task)| task)
+            .map(|(owner, task)| (task, owner.instance))
             .collect();
+        let wanted: HashSet<&TaskRef> = expected
+            .iter()
+            .filter_map(|instance| instance.held.task.as_ref())
+            .collect();
+        let others = present.iter().filter(|(task, _)| !wanted.contains(task));
+        self.stop_strays(others.map(|(task, id)| (id.clone(), task.clone())))
+            .await?;
         let mut lost = 0;
         for instance in expected {
-            let Some(task) = instance.held.task.as_ref().filter(|task| !present.contains(task)) else {
+            let Some(task) = instance.held.task.as_ref().filter(|task| !present.contains_key(task)) else {
                 continue;
             };
             // Known to be lost, and waiting for its turn to come back.

@@ -1,7 +1,10 @@
 //! What others see of an instance: the API's answers, the CLI's values. No secret is in here.
 
 use serde::{Deserialize, Serialize};
-use wharf_domain::{Attempt, Failure, Instance, InstanceId, State, Tenant, Timestamp};
+use wharf_domain::{
+    Attempt, Endpoint, Failure, Instance, InstanceId, State, Tenant, Timestamp,
+    service::{RouteRule, RunSpec},
+};
 use wharf_saga::{Progress, Record, Way, store::Happening, store::Numbered};
 
 use crate::settings::Settings;
@@ -45,6 +48,14 @@ pub struct InstanceView {
     /// Where its task listens.
     pub endpoint: Option<String>,
     pub database: Option<String>,
+    /// The endpoint as a value, for answers in the documented form.
+    #[serde(skip)]
+    pub address: Option<Endpoint>,
+    /// The target groups that the task is, or is to be, a target of.
+    #[serde(skip)]
+    pub target_groups: Vec<String>,
+    #[serde(skip)]
+    pub is_on_ecs: bool,
 }
 
 impl InstanceView {
@@ -86,6 +97,12 @@ impl InstanceView {
             task: instance.held.task.as_ref().map(|task| task.id.clone()),
             endpoint: instance.held.endpoint.as_ref().map(wharf_domain::Endpoint::key),
             database: instance.held.database.clone(),
+            address: instance.held.endpoint.clone(),
+            target_groups: match &instance.service.route {
+                RouteRule::TargetGroups { arns, .. } => arns.clone(),
+                _ => Vec::new(),
+            },
+            is_on_ecs: matches!(instance.service.run, RunSpec::Ecs(_)),
         }
     }
 

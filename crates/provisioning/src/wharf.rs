@@ -2,13 +2,13 @@
 
 use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use wharf_domain::{Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
 use wharf_platform::{LogLine, Platform, Printer};
 use wharf_saga::{
     Batch, Clock, CommitError, Driving, Engine, Ids, Record, Step, Store,
     engine::Parts,
-    store::{Count, Expect, Kind, LeaseChange, Numbered, Query, Release, Stored},
+    store::{Count, Expect, Kind, LeaseChange, Numbered, Query, Release, Stored, Wake},
     world::Waker,
 };
 
@@ -25,6 +25,8 @@ use crate::{
 
 /// How many instances are driven at once.
 const DRIVERS: usize = 512;
+/// A wake that is so late does not come any more.
+const OVERDUE: Duration = Duration::from_secs(2);
 
 /// One deployment of Wharf. Cheap to clone.
 #[derive(Clone)]
@@ -67,7 +69,7 @@ pub struct Deployment {
     /// Whether sagas are driven in this process. Where they are not, whoever gets the wakes does it.
     pub driving: Driving,
     /// Waits up to this long are waited out by the driver; `limits::LINGER` on a server, nothing where waiting is billed.
-    pub linger: std::time::Duration,
+    pub linger: Duration,
 }
 
 /// A page of a listing.
@@ -300,15 +302,36 @@ impl Wharf {
     pub async fn wait_until(
         &self,
         id: &InstanceId,
-        patience: std::time::Duration,
+        patience: Duration,
         done: impl Fn(&State) -> bool,
     ) -> Result<InstanceView, Failure> {
+        self.watch_until(id, patience, |view| done(&view.state)).await
+    }
+
+    /// The same by all that can be seen of it.
+    pub(crate) async fn watch_until(
+        &self,
+        id: &InstanceId,
+        patience: Duration,
+        done: impl Fn(&InstanceView) -> bool,
+    ) -> Result<InstanceView, Failure> {
+        let pace = &self.settings().pace;
+        let patience = pace.answer_within.map_or(patience, |most| patience.min(most));
         let watch = self.watch(id);
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             let changed = watch.changed();
-            let view = self.show(id).await?;
-            if done(&view.state) || tokio::time::timeout_at(deadline, changed).await.is_err() {
+            let stored = self.store().load(id).await?.ok_or_else(|| unknown(id.as_str()))?;
+            let view = self.view(&stored)?;
+            if done(&view) {
+                return Ok(view);
+            }
+            // Its wake goes to others, and is lost: whoever waits for the instance need not wait for the sweep.
+            let is_overdue = |wake: Wake| wake.at + OVERDUE < self.clock().now();
+            if pace.look_for_news.is_some() && stored.wake.is_some_and(is_overdue) {
+                self.engine().poke(id);
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 return Ok(view);
             }
         }
@@ -327,11 +350,15 @@ impl Wharf {
 
     /// Stops an instance. Its tenant's name, port, database and secrets are kept; one without a tenant ends.
     pub async fn stop(&self, id: &InstanceId) -> Result<(), Failure> {
+        self.stop_with(id, Message::Stop).await
+    }
+
+    pub(crate) async fn stop_with(&self, id: &InstanceId, message: Message) -> Result<(), Failure> {
         let instance = self.instance(id).await?;
         if instance.state.is_final() {
             return Err(wrong_state(&instance, "stopped"));
         }
-        self.send(id, Message::Stop).await
+        self.send(id, message).await
     }
 
     /// Ends an instance for good.

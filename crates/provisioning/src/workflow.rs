@@ -313,8 +313,18 @@ impl Workflow for Provisioning {
         now: Timestamp,
         writes: &mut Writes,
     ) -> Decision {
-        // An end outranks a stop, and both outrank whatever else waits with them. Of a stop and a start, the later one counts.
         let mut messages = messages;
+        for message in &mut messages {
+            match message {
+                Message::StopKeepingTargets => {
+                    instance.keep_targets = true;
+                    *message = Message::Stop;
+                }
+                Message::Stop | Message::Start | Message::End => instance.keep_targets = false,
+                _ => {}
+            }
+        }
+        // An end outranks a stop, and both outrank whatever else waits with them. Of a stop and a start, the later one counts.
         let is_start_or_stop = |message: &Message| matches!(message, Message::Stop | Message::Start);
         if let Some(last) = messages.iter().rposition(is_start_or_stop) {
             let mut index = 0;

@@ -161,6 +161,8 @@ pub(crate) struct Slot {
     notify: Notify,
     /// Somebody poked since the drive last looked: look once more before leaving.
     again: Mutex<bool>,
+    /// The wait whose wake has come.
+    woken: Mutex<Option<u64>>,
 }
 
 impl Slot {
@@ -319,7 +321,7 @@ impl<W: Workflow> Engine<W> {
             wake,
             asked_at,
         };
-        self.spawn(id, Some(claimed));
+        self.spawn(id, Some(claimed), None);
         Ok(())
     }
 
@@ -354,12 +356,13 @@ impl<W: Workflow> Engine<W> {
 
     /// Sees that somebody looks at the instance now.
     pub fn poke(&self, id: &InstanceId) {
-        self.spawn(id.clone(), None);
+        self.spawn(id.clone(), None, None);
     }
 
-    /// A wake has come. One that is stale finds nothing to do.
-    pub fn wake(&self, id: &InstanceId, _seq: u64) {
-        self.poke(id);
+    /// A wake has come. One that is stale finds nothing to do. One that comes early, by our own clock, comes again: whoever wrote the wait has
+    /// another clock, or nobody could be told to wake it so late.
+    pub fn wake(&self, id: &InstanceId, seq: u64) {
+        self.spawn(id.clone(), None, Some(seq));
     }
 
     /// Whether the instance is being driven in this process.
@@ -374,10 +377,12 @@ impl<W: Workflow> Engine<W> {
         self.poke(id);
     }
 
-    fn spawn(&self, id: InstanceId, claimed: Option<Claimed<W::Data>>) {
+    fn spawn(&self, id: InstanceId, claimed: Option<Claimed<W::Data>>, woken: Option<u64>) {
         if self.inner.driving == Driving::Elsewhere {
             let (waker, now) = (self.inner.waker.clone(), self.inner.clock.now());
-            self.inner.tasks.spawn(async move { waker.wake(&id, now, 0).await });
+            self.inner
+                .tasks
+                .spawn(async move { waker.wake(&id, now, woken.unwrap_or_default()).await });
             return;
         }
         let slot = {
@@ -390,7 +395,10 @@ impl<W: Workflow> Engine<W> {
             if self.inner.stopping.is_cancelled() {
                 return;
             }
-            let slot = Arc::new(Slot::default());
+            let slot = Arc::new(Slot {
+                woken: Mutex::new(woken),
+                ..Slot::default()
+            });
             slots.insert(id.clone(), slot.clone());
             slot
         };
@@ -451,6 +459,11 @@ impl<W: Workflow> Engine<W> {
         let nothing_to_do =
             stored.inbox_head == stored.inbox_read && stored.wake.is_none_or(|wake| wake.at > inner.clock.now());
         if nothing_to_do {
+            let woken = slot.woken.lock().take();
+            let early = stored.wake.filter(|wake| woken == Some(wake.seq));
+            if let Some(wake) = early.filter(|_| stored.lease.holder.is_none()) {
+                inner.waker.wake(id, wake.at, wake.seq).await;
+            }
             return Drove::Rests;
         }
         if !self.may_take(id, &stored.lease) {

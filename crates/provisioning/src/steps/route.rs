@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{Attempt, Instance};
-use wharf_platform::Backend;
+use wharf_platform::{Backend, RouteKey};
 use wharf_saga::{Context, Outcome, Step};
 
 use super::{World, is_over, look_again, missing};
@@ -41,7 +41,9 @@ impl Step<Instance> for Route {
     }
 
     async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
-        if let Some(key) = self.0.settings.route_key(instance) {
+        let key = self.0.settings.route_key(instance);
+        let is_kept = |key: &RouteKey| instance.keep_targets && matches!(key, RouteKey::TargetGroups { .. });
+        if let Some(key) = key.filter(|key| !is_kept(key)) {
             let attempt: Attempt = instance
                 .held
                 .task

@@ -14,6 +14,8 @@
 //! | `mails` | the outbox, and the password that is shown once |
 //! | `repairing` | differences between registry and world, found and mended |
 //! | `events` | EventBridge's start and stop |
+//! | `events_on_ecs` | what they name there, and sign-ups that come without HTTP |
+//! | `strays` | tasks that turn up when nobody wants them any more |
 //! | `fixtures` | records of this and earlier releases, resumed to their end |
 
 mod admission;
@@ -21,6 +23,7 @@ mod battery;
 mod capacity;
 mod crashing;
 mod events;
+mod events_on_ecs;
 mod failing;
 mod fixtures;
 mod healing;
@@ -29,4 +32,5 @@ mod readiness;
 mod repairing;
 mod restarting;
 mod stopping;
+mod strays;
 mod transitions;

@@ -124,6 +124,22 @@ async fn a_living_drivers_lease_is_not_taken_over_by_a_second_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wake_that_comes_before_its_time_comes_again() {
+    let bench = Bench::new();
+    let (skew, wait) = (Duration::from_mins(5), Duration::from_mins(30));
+    let first = bench.machine("first");
+    let slow = bench.machine_with("slow", bench.world.clock().behind(skew), |_| true);
+    let heir = slow.engine.clone();
+    first.waker.connect(move |id, seq| heir.wake(id, seq));
+    bench.ledger.script("two", [Act::Wait(wait)]);
+    let id = bench.claim(&first, &["one", "two"]).await;
+    // Nobody sweeps: what the slow machine passed over would be lost.
+    bench.ended(&id, Phase::Finished).await;
+    assert_eq!(bench.elapsed(), wait + skew);
+    assert_eq!(bench.ledger.calls_by("slow").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_engine_is_settled_at_once() {
     let bench = Bench::new();
     let machine = bench.machine("machine");

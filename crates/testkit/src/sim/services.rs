@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 use wharf_domain::{
     Service, ServiceName,
-    service::{HealthCheck, PortRule, RouteRule, RunSpec},
+    service::{EcsTask, HealthCheck, Launch, PortRule, RouteRule, RunSpec, SecretsAs},
 };
 
 /// A service without tenants, database, or anything else in particular, behind a path.
@@ -88,6 +88,41 @@ pub fn single() -> Service {
         singleton: true,
         ..plain("single")
     }
+}
+
+/// A service on ECS, in a cluster and a target group of its own name.
+#[must_use]
+pub fn on_ecs(name: &str) -> Service {
+    Service {
+        route: RouteRule::TargetGroups {
+            arns: vec![target_group(name)],
+            rule: None,
+            url: Some(format!("https://api.example.com/{name}")),
+        },
+        run: RunSpec::Ecs(EcsTask {
+            cluster: format!("{name}-cluster"),
+            task_definition: format!("{name}-task"),
+            container: None,
+            port: Some(8080),
+            subnets: vec!["subnet-a".to_owned()],
+            security_groups: vec!["sg-a".to_owned()],
+            assign_public_ip: true,
+            launch: Launch::Auto,
+            command: None,
+            cpu: None,
+            memory: None,
+            execute_command: false,
+            secrets: SecretsAs::Values,
+            host_address: None,
+        }),
+        ..plain(name)
+    }
+}
+
+/// The ARN of such a service's target group.
+#[must_use]
+pub fn target_group(name: &str) -> String {
+    format!("arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/{name}/0123456789abcdef")
 }
 
 /// All of them, and `auth`, the plainest.

@@ -34,6 +34,8 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
         deployment: world.deployment_id().clone(),
         tenant_service: tenant_service.max().cloned(),
         services,
+        default_service: None,
+        allow: wharf_domain::event::Allow::default(),
         addresses: Addresses {
             public_url: "http://localhost:8080".to_owned(),
             scheme: "http".to_owned(),

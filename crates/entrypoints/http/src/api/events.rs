@@ -35,10 +35,11 @@ pub(crate) fn operations() -> Vec<Operation> {
             )
             .answers::<Done>(200, "Done: the first of several in these fields, all in `instances`; after a stop, the ids", "Done")
             .like(json!({
-                "message": "Task started and registered", "service": "auth", "taskArn": "4711:88123",
+                "message": "Task started and registered", "service": "auth", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "taskArn": "4711:88123",
                 "taskId": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "privateIp": "127.0.0.1", "port": 20_001, "targetGroupArn": null,
-                "healthStatus": "healthy", "url": "http://services.localhost:8080/api/auth", "instances": []
+                "targetGroupArns": [], "healthStatus": "healthy", "url": "http://services.localhost:8080/api/auth", "instances": []
             }))
+            .answers::<Done>(202, "Taken, and not there yet when the answer could not wait any longer", "Done")
             .refuses_as::<Refused>("Refused")
             .fails(&[
                 Code::EventInvalid,
@@ -61,6 +62,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 struct Done {
     message: String,
     service: Option<String>,
+    instance: Option<String>,
     #[serde(rename = "taskArn")]
     task_arn: Option<String>,
     #[serde(rename = "taskId")]
@@ -70,6 +72,8 @@ struct Done {
     port: Option<u16>,
     #[serde(rename = "targetGroupArn")]
     target_group_arn: Option<String>,
+    #[serde(rename = "targetGroupArns")]
+    target_group_arns: Option<Vec<String>>,
     /// `healthy`, `initial` or `unhealthy`.
     #[serde(rename = "healthStatus")]
     health_status: Option<String>,

@@ -242,6 +242,8 @@ fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url:
         deployment,
         services: config.services.clone(),
         tenant_service: config.tenant_service.clone(),
+        default_service: None,
+        allow: wharf_domain::event::Allow::default(),
         addresses: Addresses {
             public_url: public_url.to_owned(),
             scheme: scheme.to_owned(),
