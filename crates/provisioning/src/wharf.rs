@@ -208,9 +208,12 @@ impl Wharf {
 
     pub async fn show(&self, id: &InstanceId) -> Result<InstanceView, Failure> {
         let stored = self.store().load(id).await?.ok_or_else(|| unknown(id.as_str()))?;
-        let mut view = self.view(&stored)?;
+        self.with_position(self.view(&stored)?).await
+    }
+
+    async fn with_position(&self, mut view: InstanceView) -> Result<InstanceView, Failure> {
         if matches!(view.state, State::Queued { .. }) {
-            view.queue_position = Some(self.queue_position(id).await?);
+            view.queue_position = Some(self.queue_position(&view.id).await?);
         }
         Ok(view)
     }
@@ -324,7 +327,7 @@ impl Wharf {
             let stored = self.store().load(id).await?.ok_or_else(|| unknown(id.as_str()))?;
             let view = self.view(&stored)?;
             if done(&view) {
-                return Ok(view);
+                return self.with_position(view).await;
             }
             // Its wake goes to others, and is lost: whoever waits for the instance need not wait for the sweep.
             let is_overdue = |wake: Wake| wake.at + OVERDUE < self.clock().now();
@@ -332,7 +335,7 @@ impl Wharf {
                 self.engine().poke(id);
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                return Ok(view);
+                return self.with_position(view).await;
             }
         }
     }

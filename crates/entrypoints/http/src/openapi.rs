@@ -19,7 +19,7 @@ use utoipa::{
     },
 };
 use wharf_domain::{Code, Failure};
-use wharf_provisioning::events;
+use wharf_provisioning::answers;
 
 use crate::{
     fields::{Field, Kind},
@@ -290,7 +290,7 @@ fn answers(operation: &Operation) -> BTreeMap<u16, Response> {
 
 /// The problems, gathered by status: those that the operation names, and those that come with what it is.
 fn problems(operation: &Operation) -> Vec<(u16, Response)> {
-    let status = |code: Code| events::status(&Failure::new(code, ""));
+    let status = |code: Code| answers::status(&Failure::new(code, ""));
     let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     let mut add = |status: u16, code: Code| {
         let of = codes.entry(status).or_default();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use utoipa::ToSchema;
 use wharf_domain::{Code, Failure, Fault};
-use wharf_provisioning::events;
+use wharf_provisioning::answers;
 
 use crate::fields::FieldError;
 
@@ -69,7 +69,7 @@ impl Problem {
 
     /// Fields that cannot be used. One speaks for itself; several are told together.
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
-        let status = |error: &FieldError| events::status(&Failure::new(error.code, ""));
+        let status = |error: &FieldError| answers::status(&Failure::new(error.code, ""));
         let is_understood = errors.iter().all(|error| status(error) == 422);
         let failure = match errors.as_slice() {
             [only] if only.code == Code::RequestInvalid => Failure::new(
@@ -160,7 +160,7 @@ impl Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         Self {
-            status: StatusCode::from_u16(events::status(&failure)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            status: StatusCode::from_u16(answers::status(&failure)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             failure: Box::new(failure),
             errors: Vec::new(),
             retry_after: None,

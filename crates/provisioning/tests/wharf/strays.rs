@@ -43,7 +43,7 @@ async fn the_look_at_all_tasks_stops_those_of_ended_instances_and_of_earlier_att
     let over = ended(&wharf).await;
     let live = wharf.ready("bolt", "shop").await;
     wharf.world.exit(&live, 1);
-    wharf.at_rest(&live).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     let own = wharf.until(&live, "ready").await;
     assert_eq!(own.attempt, Attempt(2));
     plant(&wharf, &over, 7);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use wharf_domain::{Code, Failure, Fault};
-use wharf_provisioning::events;
+use wharf_provisioning::answers;
 
 use crate::{
     answer, around,
@@ -63,7 +63,7 @@ async fn explain(State(_): State<App>, Word(text): Word, request: Request) -> An
     let explained = Explained {
         code,
         summary: code.summary(),
-        status: events::status(&Failure::new(code, "")),
+        status: answers::status(&Failure::new(code, "")),
         fault: code.fault(),
         retry: code.is_passing(),
     };

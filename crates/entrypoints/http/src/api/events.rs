@@ -40,6 +40,11 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "targetGroupArns": [], "healthStatus": "healthy", "url": "http://services.localhost:8080/api/auth", "instances": []
             }))
             .answers::<Done>(202, "Taken, and not there yet when the answer could not wait any longer", "Done")
+            .like(json!({
+                "message": "Task is being started", "service": "auth", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "taskArn": null,
+                "taskId": null, "privateIp": null, "port": null, "targetGroupArn": null, "targetGroupArns": [],
+                "healthStatus": "initial", "url": null, "instances": []
+            }))
             .refuses_as::<Refused>("Refused")
             .fails(&[
                 Code::EventInvalid,
