@@ -35,8 +35,8 @@ pub struct Delivery<'a> {
 pub struct Stand {
     /// `ready` when all are, and else the state of the first that is not; one that is over comes before one that is under way.
     pub state: String,
-    /// In the documented form.
-    pub answer: Value,
+    /// In the documented form; nothing while something is under way.
+    pub answer: Option<Value>,
 }
 
 impl Wharf {
@@ -72,12 +72,13 @@ impl Wharf {
         }
     }
 
-    /// Takes what an event asks to be started, and waits for nothing. Gives its instances.
+    /// Takes what an event asks to be started, and waits for nothing. Gives its instances. A key that is given outranks the event's own id.
     pub async fn begin_event(&self, event: &Value, key: Option<&str>) -> Result<Vec<InstanceId>, Failure> {
-        let event = parse(event)?;
+        let mut event = parse(event)?;
+        event.id = key.map(str::to_owned).or(event.id);
         let accepted = match &event.ask {
-            Ask::Start(detail) => self.start_all(&event, detail, key).await?,
-            Ask::SignUp(sign_up) => vec![self.sign_up(sign_up, &event, key).await?],
+            Ask::Start(detail) => self.start_all(&event, detail, None).await?,
+            Ask::SignUp(sign_up) => vec![self.sign_up(sign_up, &event, None).await?],
             Ask::Stop(_) => {
                 return Err(
                     Failure::new(Code::EventInvalid, "a stop event starts nothing that could be followed")
@@ -97,15 +98,15 @@ impl Wharf {
         if let Some((view, cause)) = views.iter().find_map(|view| Some((view, answers::cause(view)?))) {
             return Ok(Stand {
                 state: view.status.clone(),
-                answer: answers::refused(&cause),
+                answer: Some(answers::refused(&cause)),
             });
         }
         let late = views.iter().find(|view| is_moving(view));
         let state = late.or(views.first()).map(|view| view.status.clone());
         let answer = match views.as_slice() {
-            [view] if view.tenant.is_some() => answers::signed_up(view),
-            views if late.is_some() => answers::started(views, Reached::NotYet, &[]),
-            views => answers::started(views, Reached::All, &[]),
+            _ if late.is_some() => None,
+            [view] if view.tenant.is_some() => Some(answers::signed_up(view)),
+            views => Some(answers::started(views, Reached::All, &[])),
         };
         Ok(Stand {
             state: state.unwrap_or_default(),
