@@ -68,7 +68,12 @@ fn it_goes_on_in_the_states_that_change_by_themselves_and_in_no_other() {
             choices.insert((state, choice["Next"].as_str().expect("a state").to_owned()));
         }
     }
-    let expected = [("provisioning", "Wait"), ("ready", "Ready"), ("restoring", "Wait")];
+    let expected = [
+        ("provisioning", "Wait"),
+        ("queued", "Wait"),
+        ("ready", "Ready"),
+        ("restoring", "Wait"),
+    ];
     assert_eq!(
         choices,
         expected.map(|(state, next)| (state.to_owned(), next.to_owned())).into()

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     /// Check, explain or describe the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Compute what one load balancer for all services saves against one for each
+    Cost(Cost),
     /// Print a completion script for a shell
     Completions { shell: Shell },
     /// The bundled example application (started by `up`; settings come from the environment)
@@ -186,6 +188,37 @@ pub(crate) struct Abandon {
     /// Why, for the history
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Cost {
+    /// A price in place of the one that comes along, such as load_balancer_hour=0.0252
+    #[arg(long = "price", value_name = "NAME=AMOUNT")]
+    pub(crate) prices: Vec<String>,
+    /// Capacity units (LCUs) that the traffic of all services takes together, on average
+    #[arg(long, default_value_t = 1.0, value_parser = quantity)]
+    pub(crate) lcus: f64,
+    /// Availability zones of a load balancer: it has a public address in each
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub(crate) zones: u32,
+    /// Hours of a month
+    #[arg(long, default_value_t = 730.0, value_parser = quantity)]
+    pub(crate) hours: f64,
+    /// Processors of a task; each service has one task
+    #[arg(long, default_value_t = 0.25, value_parser = quantity)]
+    pub(crate) vcpu: f64,
+    /// Memory of a task, in GB
+    #[arg(long, value_name = "GB", default_value_t = 0.5, value_parser = quantity)]
+    pub(crate) memory: f64,
+    /// Starts in a month
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) starts: u32,
+}
+
+/// An amount of something: none is less than nothing, or without an end.
+fn quantity(text: &str) -> Result<f64, String> {
+    let amount = text.parse().ok().filter(|amount: &f64| (0.0..=1e9).contains(amount));
+    amount.ok_or_else(|| "it has to be a number from 0 to 1000000000".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! The commands: one file for each group of them.
 
 mod config;
+mod cost;
 mod doctor;
 mod instances;
 mod logs;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Up(options) => up::run(&global, options),
         Command::Config(command) => config::run(&global, command),
         Command::Doctor => Ok(doctor::run(&global)),
+        Command::Cost(options) => cost::run(&global, &options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "wharf", &mut script);
@@ -58,9 +60,12 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::Abandon(options) => instances::abandon(global, &options).await,
         Command::Logs(options) => logs::run(global, &options).await,
         Command::Repair(options) => repair::run(global, &options).await,
-        Command::Up(_) | Command::Config(_) | Command::Doctor | Command::Completions { .. } | Command::Storefront => {
-            Err(Failure::internal("a command without a server was sent to one"))
-        }
+        Command::Up(_)
+        | Command::Config(_)
+        | Command::Cost(_)
+        | Command::Doctor
+        | Command::Completions { .. }
+        | Command::Storefront => Err(Failure::internal("a command without a server was sent to one")),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::{Deployment, Ran, Setup, text};
 
 /// Compares with the snapshot of this name.
-fn seen(name: &str, deployment: &Deployment, ran: &Ran) {
+pub(crate) fn seen(name: &str, deployment: &Deployment, ran: &Ran) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -66,6 +66,7 @@ const COMMANDS: &[&str] = &[
     "config check",
     "config explain",
     "config schema",
+    "cost",
     "completions",
     "storefront",
 ];

@@ -11,6 +11,7 @@ mod service;
 mod admission;
 mod bad_services;
 mod cli;
+mod cost;
 mod first_use;
 mod full_disk;
 mod kill_life;
