@@ -5,6 +5,7 @@ use crate::refusal::Refusal;
 use crate::wire::query::Query;
 use crate::wire::xml::Xml;
 use crate::world::World;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -28,10 +29,11 @@ pub(crate) struct SecurityGroup {
 }
 
 /// One rule of a security group: TCP ports from and to, and where from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Ingress {
     pub from_port: u16,
     pub to_port: u16,
+    /// A network, or the id of a group whose members may come in.
     pub cidr: String,
 }
 
@@ -62,6 +64,9 @@ pub(crate) struct Ec2 {
     pub(crate) security_groups: BTreeMap<String, SecurityGroup>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) interfaces: BTreeMap<String, Interface>,
+    /// The middle of the loopback addresses that tasks have that serve: different for each simulator on this machine, so that two
+    /// never take the same port of the same address.
+    pub(crate) local_network: [u8; 2],
     addresses: u32,
 }
 
@@ -72,10 +77,11 @@ impl Ec2 {
         // The first hundred stay free, as for the load balancers and routers of a real network; 203.0.113.0/24 is for documentation
         // and has too few, 198.18.0.0/15 is for benchmarks and has enough.
         let [_, _, high, low] = (99 + self.addresses).to_be_bytes();
+        let last = (self.addresses % 254) as u8 + 1;
         (
             Ipv4Addr::new(10, 0, high, low),
             Ipv4Addr::new(198, 18, high, low),
-            Ipv4Addr::new(127, 77, high, low),
+            Ipv4Addr::new(127, self.local_network[0], self.local_network[1], last),
         )
     }
 

@@ -28,20 +28,24 @@
 //! | `world`, `clock`, `names`, `refusal` | everything there is, its time, its identifiers, how it says no |
 //! | `ecs`, `elb`, `ec2`, `logs`, `sts` | the services |
 //! | `faults`, `throttle`, `calls`, `access` | what goes wrong, what is refused, what was called, what that needs |
-//! | `delivery` | how events reach subscribers |
+//! | `delivery`, `publisher` | how events reach subscribers, in this process and outside of it |
+//! | `inventory`, `control`, `views` | what the program reads at its start, and answers to who looks on |
 //! | `serve` | tasks that really answer |
 
 mod access;
 mod calls;
 mod clock;
+mod control;
 mod delivery;
 mod ec2;
 mod ecs;
 mod elb;
 mod faults;
+mod inventory;
 mod logs;
 mod names;
 mod plan;
+mod publisher;
 mod refusal;
 mod resources;
 mod serve;
@@ -49,6 +53,7 @@ mod server;
 mod simulator;
 mod sts;
 mod throttle;
+mod views;
 mod wire;
 mod world;
 
@@ -57,8 +62,11 @@ pub use calls::Call;
 pub use delivery::Delivery;
 pub use ec2::Ingress;
 pub use faults::{Fault, Mishap};
+pub use inventory::Inventory;
 pub use plan::{TargetPlan, TaskPlan, Then, Unhealthy};
+pub use publisher::Subscriber;
 pub use resources::{ContainerInstance, Host, LoadBalancer, SECURITY_GROUP, SUBNETS, TargetGroup, TaskDefinition, VPC};
-pub use simulator::{Options, RuleSeen, Simulator, TargetSeen, TaskSeen};
+pub use simulator::{Options, Simulator};
 pub use throttle::Throttling;
+pub use views::{RuleSeen, TargetSeen, TaskSeen};
 pub use world::Consistency;

@@ -192,6 +192,7 @@ pub struct TargetGroup {
     deregistration_delay: Duration,
     plan: TargetPlan,
     in_use: bool,
+    id: Option<String>,
 }
 
 impl TargetGroup {
@@ -215,6 +216,7 @@ impl TargetGroup {
             deregistration_delay: Duration::from_mins(5),
             plan: TargetPlan::default(),
             in_use: true,
+            id: None,
         }
     }
 
@@ -243,6 +245,13 @@ impl TargetGroup {
     #[must_use]
     pub const fn unused(mut self) -> Self {
         self.in_use = false;
+        self
+    }
+
+    /// What its ARN ends in; any that is free where nothing is said.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
         self
     }
 
@@ -296,6 +305,20 @@ impl World {
         self.ec2.security_groups.insert(id.to_owned(), group);
     }
 
+    /// Registered, with the log groups that it names; its ARN.
+    pub(crate) fn make_task_definition(&mut self, input: &Value) -> Result<String, String> {
+        let answer = self
+            .register_task_definition(input)
+            .map_err(|refusal| refusal.message)?;
+        let made = &answer["taskDefinition"];
+        for container in made["containerDefinitions"].as_array().into_iter().flatten() {
+            if let Some(group) = container["logConfiguration"]["options"]["awslogs-group"].as_str() {
+                self.logs.groups.entry(group.to_owned()).or_default();
+            }
+        }
+        Ok(made["taskDefinitionArn"].as_str().unwrap_or_default().to_owned())
+    }
+
     pub(crate) fn make_container_instance(&mut self, cluster: &str, setup: &ContainerInstance) -> Host {
         self.make_cluster(cluster);
         let (private, public, _) = self.ec2.addresses();
@@ -341,9 +364,8 @@ impl World {
     }
 
     pub(crate) fn make_target_group(&mut self, setup: &TargetGroup) -> String {
-        let arn = self
-            .account
-            .elb(&format!("targetgroup/{}/{}", setup.name, self.ids.short()));
+        let id = setup.id.clone().unwrap_or_else(|| self.ids.short());
+        let arn = self.account.elb(&format!("targetgroup/{}/{id}", setup.name));
         let group = crate::elb::groups::TargetGroup {
             arn: arn.clone(),
             name: setup.name.clone(),

@@ -3,6 +3,7 @@
 use crate::access::Permission;
 use crate::calls::{Call, Calls};
 use crate::clock::{Clock, Moment};
+use crate::control;
 use crate::delivery::Outbox;
 use crate::faults::{Fate, Faults, Mishap};
 use crate::refusal::Refusal;
@@ -157,6 +158,9 @@ impl Core {
             }
             Err(error) => return Err(io::Error::other(error)),
         };
+        if let Some(path) = head.uri.path().strip_prefix(control::PREFIX) {
+            return Ok(control::answer(&self, &head.method, path, &body));
+        }
         let request = match Request::read(&head.headers, &body) {
             Ok(request) => request,
             Err((json, refusal)) => return Ok(answer::unreadable(json, &refusal, &request_id)),

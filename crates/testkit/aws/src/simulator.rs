@@ -4,17 +4,18 @@ use crate::calls::{Call, Calls};
 use crate::clock::{Clock, FIRST_MOMENT};
 use crate::delivery::{Delivery, Outbox};
 use crate::ec2::Ingress;
-use crate::ecs::task::Task;
-use crate::elb::conditions::Condition;
 use crate::faults::{Fault, Faults};
+use crate::inventory::Inventory;
 use crate::names::Account;
 use crate::plan::{TargetPlan, TaskPlan};
-use crate::refusal::Refusal;
+use crate::publisher::{Subscriber, publish};
 use crate::resources::{ContainerInstance, Host, LoadBalancer, TargetGroup, TaskDefinition, VPC};
 use crate::serve::Listeners;
 use crate::server::Core;
 use crate::throttle::{Throttles, Throttling};
+use crate::views::{RuleSeen, TargetSeen, TaskSeen};
 use crate::world::{Consistency, World};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
@@ -76,49 +77,7 @@ impl Options {
 pub struct Simulator {
     core: Arc<Core>,
     address: SocketAddr,
-    _running: JoinSet<()>,
-}
-
-/// A task, as a test looks at it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskSeen {
-    pub arn: String,
-    pub cluster: String,
-    pub family: String,
-    /// `RUNNING`, as in `lastStatus`.
-    pub status: String,
-    /// `RUNNING` or `STOPPED`.
-    pub desired: String,
-    pub started_by: Option<String>,
-    pub tags: BTreeMap<String, String>,
-    /// Of its first container: the definition's variables with the overrides.
-    pub environment: BTreeMap<String, String>,
-    /// Where it is reached within the network, once that is known: address and port of its first mapping.
-    pub address: Option<(String, u16)>,
-    pub stopped_reason: Option<String>,
-    pub version: i64,
-}
-
-/// A target, as a test looks at it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetSeen {
-    pub group: String,
-    pub id: String,
-    pub port: u16,
-    pub state: String,
-    pub reason: Option<String>,
-}
-
-/// A listener rule, as a test looks at it; default rules are not among them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleSeen {
-    pub arn: String,
-    pub listener: String,
-    pub priority: u64,
-    /// Field and value, `("path-pattern", "/api/auth/*")`.
-    pub conditions: Vec<(String, String)>,
-    pub groups: Vec<String>,
-    pub tags: BTreeMap<String, String>,
+    running: Mutex<JoinSet<()>>,
 }
 
 impl Simulator {
@@ -138,6 +97,7 @@ impl Simulator {
             Listeners::new(Handle::current()),
         );
         world.make_default_network();
+        world.ec2.local_network = address.port().to_be_bytes();
         let core = Arc::new(Core::new(
             clock,
             world,
@@ -151,7 +111,7 @@ impl Simulator {
         Ok(Self {
             core,
             address,
-            _running: running,
+            running: Mutex::new(running),
         })
     }
 
@@ -176,6 +136,12 @@ impl Simulator {
         self.core.events.subscribe()
     }
 
+    /// Sends events from now on to somebody outside of this process too.
+    pub fn publish(&self, to: Subscriber) {
+        self.running.lock().spawn(publish(to, self.events()));
+    }
+
+    /// How events from now on are delivered.
     pub fn deliver(&self, delivery: Delivery) {
         self.core.outbox.lock().change(delivery);
     }
@@ -218,30 +184,19 @@ impl Simulator {
 
     /// The ARN of the new revision, or why AWS would refuse it.
     pub fn task_definition(&self, definition: &TaskDefinition) -> Result<String, String> {
-        self.core.with_world(|world| {
-            let answer = world
-                .register_task_definition(&definition.input)
-                .map_err(|refusal: Refusal| refusal.message)?;
-            for log in answer["taskDefinition"]["containerDefinitions"]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
-                if let Some(group) = log["logConfiguration"]["options"]["awslogs-group"].as_str() {
-                    world.logs.groups.entry(group.to_owned()).or_default();
-                }
-            }
-            Ok(answer["taskDefinition"]["taskDefinitionArn"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned())
-        })
+        self.core
+            .with_world(|world| world.make_task_definition(&definition.input))
     }
 
     /// A container instance in the cluster, which is made if it is not there.
     pub fn container_instance(&self, cluster: &str, setup: &ContainerInstance) -> Host {
         self.core
             .with_world(|world| world.make_container_instance(cluster, setup))
+    }
+
+    /// All that a file lists, or why AWS would refuse some of it.
+    pub fn put(&self, inventory: &Inventory) -> Result<(), String> {
+        self.core.with_world(|world| inventory.put_into(world))
     }
 
     /// The target group's ARN.
@@ -387,8 +342,7 @@ impl Simulator {
 impl Simulator {
     /// Every task that ECS shows still, in the order in which they were started.
     pub fn tasks(&self) -> Vec<TaskSeen> {
-        self.core
-            .with_world(|world| world.ecs.tasks.values().map(|task| seen(world, task)).collect())
+        self.core.with_world(|world| world.tasks_seen())
     }
 
     /// Tasks that are not STOPPED.
@@ -401,79 +355,11 @@ impl Simulator {
 
     /// Targets of all groups, draining ones included.
     pub fn targets(&self) -> Vec<TargetSeen> {
-        self.core.with_world(|world| {
-            let mut targets = Vec::new();
-            for group in world.elb.groups.values() {
-                for key in group.targets.keys().filter(|key| group.is_known(key, world.now)) {
-                    let health = world.health(group, key);
-                    targets.push(TargetSeen {
-                        group: group.arn.clone(),
-                        id: key.0.clone(),
-                        port: key.1,
-                        state: health.state.to_owned(),
-                        reason: health.reason.map(str::to_owned),
-                    });
-                }
-            }
-            targets
-        })
+        self.core.with_world(|world| world.targets_seen())
     }
 
+    /// Listener rules, default rules not among them.
     pub fn rules(&self) -> Vec<RuleSeen> {
-        let flat = |condition: &Condition| {
-            let field = condition.field.clone();
-            condition
-                .values
-                .iter()
-                .map(move |value| (field.clone(), value.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.core.with_world(|world| {
-            let rules = world.elb.rules.values();
-            rules
-                .map(|rule| RuleSeen {
-                    arn: rule.arn.clone(),
-                    listener: rule.listener.clone(),
-                    priority: rule.priority,
-                    conditions: rule.conditions.iter().flat_map(flat).collect(),
-                    groups: rule.groups.clone(),
-                    tags: rule
-                        .tags
-                        .iter()
-                        .map(|tag| (tag.key.clone(), tag.value.clone()))
-                        .collect(),
-                })
-                .collect()
-        })
-    }
-}
-
-fn seen(world: &World, task: &Task) -> TaskSeen {
-    let host = task.instance.as_ref().and_then(|arn| world.ecs.instances.get(arn));
-    let host = host
-        .and_then(|host| world.ec2.instances.get(&host.ec2_id))
-        .map(|host| host.private_address.clone());
-    let address = task.private_address().map(str::to_owned).or(host);
-    let port = task.containers.iter().flat_map(|container| &container.bindings).next();
-    TaskSeen {
-        arn: task.arn.clone(),
-        cluster: task.cluster.clone(),
-        family: task.family.clone(),
-        status: task.status.name().to_owned(),
-        desired: task.desired().to_owned(),
-        started_by: task.started_by.clone(),
-        tags: task
-            .tags
-            .iter()
-            .map(|tag| (tag.key.clone(), tag.value.clone()))
-            .collect(),
-        environment: task
-            .containers
-            .first()
-            .map(|container| container.environment.clone())
-            .unwrap_or_default(),
-        address: address.zip(port.map(|port| port.host_port)),
-        stopped_reason: task.stopped_reason.clone(),
-        version: task.version,
+        self.core.with_world(|world| world.rules_seen())
     }
 }

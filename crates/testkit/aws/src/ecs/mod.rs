@@ -5,7 +5,7 @@
 //! | `clusters` | clusters, and what they say of their tasks |
 //! | `definitions`, `registration` | task definitions: kept and described; checked and registered |
 //! | `instances`, `placement` | container instances and their resources; where a task fits |
-//! | `run` | RunTask: what it refuses, client tokens, what it starts |
+//! | `request`, `run` | RunTask: what it refuses; client tokens, what it starts |
 //! | `task`, `lifecycle` | a task; how it comes from one state to the next |
 //! | `reading` | DescribeTasks, ListTasks, StopTask |
 //! | `shapes`, `events` | tasks as the API and as events show them |
@@ -19,6 +19,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod placement;
 pub(crate) mod reading;
 pub(crate) mod registration;
+pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod shapes;
 pub(crate) mod tags;

@@ -1,84 +1,20 @@
-//! RunTask: what it refuses, what a client token gives back, and what it starts.
+//! RunTask: what a client token gives back, and what is started. What may be asked for is in [`super::request`].
 
-use super::definitions::{Definition, NameValue, NetworkMode};
-use super::instances::{Needs, required_attributes};
+use super::definitions::{Definition, NetworkMode};
+use super::instances::Needs;
 use super::placement::Failures;
-use super::tags::{Tag, check_tags};
+use super::request::{AwsvpcConfiguration, RunTask};
 use super::task::{Attachment, Container, Launch, Status, Task, Times};
 use crate::clock::Moment;
-use crate::plan::TaskPlan;
+use crate::plan::{TaskPlan, Then};
 use crate::refusal::Refusal;
 use crate::wire::request::members;
 use crate::world::World;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a client token is remembered.
 const TOKEN_KEPT_FOR: Duration = Duration::from_hours(24);
-/// The bound on `overrides` as it is sent, in characters.
-const MOST_OVERRIDES: usize = 8_192;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct RunTask {
-    cluster: Option<String>,
-    task_definition: String,
-    count: Option<i64>,
-    launch_type: Option<String>,
-    capacity_provider_strategy: Vec<CapacityProvider>,
-    network_configuration: Option<NetworkConfiguration>,
-    overrides: Overrides,
-    tags: Vec<Tag>,
-    started_by: Option<String>,
-    enable_execute_command: bool,
-    client_token: Option<String>,
-    group: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct CapacityProvider {
-    #[serde(rename = "capacityProvider")]
-    name: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct NetworkConfiguration {
-    awsvpc_configuration: Option<AwsvpcConfiguration>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct AwsvpcConfiguration {
-    subnets: Vec<String>,
-    security_groups: Vec<String>,
-    assign_public_ip: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Overrides {
-    #[serde(rename = "containerOverrides")]
-    containers: Vec<ContainerOverride>,
-    cpu: Option<String>,
-    memory: Option<String>,
-    task_role_arn: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ContainerOverride {
-    name: Option<String>,
-    environment: Vec<NameValue>,
-    cpu: Option<i64>,
-    memory: Option<i64>,
-    memory_reservation: Option<i64>,
-    /// There is no such member; it is read to refuse it as a client library would.
-    port_mappings: Option<Value>,
-}
 
 /// What was asked with a token, and what came of it.
 #[derive(Debug)]
@@ -87,6 +23,15 @@ pub(crate) struct ClientToken {
     tasks: Vec<u64>,
     arns: Vec<String>,
     until: Moment,
+}
+
+/// One RunTask that may be carried out, for as many tasks as it asks for.
+struct Order<'call> {
+    request: &'call RunTask,
+    input: &'call Value,
+    cluster: &'call str,
+    definition: &'call Definition,
+    launch: Launch,
 }
 
 impl World {
@@ -104,28 +49,29 @@ impl World {
             }
         }
         let definition = self.runnable(&request.task_definition)?;
-        let launch = check(&request, &definition, input)?;
-        let network = request
-            .network_configuration
-            .as_ref()
-            .and_then(|network| network.awsvpc_configuration.as_ref());
-        if let Some(network) = network {
+        let launch = request.check(&definition, input)?;
+        if let Some(network) = request.network() {
             self.check_network(network)?;
         }
         if launch == Launch::Ec2 && !self.ecs.instances.values().any(|instance| instance.cluster == cluster) {
             return Err(Refusal::parameter("No Container Instances were found in your cluster."));
         }
+        let order = Order {
+            request: &request,
+            input,
+            cluster: &cluster,
+            definition: &definition,
+            launch,
+        };
         let (mut started, mut failures) = (Vec::new(), Failures::new());
         for _ in 0..request.count.unwrap_or(1) {
-            let needs = needs(&definition, &request.overrides);
+            let needs = request.overrides.needs(&definition);
             let placed = match launch {
                 Launch::Fargate => self.place_on_fargate().map(|()| None),
                 Launch::Ec2 => self.place_on_instance(&cluster, &needs).map(Some),
             };
             match placed {
-                Ok(instance) => {
-                    started.push(self.start(&request, input, &cluster, &definition, launch, instance, needs))
-                }
+                Ok(instance) => started.push(self.start(&order, instance, needs)),
                 Err(reasons) => failures.extend(reasons),
             }
         }
@@ -232,90 +178,41 @@ impl World {
         })
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what was asked, what it was found to mean, and where it goes"
-    )]
-    fn start(
-        &mut self,
-        request: &RunTask,
-        input: &Value,
-        cluster: &str,
-        definition: &Definition,
-        launch: Launch,
-        instance: Option<String>,
-        needs: Needs,
-    ) -> u64 {
+    fn start(&mut self, order: &Order<'_>, instance: Option<String>, needs: Needs) -> u64 {
+        let (request, definition) = (order.request, order.definition);
         let now = self.now;
-        let plan = self.plan_for(&definition.family, launch);
+        let plan = self.plan_for(&definition.family, order.launch);
         let number = self.ids.number();
         let id = self.ids.long();
-        let arn = self.account.ecs(&format!("task/{cluster}/{id}"));
+        let arn = self.account.ecs(&format!("task/{}/{id}", order.cluster));
         let attachment = self.attachment(definition, request);
-        let zone = attachment
+        let subnet = attachment
             .as_ref()
-            .and_then(|attachment| self.ec2.subnets.get(&attachment.subnet))
-            .map_or_else(|| format!("{}a", self.account.region), |subnet| subnet.zone.clone());
-        let containers = definition
-            .containers
-            .iter()
-            .map(|container| {
-                let overridden = override_of(&request.overrides, &container.name, definition.containers.len());
-                let variables = container.environment.iter();
-                Container {
-                    arn: self
-                        .account
-                        .ecs(&format!("container/{cluster}/{id}/{}", self.ids.uuid())),
-                    name: container.name.clone(),
-                    image: container.image.clone(),
-                    essential: container.essential.unwrap_or(true),
-                    cpu: overridden.and_then(|given| given.cpu).unwrap_or(container.cpu),
-                    memory: overridden.and_then(|given| given.memory).or(container.memory),
-                    memory_reservation: overridden
-                        .and_then(|given| given.memory_reservation)
-                        .or(container.memory_reservation),
-                    exit_code: None,
-                    reason: None,
-                    runtime_id: None,
-                    bindings: Vec::new(),
-                    environment: variables
-                        .chain(overridden.into_iter().flat_map(|given| &given.environment))
-                        .map(|variable| (variable.name.clone(), variable.value.clone()))
-                        .collect::<BTreeMap<_, _>>(),
-                }
-            })
-            .collect();
+            .and_then(|attachment| self.ec2.subnets.get(&attachment.subnet));
+        let zone = subnet.map_or_else(|| format!("{}a", self.account.region), |subnet| subnet.zone.clone());
         let status = if attachment.is_some() {
             Status::Provisioning
         } else {
             Status::Pending
         };
-        let overrides = input.get("overrides").cloned().unwrap_or_else(|| json!({}));
-        let wait = if attachment.is_some() {
-            plan.provisioning_for
-        } else {
-            plan.pending_for
+        let wait = match status {
+            Status::Provisioning => Some(plan.provisioning_for),
+            _ => (plan.then != Then::NeverRuns).then_some(plan.pending_for),
         };
-        let stays = status == Status::Pending && plan.then == crate::plan::Then::NeverRuns;
+        let (cpu, memory) = request.overrides.size(definition);
+        let provider = request.capacity_provider_strategy.first();
         let task = Task {
             number,
             arn: arn.clone(),
-            cluster: cluster.to_owned(),
+            cluster: order.cluster.to_owned(),
             family: definition.family.clone(),
             definition: self.definition_arn(definition),
             mode: definition.network_mode,
-            launch,
-            capacity_provider: request
-                .capacity_provider_strategy
-                .first()
-                .map(|first| first.name.clone()),
+            launch: order.launch,
+            capacity_provider: provider.map(|provider| provider.name.clone()),
             instance,
-            cpu: number_of(request.overrides.cpu.as_deref())
-                .or(definition.cpu)
-                .unwrap_or(needs.cpu),
-            memory: number_of(request.overrides.memory.as_deref())
-                .or(definition.memory)
-                .unwrap_or(needs.memory),
+            cpu: cpu.unwrap_or(needs.cpu),
+            memory: memory.unwrap_or(needs.memory),
             needs,
             group: request
                 .group
@@ -323,7 +220,7 @@ impl World {
                 .unwrap_or_else(|| format!("family:{}", definition.family)),
             started_by: request.started_by.clone(),
             tags: request.tags.clone(),
-            overrides,
+            overrides: order.input.get("overrides").cloned().unwrap_or_else(|| json!({})),
             execute_command: request.enable_execute_command,
             zone,
             status,
@@ -335,7 +232,7 @@ impl World {
             },
             stop_code: None,
             stopped_reason: None,
-            containers,
+            containers: self.containers(order, &id),
             attachment,
             plan,
             due: None,
@@ -345,17 +242,49 @@ impl World {
         self.ecs.tasks.insert(number, task);
         self.ecs.task_numbers.insert(arn, number);
         self.tell(number);
-        if !stays {
+        if let Some(wait) = wait {
             self.schedule(now + wait, number);
         }
         number
+    }
+
+    fn containers(&mut self, order: &Order<'_>, task: &str) -> Vec<Container> {
+        let definitions = &order.definition.containers;
+        let mut containers = Vec::new();
+        for definition in definitions {
+            let given = order.request.overrides.of(&definition.name, definitions.len());
+            let variables = definition
+                .environment
+                .iter()
+                .chain(given.into_iter().flat_map(|given| &given.environment));
+            let arn = format!("container/{}/{task}/{}", order.cluster, self.ids.uuid());
+            containers.push(Container {
+                arn: self.account.ecs(&arn),
+                name: definition.name.clone(),
+                image: definition.image.clone(),
+                essential: definition.essential.unwrap_or(true),
+                cpu: given.and_then(|given| given.cpu).unwrap_or(definition.cpu),
+                memory: given.and_then(|given| given.memory).or(definition.memory),
+                memory_reservation: given
+                    .and_then(|given| given.memory_reservation)
+                    .or(definition.memory_reservation),
+                exit_code: None,
+                reason: None,
+                runtime_id: None,
+                bindings: Vec::new(),
+                environment: variables
+                    .map(|variable| (variable.name.clone(), variable.value.clone()))
+                    .collect(),
+            });
+        }
+        containers
     }
 
     fn attachment(&mut self, definition: &Definition, request: &RunTask) -> Option<Attachment> {
         if definition.network_mode != NetworkMode::Awsvpc {
             return None;
         }
-        let network = request.network_configuration.as_ref()?.awsvpc_configuration.as_ref()?;
+        let network = request.network()?;
         let id = self.ids.uuid();
         // One after the other: what spreads tasks over zones.
         let subnet = network
@@ -372,181 +301,10 @@ impl World {
             status: "PRECREATED",
             subnet,
             security_groups,
-            public: network.assign_public_ip.as_deref() == Some("ENABLED"),
+            public: network.is_public(),
             interface: None,
         })
     }
-}
-
-fn check(request: &RunTask, definition: &Definition, input: &Value) -> Result<Launch, Refusal> {
-    match request.count.unwrap_or(1) {
-        1..=10 => {}
-        count if count > 10 => return Err(Refusal::parameter("count cannot be greater than 10.")),
-        _ => return Err(Refusal::parameter("count should be greater than 0.")),
-    }
-    if let Some(started_by) = &request.started_by {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-/_".contains(letter);
-        if started_by.len() > 128 {
-            return Err(Refusal::parameter("startedBy should have 128 characters or less."));
-        }
-        if !started_by.chars().all(plain) {
-            return Err(Refusal::parameter("startedBy contains invalid characters."));
-        }
-    }
-    check_tags(&request.tags).map_err(Refusal::parameter)?;
-    let launch = launch(request)?;
-    if launch == Launch::Fargate && !fits_fargate(definition) {
-        return Err(Refusal::parameter(
-            "Task definition does not support launch_type FARGATE.",
-        ));
-    }
-    if launch == Launch::Ec2 && definition.requires_fargate && !requires_ec2(definition) {
-        return Err(Refusal::parameter("Task definition does not support launch_type EC2."));
-    }
-    let network = request
-        .network_configuration
-        .as_ref()
-        .and_then(|network| network.awsvpc_configuration.as_ref());
-    match (definition.network_mode, network) {
-        (NetworkMode::Awsvpc, None) => {
-            return Err(Refusal::parameter(
-                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-            ));
-        }
-        (NetworkMode::Awsvpc, Some(network)) => {
-            if launch == Launch::Ec2 && network.assign_public_ip.as_deref() == Some("ENABLED") {
-                return Err(Refusal::parameter(
-                    "Assign public IP is not supported for this launch type.",
-                ));
-            }
-        }
-        (_, Some(_)) => {
-            return Err(Refusal::parameter(
-                "Network Configuration is not valid for the given networkMode of this task definition.",
-            ));
-        }
-        (_, None) => {}
-    }
-    if request.enable_execute_command && definition.task_role.is_none() && request.overrides.task_role_arn.is_none() {
-        return Err(Refusal::parameter(
-            "Execute command cannot be enabled: a valid taskRoleArn is not being used. Specify a valid task role in your task definition and try again.",
-        ));
-    }
-    check_overrides(request, definition, input)?;
-    Ok(launch)
-}
-
-fn launch(request: &RunTask) -> Result<Launch, Refusal> {
-    match (
-        request.launch_type.as_deref(),
-        request.capacity_provider_strategy.first(),
-    ) {
-        (Some(_), Some(_)) => Err(Refusal::parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
-        )),
-        (Some("FARGATE"), None) => Ok(Launch::Fargate),
-        (Some("EC2") | None, None) => Ok(Launch::Ec2),
-        (Some(other), None) => Err(Refusal::parameter(format!("Unknown launch type {other}."))),
-        (None, Some(first)) if first.name.starts_with("FARGATE") => Ok(Launch::Fargate),
-        (None, Some(_)) => Ok(Launch::Ec2),
-    }
-}
-
-fn fits_fargate(definition: &Definition) -> bool {
-    definition.network_mode == NetworkMode::Awsvpc && definition.cpu.is_some() && definition.memory.is_some()
-}
-
-fn requires_ec2(definition: &Definition) -> bool {
-    let required = definition.shape["requiresCompatibilities"].as_array();
-    required.is_none_or(|all| all.iter().any(|name| name == "EC2"))
-}
-
-fn check_overrides(request: &RunTask, definition: &Definition, input: &Value) -> Result<(), Refusal> {
-    if input
-        .get("overrides")
-        .is_some_and(|overrides| overrides.to_string().chars().count() > MOST_OVERRIDES)
-    {
-        return Err(Refusal::parameter(format!(
-            "Container Overrides length must be at most {MOST_OVERRIDES}"
-        )));
-    }
-    for given in &request.overrides.containers {
-        if given.port_mappings.is_some() {
-            return Err(Refusal::parameter(
-                "Unknown parameter in overrides.containerOverrides: 'portMappings'",
-            ));
-        }
-        match &given.name {
-            Some(name) if definition.containers.iter().any(|container| &container.name == name) => {}
-            Some(name) => {
-                return Err(Refusal::parameter(format!(
-                    "Override for container named {name} is not a container in the TaskDefinition."
-                )));
-            }
-            None if definition.containers.len() == 1 => {}
-            None => return Err(Refusal::parameter("A container override needs the container's name.")),
-        }
-    }
-    for size in [&request.overrides.cpu, &request.overrides.memory] {
-        if size.is_some() && number_of(size.as_deref()).is_none() {
-            return Err(Refusal::parameter(
-                "Invalid 'cpu' or 'memory' setting for task override.",
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn override_of<'given>(
-    overrides: &'given Overrides,
-    name: &str,
-    containers: usize,
-) -> Option<&'given ContainerOverride> {
-    overrides
-        .containers
-        .iter()
-        .find(|given| given.name.as_deref().map_or(containers == 1, |given| given == name))
-}
-
-fn needs(definition: &Definition, overrides: &Overrides) -> Needs {
-    let mut needs = Needs {
-        interface: definition.network_mode == NetworkMode::Awsvpc,
-        attributes: required_attributes(definition),
-        ..Needs::default()
-    };
-    for container in &definition.containers {
-        let given = override_of(overrides, &container.name, definition.containers.len());
-        needs.cpu += given.and_then(|given| given.cpu).unwrap_or(container.cpu);
-        let reserved = given
-            .and_then(|given| given.memory_reservation.or(given.memory))
-            .or(container.memory_reservation)
-            .or(container.memory);
-        needs.memory += reserved.unwrap_or(0);
-        for mapping in &container.port_mappings {
-            let port = match definition.network_mode {
-                NetworkMode::Bridge => mapping.host_port.filter(|port| *port != 0),
-                NetworkMode::Host => Some(mapping.container_port),
-                NetworkMode::Awsvpc | NetworkMode::None => None,
-            };
-            let ports = if mapping.protocol() == "udp" {
-                &mut needs.udp
-            } else {
-                &mut needs.tcp
-            };
-            ports.extend(port);
-        }
-    }
-    needs.cpu = number_of(overrides.cpu.as_deref())
-        .or(definition.cpu)
-        .unwrap_or(needs.cpu);
-    needs.memory = number_of(overrides.memory.as_deref())
-        .or(definition.memory)
-        .unwrap_or(needs.memory);
-    needs
-}
-
-fn number_of(text: Option<&str>) -> Option<i64> {
-    text?.parse().ok()
 }
 
 fn without_token(input: &Value) -> Value {

@@ -1,0 +1,199 @@
+//! What goes wrong on demand, what is refused for its rate, and what is known of every call afterwards.
+
+use super::client::Client;
+use http::Request;
+use http_body_util::Full;
+use serde_json::{Value, json};
+use std::time::Duration;
+use wharf_aws_simulator::{Fault, Mishap, Options, SUBNETS, TargetGroup, TaskDefinition, Throttling};
+
+async fn start(options: Options) -> Client {
+    let client = Client::start(options).await;
+    client.simulator.cluster("c");
+    let definition = TaskDefinition::fargate("web").container("web", 80).roles(
+        "arn:aws:iam::123456789012:role/task",
+        "arn:aws:iam::123456789012:role/execution",
+    );
+    client.simulator.task_definition(&definition).expect("a definition");
+    client
+}
+
+fn run() -> Value {
+    json!({
+        "cluster": "c", "taskDefinition": "web", "launchType": "FARGATE", "tags": [{ "key": "wharf:instance", "value": "i" }],
+        "networkConfiguration": { "awsvpcConfiguration": { "subnets": SUBNETS } },
+    })
+}
+
+#[tokio::test]
+async fn a_refused_connection_leaves_nothing() {
+    let client = start(Options::default()).await;
+    client.simulator.fault(Fault::on("RunTask", Mishap::Refused).once());
+    client.try_ecs("RunTask", run()).await.expect_err("the connection ends");
+    assert_eq!(client.simulator.tasks(), []);
+    client.ecs("RunTask", run()).await;
+    assert_eq!(client.simulator.tasks().len(), 1);
+}
+
+#[tokio::test]
+async fn servers_errors_and_throttling_speak_each_services_words() {
+    let client = start(Options::default()).await;
+    for (mishap, json_code, xml_code, status) in [
+        (Mishap::ServerError, "ServerException", "InternalFailure", 500),
+        (Mishap::Throttled, "ThrottlingException", "Throttling", 400),
+    ] {
+        client.simulator.fault(Fault::on("*", mishap));
+        let (json_status, answer) = client.try_ecs("ListClusters", json!({})).await.expect("an answer");
+        assert_eq!((json_status, &answer["__type"]), (status, &json!(json_code)));
+        let (xml_status, answer) = client.query("elasticloadbalancing", "DescribeLoadBalancers", &[]).await;
+        assert_eq!(xml_status, status);
+        assert!(answer.contains(&format!("<Code>{xml_code}</Code>")), "{answer}");
+        client.simulator.mend();
+    }
+    client.ecs("ListClusters", json!({})).await;
+}
+
+#[tokio::test]
+async fn denials_come_in_each_services_form() {
+    let client = start(Options::default()).await;
+    let group = client.simulator.target_group(&TargetGroup::ip("tg", 80));
+    client.simulator.fault(Fault::on("*", Mishap::Denied));
+    let target = [("TargetGroupArn", group.as_str()), ("Targets.member.1.Id", "10.0.0.9")];
+    let (status, answer) = client.query("elasticloadbalancing", "RegisterTargets", &target).await;
+    assert_eq!(status, 403);
+    assert!(
+        answer.contains("<Code>AccessDenied</Code>") && answer.contains(&format!("on resource: {group} ")),
+        "{answer}"
+    );
+    let (status, answer) = client.query("ec2", "DescribeInstances", &[]).await;
+    assert!(
+        status == 403 && answer.contains("<Code>UnauthorizedOperation</Code>"),
+        "{answer}"
+    );
+    assert_eq!(client.simulator.targets(), []);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_be_passed_is_named() {
+    let client = start(Options::default()).await;
+    client.simulator.fault(Fault::on("iam:PassRole", Mishap::Denied));
+    let (code, message) = client.ecs_refusal("RunTask", run()).await;
+    assert_eq!(code, "AccessDeniedException");
+    assert!(
+        message.contains("perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/task "),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn every_call_is_known_with_what_it_needed() {
+    let client = start(Options::default()).await;
+    client.ecs("RunTask", run()).await;
+    client
+        .ecs_refusal("StopTask", json!({ "cluster": "c", "task": "0123" }))
+        .await;
+    let calls = client.simulator.calls();
+    let needed: Vec<_> = calls[0]
+        .permissions
+        .iter()
+        .map(|needed| (needed.action.as_str(), needed.resource.as_str()))
+        .collect();
+    assert_eq!(
+        needed,
+        [
+            (
+                "ecs:RunTask",
+                "arn:aws:ecs:us-east-1:123456789012:task-definition/web:1"
+            ),
+            ("iam:PassRole", "arn:aws:iam::123456789012:role/task"),
+            ("iam:PassRole", "arn:aws:iam::123456789012:role/execution"),
+            ("ecs:TagResource", "arn:aws:ecs:us-east-1:123456789012:task/c/*"),
+        ]
+    );
+    assert_eq!((calls[0].status, calls[0].error.as_deref()), (200, None));
+    assert_eq!(
+        (calls[1].status, calls[1].error.as_deref()),
+        (400, Some("InvalidParameterException"))
+    );
+    assert_eq!(
+        calls[1].permissions[0].resource,
+        "arn:aws:ecs:us-east-1:123456789012:task/c/0123"
+    );
+}
+
+#[tokio::test]
+async fn documented_rates_are_kept_by_simulated_time() {
+    let options = Options {
+        throttling: Throttling::Documented,
+        ..Options::default()
+    };
+    let client = start(options).await;
+    let list = json!({ "cluster": "c" });
+    for _ in 0..100 {
+        client.ecs("ListTasks", list.clone()).await;
+    }
+    assert_eq!(
+        client.ecs_refusal("ListTasks", list.clone()).await.0,
+        "ThrottlingException"
+    );
+    client.simulator.advance(Duration::from_millis(50));
+    client.ecs("ListTasks", list).await;
+    assert_eq!(client.simulator.throttled()["ecs:ListTasks"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_takes_its_time() {
+    let client = start(Options::default()).await;
+    client
+        .simulator
+        .fault(Fault::on("ListClusters", Mishap::Delayed(Duration::from_secs(7))).once());
+    let before = tokio::time::Instant::now();
+    client.ecs("ListClusters", json!({})).await;
+    assert!(before.elapsed() >= Duration::from_secs(7));
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_and_the_endpoint_stays() {
+    let client = start(Options::default()).await;
+    let url = client.simulator.url();
+    let signed =
+        "AWS4-HMAC-SHA256 Credential=AKID/20261102/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0";
+    let requests = [
+        (Request::post(&url), "", 403),
+        (Request::post(&url).header("authorization", "Basic x"), "", 403),
+        (
+            Request::post(&url)
+                .header("authorization", signed)
+                .header("x-amz-target", "A.RunTask"),
+            "{",
+            400,
+        ),
+        (
+            Request::post(&url)
+                .header("authorization", signed)
+                .header("x-amz-target", "A.RunTask"),
+            "[1]",
+            400,
+        ),
+        (
+            Request::post(&url)
+                .header("authorization", signed)
+                .header("x-amz-target", "A.Nothing"),
+            "{}",
+            400,
+        ),
+        (
+            Request::post(&url).header("authorization", signed),
+            "Action=RunTask",
+            400,
+        ),
+    ];
+    for (request, body, expected) in requests {
+        let (status, answer) = client
+            .send(request.body(Full::from(body)).expect("a request"))
+            .await
+            .expect("an answer");
+        assert_eq!(status, expected, "{body}: {answer}");
+    }
+    client.ecs("ListClusters", json!({})).await;
+}
