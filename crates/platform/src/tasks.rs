@@ -19,6 +19,8 @@ pub struct TaskSpec {
     pub port: Option<u16>,
     /// Complete, secrets included.
     pub environment: BTreeMap<String, SecretString>,
+    /// Whether its own address is what visitors are given (a direct URL): where it has a public one beside a private one, that is its endpoint's.
+    pub public: bool,
     /// The intent's time: an adapter whose platform forgets tokens compares it with what it finds.
     pub intended_at: Timestamp,
 }

@@ -121,6 +121,7 @@ async fn be_wharf(data: &str, children: u64) -> ExitCode {
             },
             port: None,
             environment: [].into(),
+            public: false,
             intended_at: Timestamp(0),
         };
         let task = tasks.start(spec).await.expect("started");

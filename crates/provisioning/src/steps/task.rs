@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_domain::{
     Code, Failure, Instance, State, Timestamp,
     instance::TaskRef,
-    service::{EcsTask, RunSpec},
+    service::{EcsTask, RouteRule, RunSpec},
 };
 use wharf_platform::{Stopping, TaskSpec};
 use wharf_saga::{Context, Outcome, Step};
@@ -44,6 +44,7 @@ impl Task {
             run,
             port: instance.held.port,
             environment: BTreeMap::new(),
+            public: matches!(instance.service.route, RouteRule::Direct { .. }),
             intended_at,
         }
     }

@@ -217,6 +217,7 @@ async fn furnish(
             run: services::shop().run,
             port: instance.held.port,
             environment: BTreeMap::new(),
+            public: false,
             intended_at: world.now(),
         };
         world.adopt_task(&task.id, &spec);

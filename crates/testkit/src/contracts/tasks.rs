@@ -129,6 +129,7 @@ fn spec(owner: &Owner, run: &RunSpec) -> TaskSpec {
         run: run.clone(),
         port: None,
         environment: BTreeMap::new(),
+        public: false,
         intended_at: Timestamp(0),
     }
 }

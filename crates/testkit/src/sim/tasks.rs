@@ -420,6 +420,7 @@ impl SimWorld {
             },
             port: None,
             environment: BTreeMap::new(),
+            public: false,
             intended_at: self.now(),
         };
         let now = self.now();

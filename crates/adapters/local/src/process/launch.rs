@@ -298,6 +298,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), SecretString::from(*value)))
                 .collect(),
+            public: false,
             intended_at: Timestamp(1),
         }
     }

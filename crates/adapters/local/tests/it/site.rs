@@ -174,6 +174,7 @@ pub(crate) fn spec(owner: &Owner, run: RunSpec) -> TaskSpec {
         run,
         port: None,
         environment: BTreeMap::new(),
+        public: false,
         intended_at: Timestamp(1_760_000_000_000),
     }
 }
