@@ -160,7 +160,7 @@ fn stranger(call: &Call<'_>, why: &str) -> Failure {
     )
 }
 
-fn unavailable(call: &Call<'_>, why: &str) -> Failure {
+pub(crate) fn unavailable(call: &Call<'_>, why: &str) -> Failure {
     Failure::new(Code::AwsUnavailable, format!("{call} cannot be reached: {why}")).hint(
         "it is tried again by itself; if it stays so, look at the network's way to AWS (endpoint, DNS, NAT or VPC endpoints), the region, and AWS_ENDPOINT_URL",
     )
@@ -187,7 +187,7 @@ fn credentials(failure: &aws_smithy_runtime_api::client::result::DispatchFailure
 }
 
 /// An error and its sources, of which the SDK's own texts tell nothing ("dispatch failure").
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -2,9 +2,22 @@
 //! types end here.
 
 pub mod clients;
+pub mod ec2;
+pub mod ecs;
 pub mod failure;
 pub mod governor;
+pub mod logs;
+mod once;
 pub mod operations;
+pub mod policy;
+pub mod prober;
+mod signed;
+pub mod sts;
 
 pub use clients::{ClientOptions, Clients};
+pub use ec2::Ec2;
+pub use ecs::EcsTasks;
 pub use governor::Governor;
+pub use logs::EcsLogs;
+pub use prober::DirectProber;
+pub use sts::Sts;
