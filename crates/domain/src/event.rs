@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::{Code, CompanyName, Email, Failure, ServiceName, Subdomain, request};
 
-pub use allow::Allow;
+pub use allow::{Allow, Pattern};
 pub use resolve::Known;
 
 /// The schema of `detail` that this version knows.

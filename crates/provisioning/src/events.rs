@@ -124,6 +124,7 @@ impl Wharf {
         let service = detail.resolve(Known {
             services: &settings.services,
             default: settings.default_service.as_ref(),
+            template: settings.event_template.as_ref(),
             allow: &settings.allow,
         })?;
         let key = key_of(event, key)

@@ -16,7 +16,9 @@ pub struct Settings {
     pub tenant_service: Option<ServiceName>,
     /// The service that a start event means that names none.
     pub default_service: Option<ServiceName>,
-    /// What start events may name although no service is configured with it.
+    /// What a start event is laid over that means no service, but says itself what to run.
+    pub event_template: Option<Service>,
+    /// What start events may name although it is not configured.
     pub allow: Allow,
     pub addresses: Addresses,
     /// Live instances, at the most.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use wharf_domain::{
     InstanceId,
-    event::Allow,
+    event::{Allow, Pattern},
     service::{RouteRule, RunSpec},
 };
 use wharf_platform::{RouteKey, TaskEvent, TaskStatus};
@@ -37,6 +37,23 @@ fn id_of(body: &Value) -> InstanceId {
     body["instance"].as_str().expect("an id").parse().expect("an id")
 }
 
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts
+        .iter()
+        .map(|text| Pattern::new(text).expect("a pattern"))
+        .collect()
+}
+
+/// Everything that the service pdf has.
+fn pdf() -> Allow {
+    Allow {
+        clusters: patterns(&["pdf-cluster"]),
+        task_definitions: patterns(&["pdf-task"]),
+        target_groups: patterns(&[&target_group("pdf")]),
+        ..Allow::default()
+    }
+}
+
 fn group(name: &str) -> RouteKey {
     RouteKey::TargetGroups {
         arns: vec![target_group(name)],
@@ -46,7 +63,11 @@ fn group(name: &str) -> RouteKey {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_event_names_is_what_runs() {
-    let wharf = SimWharf::with(1, two_services).await;
+    let wharf = SimWharf::with(1, |world, settings| {
+        two_services(world, settings);
+        settings.allow = pdf();
+    })
+    .await;
     let detail = json!({
         "service": "auth", "cluster": "pdf-cluster", "taskDefinition": "pdf-task", "targetGroupArn": target_group("pdf"),
         "subnets": ["subnet-a"], "port": 8080, "waitForHealthy": true,
@@ -103,7 +124,7 @@ async fn what_is_neither_configured_nor_allowed_starts_nothing() {
     assert_eq!(wharf.store.commits(), 0);
     let wharf = SimWharf::with(1, |world, settings| {
         two_services(world, settings);
-        settings.allow = Allow::new(["prod-*"]);
+        settings.allow.clusters = patterns(&["prod-*"]);
     })
     .await;
     let (status, body) = handle(&wharf, &start("e", &detail)).await;
@@ -112,7 +133,11 @@ async fn what_is_neither_configured_nor_allowed_starts_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_id_with_another_override_is_refused() {
-    let wharf = SimWharf::with(1, two_services).await;
+    let wharf = SimWharf::with(1, |world, settings| {
+        two_services(world, settings);
+        settings.allow = pdf();
+    })
+    .await;
     let (status, _) = handle(&wharf, &start("e", &json!({"service": "auth"}))).await;
     assert_eq!(status, 200);
     for detail in [

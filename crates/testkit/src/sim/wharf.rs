@@ -35,6 +35,7 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
         tenant_service: tenant_service.max().cloned(),
         services,
         default_service: None,
+        event_template: None,
         allow: wharf_domain::event::Allow::default(),
         addresses: Addresses {
             public_url: "http://localhost:8080".to_owned(),

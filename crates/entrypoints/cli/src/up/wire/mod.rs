@@ -243,6 +243,7 @@ fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url:
         services: config.services.clone(),
         tenant_service: config.tenant_service.clone(),
         default_service: None,
+        event_template: None,
         allow: wharf_domain::event::Allow::default(),
         addresses: Addresses {
             public_url: public_url.to_owned(),
