@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    python::{DEPLOY, Environment},
+    python::{DEPLOY, EMULATOR, Environment},
     workspace::{Workspace, read, succeeds, succeeds_silently},
 };
 use std::process::Command;
@@ -68,6 +68,10 @@ pub(crate) const NPM: Tool = Tool {
 pub(crate) const SAM: Tool = Tool {
     program: "sam",
     source: Source::Python { environment: &DEPLOY },
+};
+pub(crate) const MINISTACK: Tool = Tool {
+    program: "ministack",
+    source: Source::Python { environment: &EMULATOR },
 };
 pub(crate) const ASL_VALIDATOR: Tool = Tool {
     program: "asl-validator",

@@ -11,6 +11,8 @@ use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 
 /// Changes that are committed together, durably, or not at all.
 ///
+/// One batch has a dozen reservations, releases and mails, and never more than fifty: a transaction of DynamoDB has a hundred parts.
+///
 /// The conditions (`expect`, `inbox_at`, `at_most_live`, and those of `reserve` and `release`) are checked first, in this order; if one does not
 /// hold nothing is written and the error says which.
 #[derive(Clone, Debug)]
@@ -462,5 +464,6 @@ pub trait Store: Send + Sync + 'static {
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError>;
 
     /// Removes what is over: ended reservations, inbox entries that were dealt with, mails sent long ago. Gives how much. Bounded; call it again.
+    /// A store that sees to it by itself does nothing, and gives 0.
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError>;
 }

@@ -17,6 +17,7 @@ mod registry {
     }
 
     wharf_testkit::store_contract!(make);
+    wharf_testkit::store_tidying_contract!(make);
 }
 
 mod registry_of_a_process {
@@ -29,6 +30,7 @@ mod registry_of_a_process {
     }
 
     wharf_testkit::store_contract!(make);
+    wharf_testkit::store_tidying_contract!(make);
 }
 
 fn program(name: &str) -> RunSpec {

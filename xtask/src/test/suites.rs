@@ -1,18 +1,23 @@
 //! The suites: their names, what each needs, and how it is run. The cheap ones stand first.
 
 use clap::builder::PossibleValuesParser;
-use std::fs;
+use std::{ffi::OsStr, fs};
 
 use super::{Counts, Machine, deploy};
 use crate::{
     error::Error,
     layers, links,
-    tools::{ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, NEXTEST, NPM, PYTHON, RUSTFMT, SAM, Tool},
+    python::EMULATOR,
+    tools::{ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, NEXTEST, NPM, PYTHON, RUSTFMT, SAM, Tool},
     workspace::{follow, read, succeeds},
 };
 
 /// Which tests drive a browser, in nextest's language.
 const BROWSER: &str = "binary(browser)";
+/// Which tests run against emulated services of AWS.
+const EMULATED: &str = "binary(emulated)";
+/// By this they find the emulator's program.
+const MINISTACK_VARIABLE: &str = "WHARF_TEST_MINISTACK";
 /// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
 const NEXTEST_FOLDER: &str = "target/nextest";
 const NEXTEST_REPORT: &str = "junit.xml";
@@ -67,9 +72,18 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "tests",
-        about: "every test but those in a browser",
+        about: "every test but those in a browser and against emulated services",
         needs: &[&NEXTEST],
-        check: |machine| nextest(machine, &format!("not {BROWSER}")),
+        check: |machine| nextest(machine, &format!("not ({BROWSER} or {EMULATED})"), &[]),
+    },
+    Suite {
+        name: "aws",
+        about: "the adapter of AWS against emulated services",
+        needs: &[&NEXTEST, &PYTHON, &MINISTACK],
+        check: |machine| {
+            let ministack = EMULATOR.program(machine.workspace, MINISTACK.program);
+            nextest(machine, EMULATED, &[(MINISTACK_VARIABLE, ministack.get_program())])
+        },
     },
     Suite {
         name: "doctests",
@@ -81,7 +95,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "browser",
         about: "a person's way through the pages, in Chromium",
         needs: &[&NEXTEST, &CHROMIUM],
-        check: |machine| nextest(machine, BROWSER),
+        check: |machine| nextest(machine, BROWSER, &[]),
     },
 ];
 
@@ -119,8 +133,8 @@ fn cargo(machine: &Machine<'_>, words: &[&str]) -> Result<Counts, Error> {
     succeeds(&mut machine.workspace.cargo(words)).map(Counts::one)
 }
 
-/// The tests that a filter chooses, each in a process of its own.
-fn nextest(machine: &Machine<'_>, filter: &str) -> Result<Counts, Error> {
+/// The tests that a filter chooses, each in a process of its own with these variables.
+fn nextest(machine: &Machine<'_>, filter: &str, variables: &[(&str, &OsStr)]) -> Result<Counts, Error> {
     let profile = machine.profile();
     let report = machine
         .workspace
@@ -138,7 +152,9 @@ fn nextest(machine: &Machine<'_>, filter: &str) -> Result<Counts, Error> {
     let mut command = machine
         .workspace
         .cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
-    command.args(["--profile", profile, "--filterset", filter]);
+    command
+        .args(["--profile", profile, "--filterset", filter])
+        .envs(variables.iter().copied());
     let good = succeeds(&mut command)?;
     let counts = if report.exists() {
         Counts::of_junit(&read(&report)?)

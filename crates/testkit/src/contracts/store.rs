@@ -1,7 +1,8 @@
 //! The contract of [`Store`], as checks that run one by one against any adapter and against the simulated one.
 //!
 //! A crate with an adapter writes an `async fn make() -> Fixture` (an empty store) and says `wharf_testkit::store_contract!(make)`
-//! in a test module of its own: every check becomes a `#[test]` there. What an adapter promises beyond the trait (that a
+//! in a test module of its own: every check becomes a `#[test]` there. A store that removes what is over when `tidy` is called says
+//! `wharf_testkit::store_tidying_contract!(make)` as well; another sees to it by itself, and its crate tests that. What an adapter promises beyond the trait (that a
 //! killed process loses nothing, what a full disk means) it tests itself.
 //!
 //! | file | what it holds a store to |
@@ -135,7 +136,6 @@ macro_rules! store_contract {
             mails_are_tried_oldest_first,
             a_mail_that_is_put_off_waits_until_then,
             a_mail_that_was_sent_or_given_up_is_not_tried_again,
-            tidying_removes_what_is_over,
             tidying_keeps_what_is_not,
 
             of_many_claims_of_one_name_one_wins,
@@ -156,12 +156,25 @@ macro_rules! store_contract {
     };
 }
 
+/// The checks of a store that removes what is over when it is told to, and not by itself later.
+#[macro_export]
+macro_rules! store_tidying_contract {
+    ($make:path) => {
+        $crate::store_contract! { $make:
+            tidying_removes_what_is_over,
+        }
+    };
+}
+
 /// The time at which checks begin.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
+
+/// Reservations of one batch: more than a claim makes, and no more than every store takes at once.
+const AT_ONCE: usize = 50;
 
 /// So many milliseconds after the beginning.
 fn at(millis: u64) -> Timestamp {

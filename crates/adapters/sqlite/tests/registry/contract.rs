@@ -10,3 +10,4 @@ async fn make() -> Fixture {
 }
 
 wharf_testkit::store_contract!(make);
+wharf_testkit::store_tidying_contract!(make);

@@ -7,7 +7,9 @@ use wharf_saga::store::{
     Store,
 };
 
-use super::{DAY, NOW, SECOND, append, at, claim, commit, holding, id, load, mail, note, release, reserve, see};
+use super::{
+    AT_ONCE, DAY, NOW, SECOND, append, at, claim, commit, holding, id, load, mail, note, release, reserve, see,
+};
 
 pub async fn history_is_numbered_from_one_without_gaps(store: Arc<dyn Store>) {
     assert_eq!(store.history(&id(1), 0, 10).await.expect("history"), []);
@@ -219,13 +221,18 @@ pub async fn tidying_removes_what_is_over(store: Arc<dyn Store>) {
         ..reserve(Kind::Trigger, key)
     };
     let claimed = Batch {
-        reserve: (0..1200)
-            .map(|n| until(&n.to_string()))
-            .chain([reserve(Kind::Name, "acme")])
-            .collect(),
+        reserve: vec![reserve(Kind::Name, "acme")],
         ..claim(1)
     };
     let lease = commit(&store, claimed).await.lease;
+    let keys: Vec<_> = (0..1200).map(|n| until(&n.to_string())).collect();
+    for keys in keys.chunks(AT_ONCE) {
+        let batch = Batch {
+            reserve: keys.to_vec(),
+            ..holding(1, &lease)
+        };
+        commit(&store, batch).await;
+    }
     let rest = Release {
         rest_until: Some(at(SECOND)),
         ..release(Kind::Name, "acme")

@@ -4,18 +4,18 @@ use std::{collections::BTreeSet, sync::Arc};
 use wharf_domain::Timestamp;
 use wharf_saga::store::{Batch, Expect, Kind, LeaseChange, Release, Reserve, Store};
 
-use super::{NOW, SECOND, at, commit, id, release, reserve};
+use super::{AT_ONCE, NOW, SECOND, at, commit, id, release, reserve};
 
 async fn take_ports(store: &Arc<dyn Store>, n: u64, ports: impl IntoIterator<Item = u16>) {
-    let reserve = ports
-        .into_iter()
-        .map(|port| reserve(Kind::Port, &port.to_string()))
-        .collect();
-    let batch = Batch {
-        reserve,
-        ..Batch::new(id(n), Expect::Anything, LeaseChange::Keep)
-    };
-    commit(store, batch).await;
+    let ports: Vec<u16> = ports.into_iter().collect();
+    for ports in ports.chunks(AT_ONCE) {
+        let reserve = |port: &u16| reserve(Kind::Port, &port.to_string());
+        let batch = Batch {
+            reserve: ports.iter().map(reserve).collect(),
+            ..Batch::new(id(n), Expect::Anything, LeaseChange::Keep)
+        };
+        commit(store, batch).await;
+    }
 }
 
 async fn give_back(store: &Arc<dyn Store>, n: u64, port: u16, rest_until: Option<Timestamp>) {
