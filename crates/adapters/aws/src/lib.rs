@@ -12,6 +12,7 @@ pub mod operations;
 pub mod policy;
 pub mod prober;
 mod signed;
+pub mod store;
 pub mod sts;
 
 pub use clients::{ClientOptions, Clients};
@@ -20,4 +21,5 @@ pub use ecs::EcsTasks;
 pub use governor::Governor;
 pub use logs::EcsLogs;
 pub use prober::DirectProber;
+pub use store::{DynamoStore, StoreCounters, Tables};
 pub use sts::Sts;

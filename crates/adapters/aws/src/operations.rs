@@ -253,6 +253,15 @@ operations! {
     Ec2DescribeSubnets: Doctor, Read repeatable, [Ec2Read], ["ec2:DescribeSubnets" on Everything];
     Ec2DescribeSecurityGroups: Doctor, Read repeatable, [Ec2Read], ["ec2:DescribeSecurityGroups" on Everything];
 
+    DynamoGetItem: Registry, Read repeatable, [], ["dynamodb:GetItem" on Tables];
+    DynamoBatchGetItem: Registry, Read repeatable, [], ["dynamodb:BatchGetItem" on Tables];
+    DynamoQuery: Registry, Read repeatable, [], ["dynamodb:Query" on Tables, "dynamodb:Query" on Indexes];
+    /// Its own condition tells whether it was here before; so it is with the next two. A transaction has no action of its own: it is
+    /// allowed by those of its parts, and has a token.
+    DynamoPutItem: Registry, Write repeatable, [], ["dynamodb:PutItem" on Tables];
+    DynamoUpdateItem: Registry, Write repeatable, [], ["dynamodb:UpdateItem" on Tables];
+    DynamoDeleteItem: Registry, Write repeatable, [], ["dynamodb:DeleteItem" on Tables];
+
     LogsGetLogEvents: Logs, Read repeatable, [LogsGetLogEvents], ["logs:GetLogEvents" on LogStreams];
     LogsDescribeLogGroups: Doctor, Read repeatable, [LogsDescribe], ["logs:DescribeLogGroups" on Everything];
     StsGetCallerIdentity: Doctor, Read repeatable, [], ["sts:GetCallerIdentity" on Everything];

@@ -1,0 +1,3 @@
+//! The adapter against emulated services. Its program comes with `cargo xtask test --suite aws`.
+
+mod registry;
