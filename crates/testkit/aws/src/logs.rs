@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// A line of a container's output, into the stream that its definition's `awslogs` options name. False where there is none.
+    /// A line of a container's output, into the stream that it opened when it began to run. False where it has none.
     pub(crate) fn write_log(&mut self, task: &str, container: &str, text: &str) -> bool {
         let Some(task) = self
             .ecs
@@ -61,26 +61,21 @@ impl World {
         else {
             return false;
         };
-        let id = task.id().to_owned();
         let definition = self.find_definition(&task.definition);
-        let log = definition
-            .and_then(|definition| definition.containers.iter().find(|found| found.name == container))
-            .and_then(|found| found.log_configuration.as_ref())
-            .filter(|log| log.log_driver == "awslogs");
-        let Some((group, prefix)) = log.and_then(|log| {
-            Some((
-                log.options.get("awslogs-group")?.clone(),
-                log.options.get("awslogs-stream-prefix")?.clone(),
-            ))
-        }) else {
+        let found =
+            definition.and_then(|definition| definition.containers.iter().find(|found| found.name == container));
+        let Some((group, stream, _)) = found.and_then(|found| found.log_stream(task.id())) else {
             return false;
         };
         let at = self.now;
-        // A group that nobody made takes nothing: the task would not even start, if its agent could not make it.
-        let Some(streams) = self.logs.groups.get_mut(&group) else {
+        let Some(lines) = self
+            .logs
+            .groups
+            .get_mut(&group)
+            .and_then(|streams| streams.get_mut(&stream))
+        else {
             return false;
         };
-        let lines = streams.entry(format!("{prefix}/{container}/{id}")).or_default();
         if lines.len() >= MOST_LINES {
             lines.remove(0);
         }

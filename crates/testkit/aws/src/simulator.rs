@@ -226,7 +226,7 @@ impl Simulator {
         });
     }
 
-    /// A line of a container's output. False where its definition names no log group, or one that is not there.
+    /// A line of a container's output. False where it writes to no log group, or does not run yet.
     pub fn write_log(&self, task: &str, container: &str, text: &str) -> bool {
         self.core.with_world(|world| world.write_log(task, container, text))
     }

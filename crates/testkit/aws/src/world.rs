@@ -30,13 +30,16 @@ pub(crate) struct World {
     due: BTreeMap<(Moment, u64), u64>,
 }
 
-/// How long what RunTask did stays unseen by calls that read.
+/// How long what RunTask did stays unseen by calls that read, and how long its token is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consistency {
     /// DescribeTasks answers `MISSING` until then.
     pub described_after: Duration,
     /// ListTasks leaves the task out until then.
     pub listed_after: Duration,
+    /// Whether a client token still finds tasks that have stopped, for the hour that they are shown. AWS says 24 hours or the task's
+    /// life, whichever is less: one must not rely on it.
+    pub tokens_outlive_tasks: bool,
 }
 
 impl Default for Consistency {
@@ -44,6 +47,7 @@ impl Default for Consistency {
         Self {
             described_after: Duration::from_secs(1),
             listed_after: Duration::from_secs(3),
+            tokens_outlive_tasks: true,
         }
     }
 }
@@ -53,6 +57,7 @@ impl Consistency {
     pub const STRONG: Self = Self {
         described_after: Duration::ZERO,
         listed_after: Duration::ZERO,
+        tokens_outlive_tasks: true,
     };
 }
 

@@ -70,6 +70,26 @@ pub(crate) struct LogConfiguration {
     pub(crate) options: std::collections::BTreeMap<String, String>,
 }
 
+impl ContainerDefinition {
+    /// Where the container of this task writes to: group and stream, and whether the group is made where it is missing.
+    pub(crate) fn log_stream(&self, task: &str) -> Option<(String, String, bool)> {
+        let log = self
+            .log_configuration
+            .as_ref()
+            .filter(|log| log.log_driver == "awslogs")?;
+        let stream = match log.options.get("awslogs-stream-prefix") {
+            Some(prefix) => format!("{prefix}/{}/{task}", self.name),
+            // Docker takes the container's own id; there is none here that somebody could look for.
+            None => task.to_owned(),
+        };
+        let may_create = log
+            .options
+            .get("awslogs-create-group")
+            .is_some_and(|create| create == "true");
+        Some((log.options.get("awslogs-group")?.clone(), stream, may_create))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Definition {
     pub(crate) family: String,

@@ -3,7 +3,7 @@
 use super::definitions::NetworkMode;
 use super::events::StateChange;
 use super::instances::DYNAMIC_PORTS;
-use super::task::{Status, Task};
+use super::task::{Launch, Status, Task};
 use crate::clock::Moment;
 use crate::plan::Then;
 use crate::world::World;
@@ -186,7 +186,7 @@ impl World {
 
     /// It runs: what it listens on is known from now on.
     fn run(&mut self, number: u64) {
-        if let Err(reason) = self.bind(number) {
+        if let Err(reason) = self.open_logs(number).and_then(|()| self.bind(number)) {
             if let Some(task) = self.ecs.tasks.get_mut(&number) {
                 for container in &mut task.containers {
                     container.reason = Some(reason.clone());
@@ -203,6 +203,40 @@ impl World {
         }
         self.come_to(number, Status::Running);
         self.listen(number);
+    }
+
+    /// A log stream for each container that writes to one. Fails as the agent does, where the group is not there.
+    fn open_logs(&mut self, number: u64) -> Result<(), String> {
+        let Some(task) = self.ecs.tasks.get(&number) else {
+            return Ok(());
+        };
+        let id = task.id().to_owned();
+        let on_fargate = task.launch == Launch::Fargate;
+        let containers = self
+            .find_definition(&task.definition)
+            .map(|definition| definition.containers.clone());
+        for container in containers.into_iter().flatten() {
+            let Some((group, stream, may_create)) = container.log_stream(&id) else {
+                continue;
+            };
+            if may_create {
+                self.logs.groups.entry(group.clone()).or_default();
+            }
+            let Some(streams) = self.logs.groups.get_mut(&group) else {
+                let cause = "failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist.";
+                return Err(if on_fargate {
+                    format!(
+                        "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: {cause}"
+                    )
+                } else {
+                    format!(
+                        "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: {cause}"
+                    )
+                });
+            };
+            streams.entry(stream).or_default();
+        }
+        Ok(())
     }
 
     /// Host ports for what the definition maps. Fails as Docker does, where one is taken on a machine that serves.

@@ -93,9 +93,8 @@ impl World {
 
     /// What this token gave before, if it did.
     fn replay(&mut self, cluster: &str, token: &str, input: &Value) -> Result<Option<Value>, Refusal> {
-        let now = self.now;
         let key = (cluster.to_owned(), token.to_owned());
-        if self.ecs.tokens.get(&key).is_some_and(|entry| entry.until <= now) {
+        if self.ecs.tokens.get(&key).is_some_and(|entry| self.is_over(entry)) {
             self.ecs.tokens.remove(&key);
         }
         let Some(entry) = self.ecs.tokens.get(&key) else {
@@ -112,6 +111,13 @@ impl World {
         }
         let shapes: Vec<_> = entry.tasks.iter().filter_map(|number| self.shape_of(*number)).collect();
         Ok(Some(json!({ "tasks": shapes, "failures": [] })))
+    }
+
+    /// Whether a token has become one that nobody has used yet.
+    fn is_over(&self, entry: &ClientToken) -> bool {
+        let outlive = self.consistency.tokens_outlive_tasks;
+        let mut tasks = entry.tasks.iter().filter_map(|number| self.ecs.tasks.get(number));
+        entry.until <= self.now || !tasks.any(|task| outlive || task.status != Status::Stopped)
     }
 
     fn runnable(&self, reference: &str) -> Result<Definition, Refusal> {

@@ -158,6 +158,56 @@ async fn the_same_token_gives_the_same_task_and_other_parameters_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_token_may_end_with_its_task() {
+    let consistency = Consistency {
+        tokens_outlive_tasks: false,
+        ..Consistency::STRONG
+    };
+    let client = start(Options {
+        consistency,
+        ..Options::default()
+    })
+    .await;
+    let input = with(on_fargate(), "clientToken", json!("token-1"));
+    let first = client.ecs("RunTask", input.clone()).await;
+    let stop = json!({ "cluster": "auth-cluster", "task": first["tasks"][0]["taskArn"] });
+    client.ecs("StopTask", stop).await;
+    client.simulator.advance(12 * SECOND);
+    let second = client.ecs("RunTask", input).await;
+    assert_ne!(second["tasks"][0]["taskArn"], first["tasks"][0]["taskArn"]);
+}
+
+#[tokio::test]
+async fn a_task_whose_log_group_is_missing_never_runs() {
+    let client = start(strong()).await;
+    let logs =
+        json!({ "logDriver": "awslogs", "options": { "awslogs-group": "/ecs/none", "awslogs-stream-prefix": "ecs" } });
+    let container = json!({ "name": "shop", "image": "shop", "memory": 64, "logConfiguration": logs });
+    client
+        .ecs(
+            "RegisterTaskDefinition",
+            json!({ "family": "shop", "containerDefinitions": [container] }),
+        )
+        .await;
+    let run = json!({ "cluster": "my-poc-cluster", "taskDefinition": "shop" });
+    let arn = text(&client.ecs("RunTask", run.clone()).await["tasks"][0]["taskArn"]);
+    client.simulator.advance(3 * SECOND);
+    let task = described(&client, "my-poc-cluster", &arn).await;
+    assert_eq!(
+        (&task["lastStatus"], &task["stopCode"]),
+        (&json!("STOPPED"), &json!("TaskFailedToStart"))
+    );
+    assert!(text(&task["stoppedReason"]).ends_with("The specified log group does not exist."));
+    client.simulator.log_group("/ecs/none");
+    let arn = text(&client.ecs("RunTask", run).await["tasks"][0]["taskArn"]);
+    client.simulator.advance(3 * SECOND);
+    assert_eq!(
+        described(&client, "my-poc-cluster", &arn).await["lastStatus"],
+        "RUNNING"
+    );
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_a_task_that_its_token_finds() {
     let client = start(strong()).await;
     client.simulator.fault(Fault::on("RunTask", Mishap::AnswerLost).once());
