@@ -9,7 +9,7 @@ use crate::{
     keys::ROOT,
     resolved::Resolved,
     suggest,
-    table::{AnyKey, NAME, Node, Presence, variable_of},
+    table::{AnyKey, NAME, Node, Presence, condition, variable_of},
 };
 
 /// The answer of `wharf config explain KEY`.
@@ -53,12 +53,12 @@ impl Explanation {
             doc: facts.doc.to_owned(),
             variables: named
                 .into_iter()
-                .chain(facts.variable.map(|variable| variable.name.to_owned()))
+                .chain(facts.variables.iter().map(|variable| variable.name_at(path)))
                 .collect(),
             flag: facts.flag.map(str::to_owned),
             note: facts
                 .when
-                .map(|(sibling, value)| format!("only with {sibling} = \"{value}\"")),
+                .map(|(sibling, values)| format!("only with {}", condition(sibling, values))),
         }
     }
 }
@@ -91,7 +91,10 @@ pub(crate) fn explanations(resolved: &Resolved<'_>) -> BTreeMap<String, Explanat
         };
         (path.clone(), explanation)
     };
-    resolved.entries.iter().map(explain).collect()
+    // What only events are laid over is no service that anybody could ask about.
+    let template = resolved.template.as_ref().map(|name| format!("services.{name}."));
+    let is_told = |(path, _): &(&String, _)| template.as_ref().is_none_or(|template| !path.starts_with(template));
+    resolved.entries.iter().filter(is_told).map(explain).collect()
 }
 
 /// What the table has at a path; any name stands for a service's.

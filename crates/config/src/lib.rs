@@ -8,6 +8,7 @@
 //! [`Config::explain`], [`schema`] and [`reference`]. What must not be here: reading of files, the environment or the machine other than through
 //! [`read_file`] and [`Machine::detect`], which the caller calls; and whatever a setting is *for*.
 
+mod builtin;
 mod document;
 mod explain;
 mod keys;
@@ -40,12 +41,12 @@ pub use overrides::Overrides;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
-pub use settings::{Events, Heal, Log, Mail, Names, Platform, Ports, Server, Signup};
+pub use settings::{Aws, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Server, Signup};
 pub use source::Source;
-pub use values::{HostName, LogFormat, LogLevel, Mailbox, Pattern, PlatformKind, PortRange, PublicUrl, Rate};
-
-/// The services that are there without a file.
-const BUILT_IN: &str = include_str!("builtin.toml");
+pub use values::{
+    HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, RegistryKind, Secret,
+    TableName,
+};
 
 /// A configuration in which everything is known to be good.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,6 +60,8 @@ pub struct Config {
     pub mail: Mail,
     pub events: Events,
     pub log: Log,
+    pub registry: Registry,
+    pub aws: Aws,
     pub services: BTreeMap<ServiceName, Service>,
     /// What a sign-up gets that names no service; `None` where no service is for tenants.
     pub tenant_service: Option<ServiceName>,
@@ -84,7 +87,6 @@ impl Config {
             Some((path, text)) => Document::parse(Some(path.display().to_string()), text).map_err(not_toml)?,
             None => Document::empty(),
         };
-        let built_in = Document::parse(None, BUILT_IN).map_err(not_toml)?;
         let folder = file
             .and_then(|(path, _)| path.parent())
             .map(Path::to_owned)
@@ -93,9 +95,9 @@ impl Config {
         let inputs = Inputs {
             file: &document,
             folder,
-            built_in: &built_in,
             environment,
             flags: &flags,
+            machine,
         };
         let mut resolved = resolve::resolve(inputs);
         let mut config = Self::typed(&mut resolved, machine);
@@ -112,20 +114,33 @@ impl Config {
     /// The typed form of what was resolved, held against the rules.
     fn typed(resolved: &mut Resolved<'_>, machine: Machine) -> Self {
         let services = services::read(resolved);
+        let template = resolved
+            .template
+            .clone()
+            .map(|name| services::read_template(resolved, name));
         let statics: Vec<_> = rules::static_ranges(&services)
             .into_iter()
             .map(|(range, _)| range)
             .collect();
         let server = Server::read(resolved);
         let signup = Signup::read(resolved, &server);
+        let aws = Aws::read(resolved);
+        let default_service = rules::default_service(resolved, &services);
+        let of_name = |name: &ServiceName| services.iter().find(|read| read.service.name == *name);
+        let template = default_service.as_ref().and_then(of_name).or(template.as_ref());
+        let template = template
+            .map(|read| read.service.clone())
+            .filter(|_| resolved.platform == PlatformKind::Ecs);
         let config = Self {
             platform: Platform::read(resolved),
             names: Names::read(resolved, &server),
             ports: Ports::read(resolved, &server, machine, &statics),
             heal: Heal::read(resolved),
-            mail: Mail::read(resolved, &server),
-            events: Events::read(resolved),
+            mail: Mail::read(resolved, &server, &aws),
+            events: Events::read(resolved, default_service, template),
             log: Log::read(resolved),
+            registry: Registry::read(resolved),
+            aws,
             tenant_service: rules::tenant_service(resolved, signup.service.as_ref(), &services),
             services: services
                 .iter()

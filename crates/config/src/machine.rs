@@ -14,6 +14,8 @@ pub(crate) const FILE_MAX: u64 = 1 << 20;
 pub struct Machine {
     /// Where the system takes the ports of outgoing connections from; `None` where it does not say.
     pub ip_local_port_range: Option<PortRange>,
+    /// This is AWS Lambda: nothing listens, nothing is kept on disk, and tasks run on ECS.
+    pub lambda: bool,
 }
 
 impl Machine {
@@ -23,6 +25,16 @@ impl Machine {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         Self {
             ip_local_port_range: parse_range(&text),
+            lambda: false,
+        }
+    }
+
+    /// AWS Lambda, of which nothing has to be asked.
+    #[must_use]
+    pub const fn lambda() -> Self {
+        Self {
+            ip_local_port_range: None,
+            lambda: true,
         }
     }
 }

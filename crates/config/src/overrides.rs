@@ -14,6 +14,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--trust-tenants`: `server.trust_tenants`. Without it, the configuration says.
     pub trust_tenants: bool,
+    /// `--platform`: `platform.kind`.
+    pub platform: Option<String>,
     /// `--log-level`: `log.level`.
     pub log_level: Option<String>,
     /// `--log-format`: `log.format`.
@@ -43,6 +45,7 @@ impl Overrides {
             ("--listen", self.listen.clone()),
             ("--data-dir", data_dir),
             ("--trust-tenants", self.trust_tenants.then(|| "true".to_owned())),
+            ("--platform", self.platform.clone()),
             ("--log-level", self.log_level.clone()),
             ("--log-format", self.log_format.clone()),
         ];
@@ -68,6 +71,7 @@ mod tests {
             listen: Some("127.0.0.1:1".into()),
             data_dir: Some("x".into()),
             trust_tenants: true,
+            platform: Some("ecs".into()),
             log_level: Some("info".into()),
             log_format: Some("text".into()),
         };

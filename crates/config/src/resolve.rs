@@ -10,24 +10,25 @@ use toml::de::DeValue;
 use wharf_domain::{Code, ServiceName};
 
 use crate::{
-    Problem, Problems, Source,
+    Machine, Problem, Problems, Source,
+    builtin::{self, Variables},
     document::{Document, Table, Value},
-    keys::{ROOT, service},
+    keys::{ROOT, ecs, service, system},
     resolved::{Entry, Resolved},
     setting::{Complaint, Raw, quoted, shown},
     suggest,
-    table::{AnyKey, NAME, Node, Presence, Section, VARIABLE_PREFIX, Variable, join, variable_of},
+    table::{AnyKey, NAME, Node, Presence, Section, VARIABLE_PREFIX, Variable, condition, join, variable_of},
+    values::PlatformKind,
 };
 
 /// Everything that a configuration is made from.
 pub(crate) struct Inputs<'a> {
     pub(crate) file: &'a Document<'a>,
     pub(crate) folder: PathBuf,
-    /// The services that Wharf brings along.
-    pub(crate) built_in: &'a Document<'a>,
     pub(crate) environment: &'a BTreeMap<String, String>,
     /// Options of the command line, by their names.
     pub(crate) flags: &'a BTreeMap<&'static str, String>,
+    pub(crate) machine: Machine,
 }
 
 pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved<'_> {
@@ -36,18 +37,25 @@ pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved<'_> {
         sections: BTreeSet::new(),
         no_sections: BTreeSet::new(),
         services: Vec::new(),
+        template: None,
+        platform: PlatformKind::Process,
+        machine: inputs.machine,
         file: inputs.file,
         folder: inputs.folder,
         problems: Problems::default(),
     };
     let mut walk = Walk {
         resolved,
-        built_in: inputs.built_in,
         environment: inputs.environment,
         flags: inputs.flags,
         variables: BTreeMap::new(),
     };
-    walk.section(&ROOT, "", inputs.file, Some(inputs.file.root()));
+    let scope = Scope {
+        document: inputs.file,
+        documented: Documented::All,
+        outside: false,
+    };
+    walk.section(&ROOT, "", scope, Some(inputs.file.root()));
     walk.unknown_variables();
     walk.resolved
 }
@@ -56,50 +64,154 @@ pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved<'_> {
 /// `wharf-server` there is a `WHARF_SERVER_SERVICE_HOST`, which nobody misspelt.
 const PLATFORM_TAILS: &[&str] = &["SERVICE_HOST", "SERVICE_PORT", "PORT"];
 
+/// Which documented variables count in a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Documented {
+    All,
+    /// Those with the service's name: the general ones would undo what the service says elsewhere.
+    OfService,
+    /// None: the section is another platform's.
+    No,
+}
+
+/// Where a part of the walk is.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    document: &'a Document<'a>,
+    documented: Documented,
+    /// A section that the file leaves out is there all the same if a variable supplies something of it.
+    outside: bool,
+}
+
 struct Walk<'a> {
     resolved: Resolved<'a>,
-    built_in: &'a Document<'a>,
     environment: &'a BTreeMap<String, String>,
     flags: &'a BTreeMap<&'static str, String>,
     /// The variables that are named after keys, and the keys.
     variables: BTreeMap<String, String>,
 }
 
+impl<'a> Scope<'a> {
+    /// That of a service in this document.
+    const fn of(document: &'a Document<'a>) -> Self {
+        Self {
+            document,
+            documented: Documented::All,
+            outside: false,
+        }
+    }
+
+    fn honours(&self, variable: &Variable) -> bool {
+        match self.documented {
+            Documented::All => true,
+            Documented::OfService => variable.of_service,
+            Documented::No => false,
+        }
+    }
+}
+
 impl<'a> Walk<'a> {
     /// Reads a section that stands at `path`; `table` is what the document has of it.
-    fn section(
-        &mut self,
-        section: &'static Section,
-        path: &str,
-        document: &'a Document<'a>,
-        table: Option<&'a Table<'a>>,
-    ) {
+    fn section(&mut self, section: &'static Section, path: &str, scope: Scope<'a>, table: Option<&'a Table<'a>>) {
         for key in table.into_iter().flat_map(Table::keys) {
             if section.child(key.get_ref()).is_none() {
-                self.unknown(section, path, document.source(&key.span()), key.get_ref());
+                self.unknown(section, path, scope.document.source(&key.span()), key.get_ref());
             }
         }
         for node in section.children {
             let value = table.and_then(|table| table.get(node.name()));
             match node {
-                Node::Leaf(key) => self.leaf(*key, path, document, value),
+                Node::Leaf(key) => self.leaf(*key, path, scope, value),
                 Node::Section(inner) => {
+                    let scope = self.scope_of(section, inner, path, scope, value.is_some());
                     let path = join(path, inner.name);
-                    let table = value.and_then(|value| self.table(&path, document, value));
+                    let table = value.and_then(|value| self.table(&path, scope.document, value));
                     match inner.presence {
-                        Presence::Named => self.services(inner, &path, document, table),
-                        Presence::Optional if table.is_none() => {}
+                        Presence::Named => self.services(inner, &path, scope.document, table),
+                        Presence::Optional if table.is_none() && !self.is_supplied(inner, &path, scope) => {}
                         Presence::Optional | Presence::Always => {
                             self.resolved.sections.insert(path.clone());
-                            self.section(inner, &path, document, table);
+                            self.section(inner, &path, scope, table);
                         }
                     }
                 }
             }
         }
+        if std::ptr::eq(section, &raw const system::PLATFORM) {
+            self.choose_platform();
+        }
     }
 
-    /// The services of the file, and those that Wharf brings along.
+    /// The platform decides on which section of a service is in force, and so comes before the services.
+    fn choose_platform(&mut self) {
+        self.resolved.platform = if self.resolved.machine.lambda {
+            self.resolved.force(
+                "platform.kind",
+                &PlatformKind::Ecs,
+                "AWS Lambda starts tasks on ECS only",
+            );
+            PlatformKind::Ecs
+        } else {
+            self.resolved.get(system::PLATFORM.name, &system::KIND)
+        };
+    }
+
+    /// What counts in a section within another.
+    fn scope_of(
+        &self,
+        around: &'static Section,
+        inner: &'static Section,
+        path: &str,
+        scope: Scope<'a>,
+        in_file: bool,
+    ) -> Scope<'a> {
+        if std::ptr::eq(inner, &raw const ecs::ECS) {
+            let in_force = self.resolved.platform == PlatformKind::Ecs;
+            return Scope {
+                documented: if in_force { Documented::All } else { Documented::No },
+                outside: in_force,
+                ..scope
+            };
+        }
+        if std::ptr::eq(inner, &raw const ecs::ROUTE) && !in_file && scope.documented == Documented::All {
+            let service = path.strip_suffix(around.name).unwrap_or(path).trim_end_matches('.');
+            return Scope {
+                documented: if self.is_open(service) {
+                    Documented::All
+                } else {
+                    Documented::OfService
+                },
+                ..scope
+            };
+        }
+        scope
+    }
+
+    /// Whether a service leaves it open what brings requests to it, so that a target group for all may.
+    fn is_open(&self, service: &str) -> bool {
+        let route = join(service, service::ROUTE.name);
+        let has_route = service::ROUTE.children.iter().any(|node| {
+            let entry = self.resolved.entries.get(&join(&route, node.name()));
+            entry.is_some_and(|entry| entry.raw.is_some())
+        });
+        !has_route && !self.resolved.get(service, &service::TENANT)
+    }
+
+    /// Whether the environment has something of a section that the file leaves out.
+    fn is_supplied(&self, section: &'static Section, path: &str, scope: Scope<'a>) -> bool {
+        let is_set = |name: &str| self.environment.get(name).is_some_and(|text| !text.is_empty());
+        scope.outside
+            && section.children.iter().any(|node| match node {
+                Node::Section(inner) => self.is_supplied(inner, &join(path, inner.name), scope),
+                Node::Leaf(key) => {
+                    let path = join(path, key.name());
+                    let mut documented = key.facts().variables.iter().filter(|variable| scope.honours(variable));
+                    is_set(&variable_of(&path)) || documented.any(|variable| is_set(&variable.name_at(&path)))
+                }
+            })
+    }
+
+    /// The services of the file, and those that are there without it.
     fn services(
         &mut self,
         section: &'static Section,
@@ -124,20 +236,57 @@ impl<'a> Walk<'a> {
                     continue;
                 }
             }
-            self.section(section, &below, document, Some(table));
+            self.section(section, &below, Scope::of(document), Some(table));
         }
-        let built_in = self
-            .built_in
-            .root()
-            .get(section.name)
-            .and_then(|services| services.get_ref().as_table());
-        for (name, value) in built_in.into_iter().flatten() {
+        let variables = Variables(self.environment);
+        if self.resolved.platform != PlatformKind::Ecs {
+            self.built_in(section, builtin::storefront(), |name| {
+                table.is_none_or(|table| !replaces_built_in(table, name))
+            });
+            return;
+        }
+        let has_services = table.is_some_and(|table| !table.is_empty());
+        let tenants = builtin::tenants_service(&variables).filter(|_| !has_services);
+        if let Some(document) = tenants {
+            self.built_in(section, document, |_| true);
+        }
+        let default = builtin::default_service(&variables);
+        let before = self.resolved.services.len();
+        self.built_in(section, default, |name| {
+            table.is_none_or(|table| !table.contains_key(name))
+        });
+        // Unless the environment says all that it takes, it is only what events are laid over.
+        let is_alone = !has_services && tenants.is_none();
+        if self.resolved.services.len() > before
+            && !(self.is_described(builtin::DEFAULT_NAME) && (is_alone || variables.has("TARGET_GROUP_ARN")))
+        {
+            self.resolved.template = self.resolved.services.pop();
+        }
+    }
+
+    /// Whether it is known what to run for a service, and where.
+    fn is_described(&self, name: &str) -> bool {
+        let section = join(&join(service::SERVICES.name, name), ecs::ECS.name);
+        [ecs::CLUSTER.name, ecs::TASK_DEFINITION.name].iter().all(|key| {
+            let entry = self.resolved.entries.get(&join(&section, key));
+            entry.is_some_and(|entry| entry.raw.is_some())
+        })
+    }
+
+    /// Reads the services of a built-in text that are wanted.
+    fn built_in(&mut self, section: &'static Section, document: &'a Document<'a>, is_wanted: impl Fn(&str) -> bool) {
+        let services = document.root().get(section.name);
+        for (name, value) in services
+            .and_then(|services| services.get_ref().as_table())
+            .into_iter()
+            .flatten()
+        {
             if let (Some(definition), Ok(service)) = (value.get_ref().as_table(), name.get_ref().parse::<ServiceName>())
-                && table.is_none_or(|table| !replaces_built_in(table, service.as_str()))
+                && is_wanted(service.as_str())
             {
-                let below = join(path, service.as_str());
+                let below = join(section.name, service.as_str());
                 self.resolved.services.push(service);
-                self.section(section, &below, self.built_in, Some(definition));
+                self.section(section, &below, Scope::of(document), Some(definition));
             }
         }
     }
@@ -158,13 +307,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Finds the value of a key: flag, environment, file, default.
-    fn leaf(
-        &mut self,
-        key: &'static dyn AnyKey,
-        section: &str,
-        document: &'a Document<'a>,
-        value: Option<&'a Value<'a>>,
-    ) {
+    fn leaf(&mut self, key: &'static dyn AnyKey, section: &str, scope: Scope<'a>, value: Option<&'a Value<'a>>) {
+        let document = scope.document;
         let path = join(section, key.name());
         let facts = key.facts();
         let flag = facts
@@ -172,27 +316,34 @@ impl<'a> Walk<'a> {
             .and_then(|flag| Some((Source::Flag { flag: flag.to_owned() }, self.flags.get(flag)?.as_str())));
         let flag = flag.map(|(source, text)| (source, Raw::Text(Cow::Borrowed(text))));
         let named = self.variable_named_after(key, &path);
-        let other = facts
-            .variable
-            .and_then(|variable| self.variable(variable).map(|found| (variable.below_file, found)));
-        let (below, above) = match other {
-            Some((true, found)) => (Some(found), None),
-            Some((false, found)) => (None, Some(found)),
-            None => (None, None),
+        let documented = |below_file: bool| {
+            let variables = facts.variables.iter();
+            let variables = variables.filter(|variable| variable.below_file == below_file && scope.honours(variable));
+            variables
+                .filter_map(|variable| self.variable(*variable, &path))
+                .collect::<Vec<_>>()
         };
+        let (above, below) = (documented(false), documented(true));
         let in_file = value.map(|value| (document.source(&value.span()), Raw::Toml(value)));
 
         let mut entry = Entry {
             key,
             raw: None,
             source: Source::Default,
+            is_documented: false,
             shown: key.default_text(),
             sound: true,
             note: None,
         };
         let mut found = false;
+        let outranking = flag.into_iter().chain(named).map(|given| (given, false));
+        let documented = |given| (given, true);
+        let in_order = outranking
+            .chain(above.into_iter().map(documented))
+            .chain(in_file.map(|given| (given, false)))
+            .chain(below.into_iter().map(documented));
         // All are checked, also those that a higher one outranks: a wrong value is wrong wherever it stands.
-        for (source, raw) in [flag, named, above, in_file, below].into_iter().flatten() {
+        for ((source, raw), is_documented) in in_order {
             let checked = key.check(&raw).map_err(|complaints| {
                 for complaint in complaints {
                     self.complain(&path, document, &source, complaint);
@@ -202,7 +353,7 @@ impl<'a> Walk<'a> {
                 found = true;
                 entry.sound = checked.is_ok() || key.is_salvaged(&raw);
                 entry.shown = checked.unwrap_or_else(|()| key.default_text());
-                (entry.source, entry.raw) = (source, Some(raw));
+                (entry.source, entry.raw, entry.is_documented) = (source, Some(raw), is_documented);
             }
         }
         self.check_condition(section, &path, document, &mut entry);
@@ -217,35 +368,39 @@ impl<'a> Walk<'a> {
         self.resolved.entries.insert(path, entry);
     }
 
-    /// A key that has a meaning only beside a certain value of its sibling, which stands before it in the table.
+    /// A key that has a meaning only beside certain values of its sibling, which stands before it in the table.
     fn check_condition(&mut self, section: &str, path: &str, document: &Document<'_>, entry: &mut Entry<'a>) {
-        let Some((sibling, value)) = entry.key.facts().when else {
+        let Some((sibling, values)) = entry.key.facts().when else {
             return;
         };
         let Some(chosen) = self.resolved.entries.get(&join(section, sibling)) else {
             return;
         };
-        if !chosen.sound || (chosen.raw.is_some() && chosen.shown == quoted(value)) {
+        if !chosen.sound || (chosen.raw.is_some() && values.iter().any(|value| chosen.shown == quoted(value))) {
             return;
         }
-        if entry.raw.is_some() {
+        let condition = condition(sibling, values);
+        // A documented variable is there for every service, and decides for those that it fits; what it outranks is no slip either.
+        if entry.raw.is_some() && !entry.is_documented && !chosen.is_documented {
             let complaint = Complaint {
                 span: match &entry.raw {
                     Some(Raw::Toml(value)) => Some(value.span()),
                     _ => None,
                 },
-                ..Complaint::new(format!("this has a meaning only with {sibling} = \"{value}\""))
+                ..Complaint::new(format!("this has a meaning only with {condition}"))
             };
             let source = entry.source.clone();
             self.complain(
                 path,
                 document,
                 &source,
-                complaint.hint(format!("add {sibling} = \"{value}\", or take it out")),
+                complaint.hint(format!("add {condition}, or take it out")),
             );
         }
+        entry.raw = None;
+        entry.source = Source::Default;
         entry.shown.clear();
-        entry.note = Some(format!("only with {sibling} = \"{value}\""));
+        entry.note = Some(format!("only with {condition}"));
     }
 
     /// The variable that is named after a key, if it is set.
@@ -274,20 +429,18 @@ impl<'a> Walk<'a> {
     }
 
     /// A variable with a name of its own, if it is set.
-    fn variable(&self, variable: Variable) -> Option<(Source, Raw<'a>)> {
-        let text = self.environment.get(variable.name).filter(|text| !text.is_empty())?;
-        let bare = text.bytes().all(|b| b.is_ascii_digit());
-        let text = if bare {
+    fn variable(&self, variable: Variable, path: &str) -> Option<(Source, Raw<'a>)> {
+        let name = variable.name_at(path);
+        let text = self.environment.get(&name).filter(|text| !text.is_empty())?;
+        let is_bare = text.bytes().all(|b| b.is_ascii_digit());
+        let text = if !variable.implies.is_empty() {
+            Cow::Borrowed(variable.implies)
+        } else if is_bare && !variable.unit.is_empty() {
             Cow::Owned(format!("{text}{}", variable.unit))
         } else {
             Cow::Borrowed(text.as_str())
         };
-        Some((
-            Source::Environment {
-                variable: variable.name.to_owned(),
-            },
-            Raw::Text(text),
-        ))
+        Some((Source::Environment { variable: name }, Raw::Text(text)))
     }
 
     /// Variables that were meant to be settings. Only what is nearly one is refused: others are none of ours.

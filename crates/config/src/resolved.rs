@@ -7,10 +7,11 @@ use std::{
 use wharf_domain::{Code, ServiceName};
 
 use crate::{
-    Problem, Problems, Source,
+    Machine, Problem, Problems, Source,
     document::Document,
     setting::{Raw, Setting},
     table::{AnyKey, Key, join},
+    values::PlatformKind,
 };
 
 /// One key's value.
@@ -19,6 +20,8 @@ pub(crate) struct Entry<'a> {
     /// What was given; `None` is the default.
     pub(crate) raw: Option<Raw<'a>>,
     pub(crate) source: Source,
+    /// It is from a documented variable that is not named after the key.
+    pub(crate) is_documented: bool,
     /// The value in TOML; empty if there is none.
     pub(crate) shown: String,
     /// What was given could be read.
@@ -34,6 +37,11 @@ pub(crate) struct Resolved<'a> {
     /// Where something else stands than the section that belongs there.
     pub(crate) no_sections: BTreeSet<String>,
     pub(crate) services: Vec<ServiceName>,
+    /// The service that start events are laid over which name none, where it is not one of `services`.
+    pub(crate) template: Option<ServiceName>,
+    /// What is in force.
+    pub(crate) platform: PlatformKind,
+    pub(crate) machine: Machine,
     pub(crate) file: &'a Document<'a>,
     /// The folder of the file, from which its relative paths count.
     pub(crate) folder: PathBuf,
@@ -80,6 +88,14 @@ impl Resolved<'_> {
     pub(crate) fn settle(&mut self, path: &str, shown: String) {
         if let Some(entry) = self.entries.get_mut(path) {
             entry.shown = shown;
+        }
+    }
+
+    /// Sets what the machine leaves no choice in.
+    pub(crate) fn force(&mut self, path: &str, value: &impl Setting, why: &str) {
+        if let Some(entry) = self.entries.get_mut(path) {
+            (entry.raw, entry.source, entry.shown) = (None, Source::Default, value.show());
+            entry.note = Some(why.to_owned());
         }
     }
 

@@ -30,8 +30,8 @@ fn section(section: &Section) -> Json {
                 if facts.required.is_some() {
                     required.push(key.name());
                 }
-                if let Some((sibling, value)) = facts.when {
-                    let condition = json!({"properties": {sibling: {"const": value}}, "required": [sibling]});
+                if let Some((sibling, values)) = facts.when {
+                    let condition = json!({"properties": {sibling: {"enum": values}}, "required": [sibling]});
                     conditions.insert(key.name().to_owned(), condition);
                 }
                 key.schema()
@@ -98,8 +98,8 @@ mod tests {
         );
         let port = at(&schema, &["services", "NAME", "port"]);
         assert_eq!(
-            port["dependentSchemas"]["range"]["properties"]["kind"]["const"],
-            "static"
+            port["dependentSchemas"]["range"]["properties"]["kind"]["enum"],
+            json!(["static"])
         );
         assert_eq!(
             at(&schema, &["services", "NAME", "process"])["required"],

@@ -9,14 +9,17 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use wharf_domain::{ServiceName, Subdomain};
+use wharf_domain::{Service, ServiceName, Subdomain, event::Allow};
 
 use crate::{
     Machine,
-    keys::system as keys,
+    keys::{aws as aws_keys, system as keys},
     resolved::Resolved,
     setting::Setting,
-    values::{HostName, LogFormat, LogLevel, Mailbox, Pattern, PlatformKind, PortRange, PublicUrl, Rate},
+    values::{
+        HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, RegistryKind,
+        Secret, TableName,
+    },
 };
 
 /// `[server]`: where Wharf listens, how it is reached, and what it accepts.
@@ -105,12 +108,15 @@ impl Server {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Platform {
     pub kind: PlatformKind,
+    /// How long a task waits for room.
+    pub capacity_wait: Duration,
 }
 
 impl Platform {
     pub(crate) fn read(from: &Resolved<'_>) -> Self {
         Self {
-            kind: from.get("platform", &keys::KIND),
+            kind: from.platform,
+            capacity_wait: from.get("platform", &keys::CAPACITY_WAIT),
         }
     }
 }
@@ -131,11 +137,14 @@ impl Signup {
     pub(crate) fn read(from: &mut Resolved<'_>, server: &Server) -> Self {
         const PATH: &str = "signup";
         let given = from.get(PATH, &keys::OPEN);
-        let open = given.unwrap_or(server.is_loopback());
+        let open = given.unwrap_or(server.is_loopback() && !from.machine.lambda);
         from.settle("signup.open", open.show());
+        let given = from.get(PATH, &keys::VERIFY_EMAIL);
+        let verify_email = given.unwrap_or(!server.is_loopback() || from.machine.lambda);
+        from.settle("signup.verify_email", verify_email.show());
         Self {
             open,
-            verify_email: from.get(PATH, &keys::VERIFY_EMAIL),
+            verify_email,
             rate: from.get(PATH, &keys::RATE),
             service: from.get(PATH, &keys::SIGNUP_SERVICE),
         }
@@ -201,11 +210,21 @@ impl Ports {
         from.settle("platform.dynamic_ports", dynamic.show());
         Self {
             dynamic,
-            excluded: [server.listen.port()].into_iter().filter(|port| *port != 0).collect(),
+            excluded: excluded(from.platform, server),
             quarantine: from.get("ports", &keys::QUARANTINE),
             direct_quarantine: from.get("ports", &keys::DIRECT_QUARANTINE),
         }
     }
+}
+
+/// Ports of an ECS container instance that the Docker daemon and the agent have for themselves (developer guide, port mappings).
+const ECS_RESERVED: [u16; 6] = [22, 2375, 2376, 51_678, 51_679, 51_680];
+
+fn excluded(platform: PlatformKind, server: &Server) -> BTreeSet<u16> {
+    if platform == PlatformKind::Ecs {
+        return ECS_RESERVED.into();
+    }
+    [server.listen.port()].into_iter().filter(|port| *port != 0).collect()
 }
 
 /// The usual range, or the largest that is free of the system's own and of the static ones. Where there is none, the usual one, which
@@ -265,39 +284,140 @@ impl Heal {
 /// `[mail]`: how tenants are told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mail {
+    pub kind: MailKind,
     pub from: Mailbox,
     pub folder: PathBuf,
+    /// Resend's API, without a slash at its end.
+    pub resend_url: PublicUrl,
+    /// From the environment. Where it is `None`, `aws.resend_secret` may name it.
+    pub resend_api_key: Option<Secret>,
 }
 
 impl Mail {
-    pub(crate) fn read(from: &mut Resolved<'_>, server: &Server) -> Self {
+    pub(crate) fn read(from: &mut Resolved<'_>, server: &Server, aws: &Aws) -> Self {
+        const PATH: &str = "mail";
         let folder = from
-            .optional_path("mail", &keys::FOLDER)
+            .optional_path(PATH, &keys::FOLDER)
             .unwrap_or_else(|| server.data_dir.join("mail"));
         from.settle("mail.folder", folder.show());
+        let resend_api_key = from.get(PATH, &keys::RESEND_API_KEY);
+        let has_key = resend_api_key.is_some() || aws.resend_secret.is_some();
+        let kind = if from.machine.lambda {
+            from.force("mail.kind", &MailKind::Resend, "AWS Lambda has no folder that lasts");
+            MailKind::Resend
+        } else {
+            let given = from.get(PATH, &keys::MAIL_KIND);
+            let kind = given.unwrap_or(if has_key && from.platform == PlatformKind::Ecs {
+                MailKind::Resend
+            } else {
+                MailKind::Folder
+            });
+            from.settle("mail.kind", kind.show());
+            kind
+        };
         Self {
-            from: from.get("mail", &keys::FROM),
+            kind,
+            from: from.get(PATH, &keys::FROM),
             folder,
+            resend_url: from.get(PATH, &keys::RESEND_URL),
+            resend_api_key,
         }
     }
 }
 
 /// `[events]`: what events may ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Events {
-    pub allow: Vec<Pattern>,
+    pub allow: Allow,
+    /// What a start event starts that names no service.
+    pub default_service: Option<ServiceName>,
+    /// What a start event is laid over that names no service, but says itself what to run: the default service, or one with what the
+    /// environment says. Its cluster and its task definition are empty where nothing says them, or where what the variables say is meant for
+    /// other services: an event then has to say them. There is none where tasks are not on ECS.
+    pub template: Option<Service>,
 }
 
 impl Events {
-    /// Whether an event may name this, although it is not configured.
-    #[must_use]
-    pub fn allows(&self, name: &str) -> bool {
-        self.allow.iter().any(|pattern| pattern.matches(name))
-    }
-
-    pub(crate) fn read(from: &Resolved<'_>) -> Self {
+    pub(crate) fn read(from: &Resolved<'_>, default_service: Option<ServiceName>, template: Option<Service>) -> Self {
+        const PATH: &str = "events.allow";
+        let allow = Allow {
+            clusters: from.get(PATH, &keys::ALLOWED_CLUSTERS),
+            task_definitions: from.get(PATH, &keys::ALLOWED_TASK_DEFINITIONS),
+            target_groups: from.get(PATH, &keys::ALLOWED_TARGET_GROUPS),
+            subnets: from.get(PATH, &keys::ALLOWED_SUBNETS),
+            security_groups: from.get(PATH, &keys::ALLOWED_SECURITY_GROUPS),
+            containers: from.get(PATH, &keys::ALLOWED_CONTAINERS),
+        };
         Self {
-            allow: from.get("events", &keys::ALLOW),
+            allow,
+            default_service,
+            template,
+        }
+    }
+}
+
+/// `[registry]`: where Wharf keeps what it knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Registry {
+    pub kind: RegistryKind,
+    /// Wharf's own table of DynamoDB.
+    pub table: TableName,
+    /// The documented table of leased ports.
+    pub ports_table: TableName,
+    /// The documented table of tenants.
+    pub users_table: TableName,
+}
+
+impl Registry {
+    pub(crate) fn read(from: &mut Resolved<'_>) -> Self {
+        const PATH: &str = "registry";
+        let kind = if from.machine.lambda {
+            from.force(
+                "registry.kind",
+                &RegistryKind::Dynamodb,
+                "AWS Lambda has no disk that lasts",
+            );
+            RegistryKind::Dynamodb
+        } else {
+            from.get(PATH, &aws_keys::KIND)
+        };
+        Self {
+            kind,
+            table: from.get(PATH, &aws_keys::TABLE),
+            ports_table: from.get(PATH, &aws_keys::PORTS_TABLE),
+            users_table: from.get(PATH, &aws_keys::USERS_TABLE),
+        }
+    }
+}
+
+/// `[aws]`: what Wharf itself needs of AWS.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Aws {
+    /// Where it is `None`, the SDK finds it.
+    pub region: Option<String>,
+    /// The SQS queue of wakes and events.
+    pub queue_url: Option<String>,
+    /// Between two looks at a task whose events do not come.
+    pub poll_interval: Duration,
+    /// Of each of the account's API allowances, more than 0 and at most 1.
+    pub share: f64,
+    /// Secrets of Secrets Manager, by name or ARN.
+    pub admin_token_secret: Option<String>,
+    pub token_key_secret: Option<String>,
+    pub resend_secret: Option<String>,
+}
+
+impl Aws {
+    pub(crate) fn read(from: &Resolved<'_>) -> Self {
+        const PATH: &str = "aws";
+        Self {
+            region: from.get(PATH, &aws_keys::REGION),
+            queue_url: from.get(PATH, &aws_keys::QUEUE_URL),
+            poll_interval: from.get(PATH, &aws_keys::POLL_INTERVAL),
+            share: from.get(PATH, &aws_keys::SHARE).0,
+            admin_token_secret: from.get(PATH, &aws_keys::ADMIN_TOKEN_SECRET),
+            token_key_secret: from.get(PATH, &aws_keys::TOKEN_KEY_SECRET),
+            resend_secret: from.get(PATH, &aws_keys::RESEND_SECRET),
         }
     }
 }
@@ -328,6 +448,7 @@ mod tests {
         dynamic_default(
             Machine {
                 ip_local_port_range: system.map(range),
+                ..Machine::default()
             },
             &statics,
         )

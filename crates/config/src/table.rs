@@ -5,7 +5,7 @@
 use serde_json::{Value as Json, json};
 use std::fmt;
 
-use crate::setting::{Complaint, Raw, Setting};
+use crate::setting::{Complaint, Raw, Setting, quoted};
 
 /// A setting: its name within its section, its type, its default, and what it is for.
 pub(crate) struct Key<T: 'static> {
@@ -24,24 +24,74 @@ pub(crate) struct Facts {
     pub(crate) default_note: Option<&'static str>,
     /// There is no default: the file says it, as in this example.
     pub(crate) required: Option<&'static str>,
-    /// It has a meaning only where a sibling has this value.
-    pub(crate) when: Option<(&'static str, &'static str)>,
+    /// It has a meaning only where a sibling has one of these values.
+    pub(crate) when: Option<(&'static str, &'static [&'static str])>,
     /// It stands only in the file.
     pub(crate) file_only: bool,
     /// The option of the command line that sets it.
     pub(crate) flag: Option<&'static str>,
-    /// A documented variable beside the one that is named after the key.
-    pub(crate) variable: Option<Variable>,
+    /// Documented variables beside the one that is named after the key, in the order of their ranks.
+    pub(crate) variables: &'static [Variable],
 }
 
 /// A variable with a name of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Variable {
-    pub(crate) name: &'static str,
-    /// It gives a default, rather than to outrank the file.
+    name: &'static str,
+    /// One for each service, with the service's name before it.
+    pub(crate) of_service: bool,
+    /// It stands in for what the file leaves out, rather than to outrank it.
     pub(crate) below_file: bool,
     /// The unit of a bare number in it.
     pub(crate) unit: &'static str,
+    /// The value that the key has where the variable is set at all; empty where the variable's text is the value.
+    pub(crate) implies: &'static str,
+}
+
+impl Variable {
+    /// It outranks the file.
+    pub(crate) const fn above(name: &'static str) -> Self {
+        Self {
+            name,
+            of_service: false,
+            below_file: false,
+            unit: "",
+            implies: "",
+        }
+    }
+
+    /// It counts where the file says nothing.
+    pub(crate) const fn below(name: &'static str) -> Self {
+        Self {
+            below_file: true,
+            ..Self::above(name)
+        }
+    }
+
+    /// `NAME_<name>`, for the service of this name; it outranks the file.
+    pub(crate) const fn of_service(name: &'static str) -> Self {
+        Self {
+            of_service: true,
+            ..Self::above(name)
+        }
+    }
+
+    pub(crate) const fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
+    pub(crate) const fn implies(self, implies: &'static str) -> Self {
+        Self { implies, ..self }
+    }
+
+    /// Its name for the key at a path.
+    pub(crate) fn name_at(&self, path: &str) -> String {
+        if !self.of_service {
+            return self.name.to_owned();
+        }
+        let service = path.split('.').nth(1).unwrap_or(NAME);
+        format!("{}_{}", upper(service), self.name)
+    }
 }
 
 impl<T> Key<T> {
@@ -53,7 +103,7 @@ impl<T> Key<T> {
             when: None,
             file_only: false,
             flag: None,
-            variable: None,
+            variables: &[],
         };
         Self {
             name,
@@ -78,8 +128,8 @@ impl<T> Key<T> {
         self
     }
 
-    pub(crate) const fn when(mut self, sibling: &'static str, value: &'static str) -> Self {
-        self.facts.when = Some((sibling, value));
+    pub(crate) const fn when(mut self, sibling: &'static str, values: &'static [&'static str]) -> Self {
+        self.facts.when = Some((sibling, values));
         self
     }
 
@@ -93,8 +143,8 @@ impl<T> Key<T> {
         self
     }
 
-    pub(crate) const fn variable(mut self, variable: Variable) -> Self {
-        self.facts.variable = Some(variable);
+    pub(crate) const fn variables(mut self, variables: &'static [Variable]) -> Self {
+        self.facts.variables = variables;
         self
     }
 }
@@ -268,14 +318,25 @@ pub(crate) fn join(path: &str, name: &str) -> String {
 
 /// The variable of the environment that is named after a key.
 pub(crate) fn variable_of(path: &str) -> String {
-    let upper = path.chars().map(|c| {
+    format!("{VARIABLE_PREFIX}{}", upper(path))
+}
+
+/// A name or a path as it stands in the name of a variable.
+fn upper(text: &str) -> String {
+    let upper = text.chars().map(|c| {
         if c.is_ascii_alphanumeric() {
             c.to_ascii_uppercase()
         } else {
             '_'
         }
     });
-    format!("{VARIABLE_PREFIX}{}", upper.collect::<String>())
+    upper.collect()
+}
+
+/// What a key's sibling has to be, in TOML: `kind = "a" or "b"`.
+pub(crate) fn condition(sibling: &str, values: &[&str]) -> String {
+    let values: Vec<_> = values.iter().map(|value| quoted(value)).collect();
+    format!("{sibling} = {}", values.join(" or "))
 }
 
 pub(crate) const VARIABLE_PREFIX: &str = "WHARF_";

@@ -2,6 +2,8 @@
 //!
 //! A new setting is a key here, its place in its section's list, and a field in `settings` or `services`.
 
+pub(crate) mod aws;
+pub(crate) mod ecs;
 pub(crate) mod service;
 pub(crate) mod system;
 
@@ -21,6 +23,8 @@ pub(crate) static ROOT: Section = Section {
         Sub(&system::MAIL),
         Sub(&system::EVENTS),
         Sub(&system::LOG),
+        Sub(&aws::REGISTRY),
+        Sub(&aws::AWS),
         Sub(&service::SERVICES),
     ],
 };

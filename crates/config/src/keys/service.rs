@@ -3,13 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
+    keys::ecs,
     table::{
         Key,
         Node::{self, Leaf, Section as Sub},
         Presence::{self, Always, Named, Optional},
         Section, Variable,
     },
-    values::{ByteSize, EcsRouteKind, Environment, Header, MIB, PathPrefix, PortKind, PortRange, RouteKind, UrlPath},
+    values::{ByteSize, Environment, Header, MIB, PathPrefix, PortKind, PortRange, RouteKind, UrlPath},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -36,11 +37,7 @@ pub(crate) static START_TIMEOUT: Key<Duration> = Key::new(
     "How long a task may take from its start to its first good answer.",
 )
 .between(&[TEN_MILLISECONDS, Duration::from_hours(24)])
-.variable(Variable {
-    name: "TASK_WAIT_TIMEOUT",
-    below_file: true,
-    unit: "s",
-});
+.variables(&[Variable::below("TASK_WAIT_TIMEOUT").unit("s")]);
 pub(crate) static STOP_TIMEOUT: Key<Duration> = Key::new(
     "stop_timeout",
     || Duration::from_secs(10),
@@ -75,13 +72,10 @@ pub(crate) static PORT_KIND: Key<PortKind> = Key::new(
 );
 pub(crate) static PORT_RANGE: Key<PortRange> = Key::new(
     "range",
-    || PortRange {
-        first: 8000,
-        last: 9000,
-    },
+    || PortRange::STATIC,
     "The ports of which each instance has one.",
 )
-.when("kind", "static");
+.when("kind", &["static"]);
 
 pub(crate) static ROUTE_KIND: Key<Option<RouteKind>> = Key::new(
     "kind",
@@ -96,14 +90,14 @@ pub(crate) static ROUTE_PREFIX: Key<Option<PathPrefix>> = Key::new(
     "The path below which requests go to the service; the longest prefix that fits wins. It is not stripped.",
 )
 .default_note("`/NAME`")
-.when("kind", "path");
+.when("kind", &["path"]);
 pub(crate) static ROUTE_URL: Key<Option<String>> = Key::new(
     "url",
     || None,
     "The address of an instance; `{ip}`, `{port}` and, for tenants, `{subdomain}` are filled in.",
 )
 .default_note("`\"http://{ip}:{port}\"`")
-.when("kind", "direct");
+.when("kind", &["direct"]);
 
 pub(crate) static HEALTH_PATH: Key<UrlPath> = Key::new(
     "path",
@@ -167,7 +161,7 @@ pub(crate) static ROUTE: Section = route(Always);
 pub(crate) static HEALTH: Section = health(Always);
 static OWN_PORT: Section = port(Optional);
 static OWN_ROUTE: Section = route(Optional);
-static OWN_HEALTH: Section = health(Optional);
+pub(super) static OWN_HEALTH: Section = health(Optional);
 
 pub(crate) static COMMAND: Key<Vec<String>> = Key::new(
     "command",
@@ -233,65 +227,6 @@ static DOCKER: Section = Section {
     ],
 };
 
-static ECS_CLUSTER: Key<Option<String>> = Key::new("cluster", || None, "The name or the ARN of the cluster.");
-static ECS_TASK_DEFINITION: Key<Option<String>> = Key::new(
-    "task_definition",
-    || None,
-    "The family of the task definition, with or without a revision, or its ARN.",
-);
-static ECS_PORT: Key<Option<u16>> = Key::new(
-    "port",
-    || None,
-    "The port that the application listens on within the task.",
-)
-.between(&[Some(1), Some(u16::MAX)]);
-static ECS_SUBNETS: Key<Vec<String>> = Key::new(
-    "subnets",
-    Vec::new,
-    "The subnets of tasks in the network mode `awsvpc`.",
-);
-static ECS_SECURITY_GROUPS: Key<Vec<String>> =
-    Key::new("security_groups", Vec::new, "The security groups of such tasks.");
-static ECS_ROUTE_KIND: Key<Option<EcsRouteKind>> = Key::new(
-    "kind",
-    || None,
-    "As of the service's own route, and `target_groups`: the task is registered in the target groups of `arns`.",
-)
-.default_note("as the service's own route");
-static ECS_ROUTE_ARNS: Key<Vec<String>> = Key::new(
-    "arns",
-    Vec::new,
-    "The ARNs of the target groups, joined and left together.",
-)
-.when("kind", "target_groups");
-
-static ECS_ROUTE: Section = Section {
-    name: "route",
-    doc: "What brings a request to an instance.",
-    presence: Optional,
-    children: &[
-        Leaf(&ECS_ROUTE_KIND),
-        Leaf(&ROUTE_PREFIX),
-        Leaf(&ROUTE_URL),
-        Leaf(&ECS_ROUTE_ARNS),
-    ],
-};
-
-static ECS: Section = Section {
-    name: "ecs",
-    doc: "The service as an ECS task. This version reads and checks it, and does not run it.",
-    presence: Optional,
-    children: &[
-        Leaf(&ECS_CLUSTER),
-        Leaf(&ECS_TASK_DEFINITION),
-        Leaf(&ECS_PORT),
-        Leaf(&ECS_SUBNETS),
-        Leaf(&ECS_SECURITY_GROUPS),
-        Sub(&ECS_ROUTE),
-        Sub(&OWN_HEALTH),
-    ],
-};
-
 pub(crate) static SERVICES: Section = Section {
     name: "services",
     doc: "The services, each below its name. Of its platforms' sections, the one of `platform.kind` is in force.",
@@ -310,6 +245,6 @@ pub(crate) static SERVICES: Section = Section {
         Sub(&HEALTH),
         Sub(&PROCESS),
         Sub(&DOCKER),
-        Sub(&ECS),
+        Sub(&ecs::ECS),
     ],
 };

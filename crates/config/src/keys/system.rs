@@ -2,13 +2,18 @@
 
 use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use wharf_domain::ServiceName;
+use wharf_domain::{ServiceName, event::Pattern};
 
 use crate::{
-    table::{Key, Node::Leaf, Presence::Always, Section, Variable},
+    table::{
+        Key,
+        Node::{Leaf, Section as Sub},
+        Presence::Always,
+        Section, Variable,
+    },
     values::{
-        ByteSize, HostName, KIB, Label, LogFormat, LogLevel, MIB, Mailbox, Pattern, PlatformKind, PortRange, PublicUrl,
-        Rate,
+        ByteSize, HostName, KIB, Label, LogFormat, LogLevel, MIB, MailKind, Mailbox, PlatformKind, PortRange,
+        PublicUrl, Rate, Secret,
     },
 };
 
@@ -129,9 +134,11 @@ pub(crate) static SERVER: Section = Section {
 pub(crate) static KIND: Key<PlatformKind> = Key::new(
     "kind",
     || PlatformKind::Process,
-    "What tasks run as, and so which section of a service is in force. This version runs `process`; the sections of the others \
-     are read and checked, so that one file serves every platform.",
-);
+    "What tasks run as, and so which section of a service is in force. This version runs `process` and `ecs`; the sections of the \
+     others are read and checked, so that one file serves every platform. On AWS Lambda it is `ecs`, whatever this says.",
+)
+.flag("--platform")
+.variables(&[Variable::above("WHARF_PLATFORM")]);
 pub(crate) static DYNAMIC_PORTS: Key<Option<PortRange>> = Key::new(
     "dynamic_ports",
     || None,
@@ -140,11 +147,18 @@ pub(crate) static DYNAMIC_PORTS: Key<Option<PortRange>> = Key::new(
 )
 .default_note("`\"20000-29999\"`, or the largest range that is free of the system's");
 
+pub(crate) static CAPACITY_WAIT: Key<Duration> = Key::new(
+    "capacity_wait",
+    || Duration::from_mins(15),
+    "How long a task waits for room before its start fails. It is asked for again and again meanwhile, and the status says so.",
+)
+.between(&[Duration::ZERO, DAY]);
+
 pub(crate) static PLATFORM: Section = Section {
     name: "platform",
     doc: "What the tasks run on.",
     presence: Always,
-    children: &[Leaf(&KIND), Leaf(&DYNAMIC_PORTS)],
+    children: &[Leaf(&KIND), Leaf(&DYNAMIC_PORTS), Leaf(&CAPACITY_WAIT)],
 };
 
 pub(crate) static OPEN: Key<Option<bool>> = Key::new(
@@ -154,12 +168,13 @@ pub(crate) static OPEN: Key<Option<bool>> = Key::new(
      address before anything starts, which this version cannot do: there, `true` is refused.",
 )
 .default_note("`true` on loopback, `false` elsewhere");
-pub(crate) static VERIFY_EMAIL: Key<bool> = Key::new(
+pub(crate) static VERIFY_EMAIL: Key<Option<bool>> = Key::new(
     "verify_email",
-    || false,
-    "Whether a sign-up off loopback confirms its e-mail address first. It has no effect in this version, in which sign-up off \
-     loopback is closed.",
-);
+    || None,
+    "Whether a sign-up off loopback confirms its e-mail address first, which this version cannot do. A server's sign-up is closed off \
+     loopback, whatever this says; on AWS Lambda, `false` together with `open = true` lets everybody who finds the API start tenants.",
+)
+.default_note("`true` off loopback");
 pub(crate) static RATE: Key<Rate> = Key::new(
     "rate",
     || Rate { count: 20, per: HOUR },
@@ -261,25 +276,78 @@ pub(crate) static FOLDER: Key<Option<PathBuf>> = Key::new(
 )
 .default_note("`mail` in `data_dir`");
 
+pub(crate) static MAIL_KIND: Key<Option<MailKind>> = Key::new(
+    "kind",
+    || None,
+    "How mails are sent. `folder`: they are written as files. `resend`: they are handed to Resend, with the API key of \
+     `RESEND_API_KEY` or of `aws.resend_secret`.",
+)
+.default_note("`folder`; on ECS `resend` where there is a key, on AWS Lambda always");
+pub(crate) static RESEND_URL: Key<PublicUrl> = Key::new(
+    "resend_url",
+    || PublicUrl::known("https://api.resend.com"),
+    "Where Resend is reached.",
+);
+pub(crate) static RESEND_API_KEY: Key<Option<Secret>> = Key::new(
+    "resend_api_key",
+    || None,
+    "The API key of Resend. Not in the file; it is never shown.",
+)
+.variables(&[Variable::above("RESEND_API_KEY")]);
+
 pub(crate) static MAIL: Section = Section {
     name: "mail",
     doc: "How tenants are told.",
     presence: Always,
-    children: &[Leaf(&FROM), Leaf(&FOLDER)],
+    children: &[
+        Leaf(&MAIL_KIND),
+        Leaf(&FROM),
+        Leaf(&FOLDER),
+        Leaf(&RESEND_URL),
+        Leaf(&RESEND_API_KEY),
+    ],
 };
 
-pub(crate) static ALLOW: Key<Vec<Pattern>> = Key::new(
-    "allow",
+pub(crate) static ALLOWED_CLUSTERS: Key<Vec<Pattern>> =
+    Key::new("clusters", Vec::new, "Names or ARNs, with `*` for any text.");
+pub(crate) static ALLOWED_TASK_DEFINITIONS: Key<Vec<Pattern>> = Key::new(
+    "task_definitions",
     Vec::new,
-    "What a start event may name although no service is configured for it: clusters, task definitions, target groups. `*` \
-     stands for any text.",
+    "Families with their revisions (`team-*:*`), or ARNs.",
+);
+pub(crate) static ALLOWED_TARGET_GROUPS: Key<Vec<Pattern>> = Key::new("target_groups", Vec::new, "ARNs.");
+pub(crate) static ALLOWED_SUBNETS: Key<Vec<Pattern>> = Key::new("subnets", Vec::new, "Ids.");
+pub(crate) static ALLOWED_SECURITY_GROUPS: Key<Vec<Pattern>> = Key::new("security_groups", Vec::new, "Ids.");
+pub(crate) static ALLOWED_CONTAINERS: Key<Vec<Pattern>> = Key::new("containers", Vec::new, "Names.");
+
+pub(crate) static ALLOW: Section = Section {
+    name: "allow",
+    doc: "What a start event may name beyond what the service is configured with: patterns, kind by kind. Being allowed to put an \
+          event is not being allowed to run anything anywhere.",
+    presence: Always,
+    children: &[
+        Leaf(&ALLOWED_CLUSTERS),
+        Leaf(&ALLOWED_TASK_DEFINITIONS),
+        Leaf(&ALLOWED_TARGET_GROUPS),
+        Leaf(&ALLOWED_SUBNETS),
+        Leaf(&ALLOWED_SECURITY_GROUPS),
+        Leaf(&ALLOWED_CONTAINERS),
+    ],
+};
+pub(crate) static DEFAULT_SERVICE: Key<Option<ServiceName>> = Key::new(
+    "default_service",
+    || None,
+    "The service that a start event starts which names none.",
+)
+.default_note(
+    "`default`, where there is a service of this name; on ECS the variables of the environment can describe it",
 );
 
 pub(crate) static EVENTS: Section = Section {
     name: "events",
     doc: "What events may ask for.",
     presence: Always,
-    children: &[Leaf(&ALLOW)],
+    children: &[Leaf(&DEFAULT_SERVICE), Sub(&ALLOW)],
 };
 
 pub(crate) static LEVEL: Key<LogLevel> = Key::new(
@@ -288,11 +356,7 @@ pub(crate) static LEVEL: Key<LogLevel> = Key::new(
     "The level of log lines that are written, and those above it.",
 )
 .flag("--log-level")
-.variable(Variable {
-    name: "LOG_LEVEL",
-    below_file: false,
-    unit: "",
-});
+.variables(&[Variable::above("LOG_LEVEL")]);
 pub(crate) static FORMAT: Key<LogFormat> = Key::new(
     "format",
     || LogFormat::Text,

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::{
-    BUILT_IN,
+    builtin::STOREFRONT_TEXT,
     keys::ROOT,
     rules::placeholder_table,
-    table::{AnyKey, NAME, Node, Presence, Section, join},
+    table::{AnyKey, NAME, Node, Presence, Section, condition, join},
 };
 
 const HEAD: &str = include_str!("head.md");
@@ -31,7 +31,7 @@ pub fn reference() -> String {
         });
     let tail = TAIL
         .replace("<!-- placeholders -->\n", &placeholders)
-        .replace("<!-- built in -->\n", BUILT_IN);
+        .replace("<!-- built in -->\n", STOREFRONT_TEXT);
     page + &tail
 }
 
@@ -47,7 +47,7 @@ fn write_section(page: &mut String, section: &Section, path: &str) {
     let mut inner = Vec::new();
     for node in section.children {
         match node {
-            Node::Leaf(key) => write_key(page, *key),
+            Node::Leaf(key) => write_key(page, &path, *key),
             Node::Section(below) => {
                 let (name, below_path) = (below.name, join(&path, below.name));
                 let as_of = twin(below).map(|general| join(&format!("services.{NAME}"), general.name));
@@ -83,7 +83,7 @@ fn twin(section: &Section) -> Option<&'static Section> {
         .then_some(general)
 }
 
-fn write_key(page: &mut String, key: &dyn AnyKey) {
+fn write_key(page: &mut String, path: &str, key: &dyn AnyKey) {
     let facts = key.facts();
     let default = match (facts.default_note, key.default_text()) {
         (Some(note), _) => note.to_owned(),
@@ -96,20 +96,33 @@ fn write_key(page: &mut String, key: &dyn AnyKey) {
         .map(|range| format!(", {}", range.replace('"', "")))
         .unwrap_or_default();
     let mut doc = facts.doc.to_owned();
-    if let Some((sibling, value)) = facts.when {
-        let _ = write!(doc, " Only with `{sibling} = \"{value}\"`.");
+    if let Some((sibling, values)) = facts.when {
+        let _ = write!(doc, " Only with `{}`.", condition(sibling, values));
     }
     if let Some(flag) = facts.flag {
         let _ = write!(doc, " Option `{flag}`.");
     }
-    if let Some(variable) = facts.variable {
-        let rank = if variable.below_file {
-            "which counts where the file says nothing"
-        } else {
-            "which outranks the file"
-        };
-        let unit = if variable.unit == "s" { " in seconds" } else { "" };
-        let _ = write!(doc, " Variable `{}`{unit}, {rank}.", variable.name);
+    for (below_file, rank) in [
+        (false, "which outranks the file"),
+        (true, "which counts where the file says nothing"),
+    ] {
+        let names: Vec<_> = facts
+            .variables
+            .iter()
+            .filter(|variable| variable.below_file == below_file)
+            .map(|variable| {
+                let unit = if variable.unit == "s" { " in seconds" } else { "" };
+                let value = if variable.implies.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (`\"{}\"` where it is set)", variable.implies)
+                };
+                format!("`{}`{unit}{value}", variable.name_at(path))
+            })
+            .collect();
+        if !names.is_empty() {
+            let _ = write!(doc, " Variable {}, {rank}.", names.join(" or "));
+        }
     }
     if facts.file_only {
         doc.push_str(" Only in the file.");

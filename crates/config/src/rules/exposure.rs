@@ -2,7 +2,7 @@
 
 use wharf_domain::Code;
 
-use crate::{Config, resolved::Resolved, values::HostName, values::PlatformKind};
+use crate::{Config, keys::system::VERIFY_EMAIL, resolved::Resolved, values::HostName, values::PlatformKind};
 
 pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config) {
     let server = &config.server;
@@ -13,6 +13,10 @@ pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config) {
             "the services have the host of the console, so that they could act in its name",
             "give them a host of their own, for example \"services.localhost\"",
         );
+    }
+    if resolved.machine.lambda {
+        check_open_api(resolved, config);
+        return;
     }
     if server.is_loopback() {
         return;
@@ -46,6 +50,19 @@ fn check_sites(resolved: &mut Resolved<'_>, console: &HostName, tenants: &HostNa
             Code::ConfigInvalid,
             format!("the console ({console}) and the tenants share the registrable domain {}, and so cookies", console.site()),
             "give the tenants a registrable domain of their own, as in console_host = \"wharf.example.com\", tenant_domain = \"example.net\"",
+        );
+    }
+}
+
+/// On AWS Lambda everybody reaches the API. Requests are limited by the API's own throttling, so that its operator may decide.
+fn check_open_api(resolved: &mut Resolved<'_>, config: &Config) {
+    let is_waived = resolved.get("signup", &VERIFY_EMAIL) == Some(false);
+    if config.signup.open && !is_waived {
+        resolved.report(
+            &["signup.open", "signup.verify_email"],
+            Code::ConfigInvalid,
+            "everybody reaches the API, and a sign-up there has to confirm its e-mail address, which this version cannot do",
+            "set open = false (only the admin token provisions then), or verify_email = false: whoever finds the API may start tenants then",
         );
     }
 }

@@ -1,5 +1,6 @@
 //! What settings mean together: the checks that no value can make by itself. Each says what is wrong and what would be right.
 
+mod ecs;
 mod exposure;
 mod placeholders;
 mod ports;
@@ -10,7 +11,14 @@ pub(crate) use ports::static_ranges;
 
 use wharf_domain::{Code, ServiceName};
 
-use crate::{Config, Machine, keys::service as keys, resolved::Resolved, services::Read, values::PlatformKind};
+use crate::{
+    Config, Machine, builtin,
+    keys::{service as keys, system::DEFAULT_SERVICE},
+    resolved::Resolved,
+    services::Read,
+    setting::Setting,
+    values::{MailKind, PlatformKind},
+};
 
 /// Checks everything; the problems are in `resolved`.
 pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Read], machine: Machine) {
@@ -22,16 +30,17 @@ pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
         services::check(resolved, read);
     }
     services::check_prefixes(resolved, services);
+    ecs::check_sharing(resolved, services);
+    check_mail(resolved, config);
 }
 
 fn check_platform(resolved: &mut Resolved<'_>, config: &Config) {
-    let kind = config.platform.kind;
-    if kind != PlatformKind::Process {
+    if config.platform.kind == PlatformKind::Docker {
         resolved.report(
             &["platform.kind"],
             Code::ConfigInvalid,
-            format!("this version runs services as processes only, not on {}", kind.name()),
-            "choose kind = \"process\"; the services' other sections may stay in the file",
+            "this version runs services as processes or on ecs, not on docker",
+            "choose kind = \"process\" or \"ecs\"; the services' other sections may stay in the file",
         );
         resolved.distrust("platform.kind");
     }
@@ -46,6 +55,63 @@ fn check_heal(resolved: &mut Resolved<'_>, config: &Config) {
             "make it shorter, or heal.backoff_max longer",
         );
     }
+}
+
+/// Who chooses Resend has a key for it. Where it is only the machine's default, mails may never be sent at all.
+fn check_mail(resolved: &mut Resolved<'_>, config: &Config) {
+    let has_key = config.mail.resend_api_key.is_some() || config.aws.resend_secret.is_some();
+    let is_chosen = resolved
+        .entries
+        .get("mail.kind")
+        .is_some_and(|entry| entry.raw.is_some());
+    if config.mail.kind == MailKind::Resend && is_chosen && !has_key {
+        resolved.report(
+            &["mail.kind", "mail.resend_api_key", "aws.resend_secret"],
+            Code::ConfigInvalid,
+            "mails are to be handed to Resend, and there is no API key for it",
+            "set RESEND_API_KEY, or name the secret that holds it: [aws] resend_secret = \"wharf/resend\"",
+        );
+    }
+}
+
+/// The service that a start event starts which names none.
+pub(crate) fn default_service(resolved: &mut Resolved<'_>, services: &[Read]) -> Option<ServiceName> {
+    let chosen = resolved.get("events", &DEFAULT_SERVICE);
+    let Some(chosen) = chosen else {
+        let found = services
+            .iter()
+            .map(|read| &read.service)
+            .find(|service| service.name.as_str() == builtin::DEFAULT_NAME && !service.tenant)?;
+        resolved.settle("events.default_service", found.name.show());
+        return Some(found.name.clone());
+    };
+    let (why, hint) = match services.iter().find(|read| read.service.name == chosen) {
+        Some(read) if !read.service.tenant => return Some(chosen),
+        Some(_) => (
+            "is for tenants",
+            "an event that names no service names no tenant either: choose another".to_owned(),
+        ),
+        None => {
+            let known: Vec<_> = services
+                .iter()
+                .filter(|read| !read.service.tenant)
+                .map(|read| read.service.name.as_str())
+                .collect();
+            let hint = if known.is_empty() {
+                "take it out, or add a service without tenants".to_owned()
+            } else {
+                format!("choose one of: {}", known.join(", "))
+            };
+            ("is not configured", hint)
+        }
+    };
+    resolved.report(
+        &["events.default_service"],
+        Code::ConfigInvalid,
+        format!("the service \"{chosen}\" {why}"),
+        hint,
+    );
+    None
 }
 
 /// The service that a sign-up gets if it names none.

@@ -3,7 +3,10 @@
 use wharf_domain::{Code, service::PortRule};
 
 use crate::{
-    Config, Machine, keys::service::PORT_RANGE, resolved::Resolved, services::Read, table::join, values::PortRange,
+    Config, Machine,
+    resolved::Resolved,
+    services::Read,
+    values::{PlatformKind, PortRange},
 };
 
 const DYNAMIC: &str = "platform.dynamic_ports";
@@ -11,7 +14,7 @@ const DYNAMIC: &str = "platform.dynamic_ports";
 /// The ranges of services with a static port, and where they stand.
 pub(crate) fn static_ranges(services: &[Read]) -> Vec<(PortRange, String)> {
     let range = |read: &Read| match read.service.port {
-        PortRule::Static { first, last } => Some((PortRange { first, last }, join(&read.port, PORT_RANGE.name))),
+        PortRule::Static { first, last } => Some((PortRange { first, last }, read.range.clone())),
         PortRule::Dynamic => None,
     };
     services.iter().filter_map(range).collect()
@@ -19,32 +22,8 @@ pub(crate) fn static_ranges(services: &[Read]) -> Vec<(PortRange, String)> {
 
 pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Read], machine: Machine) {
     let mut statics = static_ranges(services);
-    let dynamic = config.ports.dynamic;
-    if let Some(system) = machine.ip_local_port_range {
-        let all = statics
-            .iter()
-            .map(|(range, path)| (*range, path.as_str()))
-            .chain([(dynamic, DYNAMIC)]);
-        for (range, path) in all.collect::<Vec<_>>() {
-            if range.overlaps(system) {
-                resolved.report(
-                    &[path],
-                    Code::ConfigInvalid,
-                    format!("the range {range} shares ports with {system}, from which the system takes those of outgoing connections"),
-                    "choose a range outside, or change net.ipv4.ip_local_port_range",
-                );
-            }
-        }
-    }
-    for (range, path) in &statics {
-        if range.overlaps(dynamic) {
-            resolved.report(
-                &[path, DYNAMIC],
-                Code::ConfigInvalid,
-                format!("the range {range} shares ports with {dynamic}, from which dynamic ports are leased"),
-                format!("choose a range outside, or change {DYNAMIC}"),
-            );
-        }
+    if config.platform.kind != PlatformKind::Ecs {
+        check_this_machine(resolved, config.ports.dynamic, &statics, machine);
     }
     // In order, a range that overlaps any before it overlaps the one that reaches furthest.
     statics.sort();
@@ -62,6 +41,41 @@ pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
         }
         if furthest.as_ref().is_none_or(|(before, _)| before.last < range.last) {
             furthest = Some((range, path));
+        }
+    }
+}
+
+/// The ports of this machine, from which tasks on ECS have none.
+fn check_this_machine(
+    resolved: &mut Resolved<'_>,
+    dynamic: PortRange,
+    statics: &[(PortRange, String)],
+    machine: Machine,
+) {
+    if let Some(system) = machine.ip_local_port_range {
+        let all = statics
+            .iter()
+            .map(|(range, path)| (*range, path.as_str()))
+            .chain([(dynamic, DYNAMIC)]);
+        for (range, path) in all.collect::<Vec<_>>() {
+            if range.overlaps(system) {
+                resolved.report(
+                    &[path],
+                    Code::ConfigInvalid,
+                    format!("the range {range} shares ports with {system}, from which the system takes those of outgoing connections"),
+                    "choose a range outside, or change net.ipv4.ip_local_port_range",
+                );
+            }
+        }
+    }
+    for (range, path) in statics {
+        if range.overlaps(dynamic) {
+            resolved.report(
+                &[path, DYNAMIC],
+                Code::ConfigInvalid,
+                format!("the range {range} shares ports with {dynamic}, from which dynamic ports are leased"),
+                format!("choose a range outside, or change {DYNAMIC}"),
+            );
         }
     }
 }

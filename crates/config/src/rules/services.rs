@@ -6,7 +6,10 @@ use wharf_domain::{
     service::{RouteRule, RunSpec},
 };
 
-use super::placeholders::{self, Place};
+use super::{
+    ecs,
+    placeholders::{self, Place},
+};
 use crate::{
     keys::service::{
         COMMAND, ENVIRONMENT, HEALTH_TIMEOUT, ROUTE_KIND, ROUTE_PREFIX, ROUTE_URL, SINGLETON, START_TIMEOUT, TENANT,
@@ -24,7 +27,10 @@ const GIVEN_TO_TENANTS: &[&str] = &["USER_ID", "COMPANY_NAME", "APP_PASSWORD"];
 const GIVEN_WITH_DATABASE: &[&str] = &["DB_NAME", "DATABASE_URL"];
 
 pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read) {
-    check_command(resolved, read);
+    match &read.service.run {
+        RunSpec::Process { command, .. } => check_command(resolved, read, command),
+        RunSpec::Ecs(task) => ecs::check(resolved, read, task),
+    }
     check_environment(resolved, read);
     check_route(resolved, read);
     let service = &read.service;
@@ -49,7 +55,7 @@ pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read) {
     }
 }
 
-fn check_command(resolved: &mut Resolved<'_>, read: &Read) {
+fn check_command(resolved: &mut Resolved<'_>, read: &Read, command: &[String]) {
     if !resolved.sections.contains(&read.run) {
         resolved.report(
             &[&read.path, &read.run, "platform.kind"],
@@ -62,9 +68,6 @@ fn check_command(resolved: &mut Resolved<'_>, read: &Read) {
         );
         return;
     }
-    let RunSpec::Process { command, .. } = &read.service.run else {
-        return;
-    };
     let path = join(&read.run, COMMAND.name);
     match command.first() {
         None => {
@@ -146,6 +149,12 @@ fn check_route(resolved: &mut Resolved<'_>, read: &Read) {
             Code::ConfigInvalid,
             "target groups that several instances share would give all tenants one address",
             "choose kind = \"host\" or \"direct\", or set tenant = false",
+        ),
+        (RouteRule::Host, true) | (RouteRule::Path { .. }, false) if resolved.machine.lambda => resolved.report(
+            &[&kind, &tenant],
+            Code::ConfigInvalid,
+            "this route goes through Wharf's own load balancer, and on AWS Lambda there is none",
+            "choose kind = \"target_groups\" or \"direct\" in the service's ecs section",
         ),
         (RouteRule::Host, true) | (RouteRule::Path { .. } | RouteRule::TargetGroups { .. }, false) => {}
     }

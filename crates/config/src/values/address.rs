@@ -124,6 +124,11 @@ impl PublicUrl {
         &self.0
     }
 
+    /// A default of this crate.
+    pub(crate) fn known(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
     /// The same with another host.
     pub(crate) fn with_host(&self, host: &str) -> String {
         let (scheme, authority) = self.0.split_once("://").unwrap_or(("http", &self.0));

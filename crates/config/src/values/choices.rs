@@ -12,7 +12,7 @@ pub enum PlatformKind {
     Process,
     /// Docker containers. Known to the file, not to this version.
     Docker,
-    /// ECS tasks. Known to the file, not to this version.
+    /// Tasks on Amazon ECS.
     Ecs,
 }
 
@@ -131,4 +131,65 @@ impl Choice for EcsRouteKind {
         ("direct", Self::Direct),
         ("target_groups", Self::TargetGroups),
     ];
+}
+
+/// Where ECS places tasks, where no capacity providers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaunchType {
+    Auto,
+    Fargate,
+    Ec2,
+    External,
+}
+
+impl Choice for LaunchType {
+    const TYPE: &'static str = "one of auto, fargate, ec2, external";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("fargate", Self::Fargate),
+        ("ec2", Self::Ec2),
+        ("external", Self::External),
+    ];
+}
+
+/// How a container is given its secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretsForm {
+    Values,
+    Arn,
+}
+
+impl Choice for SecretsForm {
+    const TYPE: &'static str = "one of values, arn";
+    const CHOICES: &'static [(&'static str, Self)] = &[("values", Self::Values), ("arn", Self::Arn)];
+}
+
+/// Where Wharf keeps what it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistryKind {
+    /// A file in the data directory.
+    Sqlite,
+    /// Tables of DynamoDB.
+    Dynamodb,
+}
+
+impl Choice for RegistryKind {
+    const TYPE: &'static str = "one of sqlite, dynamodb";
+    const CHOICES: &'static [(&'static str, Self)] = &[("sqlite", Self::Sqlite), ("dynamodb", Self::Dynamodb)];
+}
+
+/// How mails are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailKind {
+    /// They are written into a folder.
+    Folder,
+    /// They are handed to Resend.
+    Resend,
+}
+
+impl Choice for MailKind {
+    const TYPE: &'static str = "one of folder, resend";
+    const CHOICES: &'static [(&'static str, Self)] = &[("folder", Self::Folder), ("resend", Self::Resend)];
 }

@@ -2,8 +2,10 @@
 //! What depends on other settings is in `rules`.
 
 mod address;
+mod aws;
 mod choices;
 mod duration;
+mod ecs;
 mod network;
 mod ports;
 mod rate;
@@ -11,12 +13,14 @@ mod size;
 mod text;
 
 pub use address::{HostName, Mailbox, PublicUrl};
-pub use choices::{LogFormat, LogLevel, PlatformKind};
+pub use aws::{Secret, TableName};
+pub use choices::{LogFormat, LogLevel, MailKind, PlatformKind, RegistryKind};
 pub use ports::PortRange;
 pub use rate::Rate;
-pub use text::Pattern;
 
 pub(crate) use address::page;
-pub(crate) use choices::{EcsRouteKind, PortKind, RouteKind};
+pub(crate) use aws::Share;
+pub(crate) use choices::{EcsRouteKind, LaunchType, PortKind, RouteKind, SecretsForm};
+pub(crate) use ecs::{CapacityProviders, EcsPort, HostPattern, Mebibytes, PathPattern, PublicIp};
 pub(crate) use size::{ByteSize, KIB, MIB};
 pub(crate) use text::{Environment, Header, Label, PathPrefix, UrlPath};

@@ -38,6 +38,21 @@ impl Text for SocketAddr {
     }
 }
 
+impl Text for IpAddr {
+    const TYPE: &'static str = "an IP address";
+    const EXAMPLE: &'static str = "\"192.0.2.7\"";
+
+    fn parse(text: &str) -> Result<Self, Complaint> {
+        text.trim().parse().map_err(|_| {
+            Complaint::new(format!("{} is not an IP address", shown(text))).hint("write it as in \"192.0.2.7\"")
+        })
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Text for IpNet {
     const TYPE: &'static str = "a network";
     const EXAMPLE: &'static str = "\"10.0.0.0/8\"";

@@ -17,6 +17,12 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// The range of static ports where none is given.
+    pub(crate) const STATIC: Self = Self {
+        first: *wharf_domain::service::PortRule::DEFAULT_STATIC.start(),
+        last: *wharf_domain::service::PortRule::DEFAULT_STATIC.end(),
+    };
+
     #[must_use]
     pub const fn contains(self, port: u16) -> bool {
         self.first <= port && port <= self.last

@@ -10,6 +10,7 @@ pub(crate) fn machine() -> Machine {
             first: 32_768,
             last: 60_999,
         }),
+        ..Machine::default()
     }
 }
 

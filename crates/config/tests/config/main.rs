@@ -3,6 +3,8 @@
 mod arbitrary;
 mod common;
 mod design;
+mod ecs;
 mod errors;
+mod lambda;
 mod rules;
 mod sources;

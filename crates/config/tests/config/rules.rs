@@ -34,18 +34,18 @@ fn each_is_fine(cases: &[&str]) {
 }
 
 #[test]
-fn only_processes_can_run_now() {
+fn tasks_are_processes_or_on_ecs() {
     each_is_refused(&[
         (
             "platform.kind = \"docker\"",
             "platform.kind",
-            "runs services as processes only, not on docker",
+            "runs services as processes or on ecs, not on docker",
         ),
-        // That no section is there for processes is then not worth a word.
+        // That no section is there for the platform is then not worth a word.
         (
-            "platform.kind = \"ecs\"\n[services.a]\necs = { cluster = \"c\" }",
+            "platform.kind = \"docker\"\n[services.a]\necs = { cluster = \"c\" }",
             "platform.kind",
-            "not on ecs",
+            "not on docker",
         ),
     ]);
 }
@@ -176,6 +176,7 @@ fn the_default_of_dynamic_ports_makes_way_for_static_ranges_and_the_system() {
             first: 1024,
             last: 65_535,
         }),
+        ..Machine::default()
     };
     let problems = Config::load(None, &BTreeMap::new(), &Overrides::default(), machine).expect_err("no port is left");
     assert!(problems.to_string().contains("ip_local_port_range"), "{problems}");

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Give up a stuck instance: its name goes free, what is left in the world is yours to remove
     Abandon(Abandon),
     /// Check this machine and the configuration before anything is started
-    Doctor,
+    Doctor(OnPlatform),
     /// Check, explain or describe the configuration
     #[command(subcommand)]
     Config(Config),
@@ -72,11 +72,21 @@ pub(crate) enum Command {
     Storefront,
 }
 
+/// Which section of each service is in force.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct OnPlatform {
+    /// What tasks run as: process or ecs [default: the configuration's, else process]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) platform: Option<String>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Up {
     /// The address to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    #[command(flatten)]
+    pub(crate) on: OnPlatform,
     /// Listen off loopback although tenants' processes run as this very user
     #[arg(long)]
     pub(crate) trust_tenants: bool,
@@ -224,9 +234,13 @@ fn quantity(text: &str) -> Result<f64, String> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Report every problem of the configuration at once
-    Check,
+    Check(OnPlatform),
     /// Say what a key means, what it is, and where that came from
-    Explain { key: String },
+    Explain {
+        key: String,
+        #[command(flatten)]
+        on: OnPlatform,
+    },
     /// Print the JSON Schema of wharf.toml
     Schema,
 }
@@ -241,5 +255,15 @@ pub(crate) enum Format {
 impl Global {
     pub(crate) const fn format(&self) -> Format {
         if self.json { Format::Json } else { Format::Text }
+    }
+}
+
+impl OnPlatform {
+    /// The configuration's settings that it outranks.
+    pub(crate) fn overrides(self) -> wharf_config::Overrides {
+        wharf_config::Overrides {
+            platform: self.platform,
+            ..wharf_config::Overrides::default()
+        }
     }
 }

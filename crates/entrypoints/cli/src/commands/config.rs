@@ -19,9 +19,9 @@ const FILE: &str = "wharf.toml";
 
 pub(crate) fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Check => check(global),
-        Command::Explain { key } => {
-            let explanation = load(global, &Overrides::default())?.explain(&key)?;
+        Command::Check(on) => check(global, &on.overrides()),
+        Command::Explain { key, on } => {
+            let explanation = load(global, &on.overrides())?.explain(&key)?;
             output::value(&explanation, global.format(), ToString::to_string);
             Ok(ExitCode::SUCCESS)
         }
@@ -32,9 +32,9 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<ExitCode, Failure
     }
 }
 
-fn check(global: &Global) -> Result<ExitCode, Failure> {
+fn check(global: &Global, overrides: &Overrides) -> Result<ExitCode, Failure> {
     let path = path(global);
-    match read(global, &Overrides::default())? {
+    match read(global, overrides)? {
         Ok(config) => {
             let services: Vec<&str> = config.services.keys().map(wharf_domain::ServiceName::as_str).collect();
             let value = json!({"file": path, "problems": [], "services": services});

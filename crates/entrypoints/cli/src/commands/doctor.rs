@@ -9,7 +9,7 @@ use wharf_domain::{
 
 use super::config;
 use crate::{
-    args::Global,
+    args::{Global, OnPlatform},
     exit, output,
     up::{layout::Layout, wire},
 };
@@ -48,9 +48,9 @@ impl Check {
     }
 }
 
-pub(crate) fn run(global: &Global) -> ExitCode {
+pub(crate) fn run(global: &Global, on: OnPlatform) -> ExitCode {
     let mut checks = Vec::new();
-    match config::load(global, &wharf_config::Overrides::default()) {
+    match config::load(global, &on.overrides()) {
         Ok(config) => {
             checks.push(Check::new(
                 "configuration",

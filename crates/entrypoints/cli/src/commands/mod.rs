@@ -27,7 +27,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(options) => up::run(&global, options),
         Command::Config(command) => config::run(&global, command),
-        Command::Doctor => Ok(doctor::run(&global)),
+        Command::Doctor(on) => Ok(doctor::run(&global, on)),
         Command::Cost(options) => cost::run(&global, &options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -63,7 +63,7 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::Up(_)
         | Command::Config(_)
         | Command::Cost(_)
-        | Command::Doctor
+        | Command::Doctor(_)
         | Command::Completions { .. }
         | Command::Storefront => Err(Failure::internal("a command without a server was sent to one")),
     }

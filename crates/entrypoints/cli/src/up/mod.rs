@@ -30,7 +30,7 @@ pub(crate) fn run(global: &Global, options: Up) -> Result<ExitCode, Failure> {
         trust_tenants: options.trust_tenants,
         log_level: options.log_level,
         log_format: options.log_format,
-        ..Overrides::default()
+        ..options.on.overrides()
     };
     let config = load_config(global, &overrides)?;
     log::init(&config.log);

@@ -17,7 +17,7 @@ use std::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use wharf_config::Config;
+use wharf_config::{Config, PlatformKind};
 use wharf_domain::{Code, DeploymentId, Failure};
 use wharf_edge::{ControlService, Edge, EdgeConfig};
 use wharf_http::{HttpState, Rate, SignupLimits};
@@ -75,7 +75,16 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
     let edge = Arc::new(Edge::reserve(edge_config(&config), Handle::current())?);
     let listen = edge.local_addr();
     let public_url = config.server.public_url(listen.port());
-    let wired = process::wire(&config, layout, &edge).await?;
+    let wired = match config.platform.kind {
+        PlatformKind::Process => process::wire(&config, layout, &edge).await?,
+        kind @ (PlatformKind::Docker | PlatformKind::Ecs) => {
+            return Err(Failure::new(
+                Code::ConfigInvalid,
+                format!("this server does not run tasks on {}", kind.name()),
+            )
+            .hint("choose kind = \"process\" or --platform process"));
+        }
+    };
     let engine: Arc<OnceLock<Engine<Provisioning>>> = Arc::default();
     let waker = {
         let engine = engine.clone();
@@ -242,9 +251,9 @@ fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url:
         deployment,
         services: config.services.clone(),
         tenant_service: config.tenant_service.clone(),
-        default_service: None,
-        event_template: None,
-        allow: wharf_domain::event::Allow::default(),
+        default_service: config.events.default_service.clone(),
+        event_template: config.events.template.clone(),
+        allow: config.events.allow.clone(),
         addresses: Addresses {
             public_url: public_url.to_owned(),
             scheme: scheme.to_owned(),

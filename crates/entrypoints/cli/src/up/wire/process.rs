@@ -61,7 +61,10 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: store.clone(),
         sqlite: Some(store),
         processes: Some(tasks),
-        pace: Pace::default(),
+        pace: Pace {
+            capacity_wait: config.platform.capacity_wait,
+            ..Pace::default()
+        },
     })
 }
 

@@ -1,5 +1,7 @@
 //! Services, resolved for the platform in force: the service's own section, with what the platform's section says in its place.
 
+mod ecs;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -29,21 +31,40 @@ pub(crate) struct Read {
     pub(crate) path: String,
     /// The section of the platform in force, `services.NAME.process`; it may not be there.
     pub(crate) run: String,
-    pub(crate) port: String,
+    /// Where the range of a static port stands.
+    pub(crate) range: String,
     pub(crate) route: String,
     pub(crate) health: String,
 }
 
-/// Reads all services. This version runs processes only, so that is the section that counts.
+/// Reads all services, for the platform in force.
 pub(crate) fn read(from: &mut Resolved<'_>) -> Vec<Read> {
     let names = from.services.clone();
     names.into_iter().map(|name| read_one(from, name)).collect()
 }
 
+/// What start events are laid over, where the variables describe no default service. Whatever they have of a task is then what the
+/// services leave out: which one an event starts, it has to say itself.
+pub(crate) fn read_template(from: &mut Resolved<'_>, name: ServiceName) -> Read {
+    let mut read = read_one(from, name);
+    if let RunSpec::Ecs(task) = &mut read.service.run
+        && !task.cluster.is_empty()
+    {
+        task.task_definition.clear();
+    }
+    read
+}
+
 fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
     let path = join(keys::SERVICES.name, name.as_str());
-    let run = join(&path, PlatformKind::Process.name());
-    let port = in_force(from, &path, &run, &keys::PORT);
+    let run = join(&path, from.platform.name());
+    let on_ecs = from.platform == PlatformKind::Ecs;
+    let (port, range) = if on_ecs {
+        ecs::read_port(from, &path, &run)
+    } else {
+        let port = in_force(from, &path, &run, &keys::PORT);
+        (read_port(from, &port), join(&port, keys::PORT_RANGE.name))
+    };
     let route = in_force(from, &path, &run, &keys::ROUTE);
     let health = in_force(from, &path, &run, &keys::HEALTH);
     let tenant = from.get(&path, &keys::TENANT);
@@ -52,22 +73,26 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
         tenant,
         singleton: from.get(&path, &keys::SINGLETON),
         database: from.get(&path, &keys::DATABASE),
-        port: read_port(from, &port),
-        route: read_route(from, &route, &name, tenant),
+        port,
+        route: read_route(from, &path, &route, &name, tenant),
         health: read_health(from, &health, start_timeout),
         start_timeout,
         stop_timeout: from.get(&path, &keys::STOP_TIMEOUT),
         drain_timeout: from.get(&path, &keys::DRAIN_TIMEOUT),
         identity_header: from.get(&path, &keys::IDENTITY_HEADER).map(|header| header.0),
         environment: from.get(&path, &keys::ENVIRONMENT).0,
-        run: read_process(from, &run),
+        run: if on_ecs {
+            ecs::read(from, &run)
+        } else {
+            read_process(from, &run)
+        },
         name,
     };
     Read {
         service,
         path,
         run,
-        port,
+        range,
         route,
         health,
     }
@@ -79,10 +104,15 @@ fn in_force(from: &mut Resolved<'_>, service: &str, run: &str, group: &Section) 
     if !from.sections.contains(&own) {
         return general;
     }
-    for node in group.children {
-        from.note(&join(&general, node.name()), format!("[{own}] stands in its place"));
-    }
+    replaced(from, &general, group, &own);
     own
+}
+
+/// Says of a service's group that the platform's own is in force.
+fn replaced(from: &mut Resolved<'_>, general: &str, group: &Section, own: &str) {
+    for node in group.children {
+        from.note(&join(general, node.name()), format!("[{own}] stands in its place"));
+    }
 }
 
 fn read_port(from: &Resolved<'_>, path: &str) -> PortRule {
@@ -95,28 +125,42 @@ fn read_port(from: &Resolved<'_>, path: &str) -> PortRule {
     }
 }
 
-fn read_route(from: &mut Resolved<'_>, path: &str, name: &ServiceName, tenant: bool) -> RouteRule {
+/// The route that stands at `path`, which is the service's own or that of its platform.
+fn read_route(from: &mut Resolved<'_>, service: &str, path: &str, name: &ServiceName, tenant: bool) -> RouteRule {
+    let general = join(service, keys::ROUTE.name);
     let kind = from
-        .get(path, &keys::ROUTE_KIND)
+        .get(&general, &keys::ROUTE_KIND)
         .unwrap_or(if tenant { RouteKind::Host } else { RouteKind::Path });
+    from.settle(&join(&general, keys::ROUTE_KIND.name), kind.show());
+    if path != general && from.platform == PlatformKind::Ecs {
+        return ecs::read_route(from, path, name, kind);
+    }
+    let own = from.get(path, &keys::ROUTE_KIND);
+    let kind = own.unwrap_or(if tenant { RouteKind::Host } else { RouteKind::Path });
     from.settle(&join(path, keys::ROUTE_KIND.name), kind.show());
     match kind {
         RouteKind::Host => RouteRule::Host,
         RouteKind::Path => {
-            let prefix = from
-                .get(path, &keys::ROUTE_PREFIX)
-                .unwrap_or_else(|| PathPrefix(format!("/{name}")));
-            from.settle(&join(path, keys::ROUTE_PREFIX.name), prefix.show());
-            RouteRule::Path { prefix: prefix.0 }
+            let prefix = from.get(path, &keys::ROUTE_PREFIX);
+            path_route(from, path, prefix, name)
         }
         RouteKind::Direct => {
-            let url = from
-                .get(path, &keys::ROUTE_URL)
-                .unwrap_or_else(|| DIRECT_URL.to_owned());
-            from.settle(&join(path, keys::ROUTE_URL.name), url.show());
-            RouteRule::Direct { url }
+            let url = from.get(path, &keys::ROUTE_URL);
+            direct_route(from, path, url)
         }
     }
+}
+
+fn path_route(from: &mut Resolved<'_>, path: &str, prefix: Option<PathPrefix>, name: &ServiceName) -> RouteRule {
+    let prefix = prefix.unwrap_or_else(|| PathPrefix(format!("/{name}")));
+    from.settle(&join(path, keys::ROUTE_PREFIX.name), prefix.show());
+    RouteRule::Path { prefix: prefix.0 }
+}
+
+fn direct_route(from: &mut Resolved<'_>, path: &str, url: Option<String>) -> RouteRule {
+    let url = url.unwrap_or_else(|| DIRECT_URL.to_owned());
+    from.settle(&join(path, keys::ROUTE_URL.name), url.show());
+    RouteRule::Direct { url }
 }
 
 fn read_health(from: &mut Resolved<'_>, path: &str, start_timeout: Duration) -> HealthCheck {
