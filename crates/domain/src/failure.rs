@@ -97,6 +97,7 @@ codes! {
     RouteIdentity = "route.identity", Service, false, "something else than this instance's own task answers at its address";
     RouteTaken = "route.taken", Operator, false, "another instance holds the route";
     RouteMismatch = "route.mismatch", Operator, false, "the load balancer cannot take this task as a target";
+    RouteUnready = "route.unready", Operator, true, "the load balancer does not take the task or its rule yet";
     PortExhausted = "port.exhausted", Operator, true, "every port of the range is leased or resting";
     PortBusy = "port.busy", Operator, true, "another program listens on the port";
     DatabaseFailed = "database.failed", Operator, true, "the tenant's database could not be made or removed";

@@ -52,6 +52,13 @@ impl<K: Clone + Eq + Hash, V: Clone> Once<K, V> {
         let _ = self.cell(key).set(value);
     }
 
+    /// The answer is wrong by now.
+    pub(crate) fn forget(&self, key: &K) {
+        let mut answers = self.answers.lock();
+        answers.cells.remove(key);
+        answers.order.retain(|known| known != key);
+    }
+
     /// The answer, if it is known.
     pub(crate) fn known(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();

@@ -262,6 +262,19 @@ operations! {
     DynamoUpdateItem: Registry, Write repeatable, [], ["dynamodb:UpdateItem" on Tables];
     DynamoDeleteItem: Registry, Write repeatable, [], ["dynamodb:DeleteItem" on Tables];
 
+    SqsSendMessage: Queue, Write repeatable, [], ["sqs:SendMessage" on Queues];
+    SqsReceiveMessage: Queue, Read repeatable, [], ["sqs:ReceiveMessage" on Queues];
+    SqsDeleteMessage: Queue, Write repeatable, [], ["sqs:DeleteMessage" on Queues];
+
+    /// Said again it finds the one that it made.
+    SecretsCreateSecret: Secrets, Write repeatable, [],
+        ["secretsmanager:CreateSecret" on SecretsOfInstances, "secretsmanager:TagResource" on SecretsOfInstances];
+    SecretsGetSecretValue: Secrets, Read repeatable, [], ["secretsmanager:GetSecretValue" on SecretsOfInstances];
+    SecretsGetSecretValueOfWharf: Secrets, Read repeatable, [], ["secretsmanager:GetSecretValue" on SecretsOfWharf];
+    SecretsRestoreSecret: Secrets, Write repeatable, [], ["secretsmanager:RestoreSecret" on SecretsOfInstances];
+    SecretsDeleteSecret: Secrets, Write repeatable, [], ["secretsmanager:DeleteSecret" on SecretsOfInstances];
+    SecretsListSecrets: Secrets, Read repeatable, [], ["secretsmanager:ListSecrets" on Everything];
+
     LogsGetLogEvents: Logs, Read repeatable, [LogsGetLogEvents], ["logs:GetLogEvents" on LogStreams];
     LogsDescribeLogGroups: Doctor, Read repeatable, [LogsDescribe], ["logs:DescribeLogGroups" on Everything];
     StsGetCallerIdentity: Doctor, Read repeatable, [], ["sts:GetCallerIdentity" on Everything];
