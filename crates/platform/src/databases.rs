@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use wharf_domain::{Failure, InstanceId};
+use wharf_domain::{Code, Failure, InstanceId};
 
 /// A database as its instance is told of it.
 #[derive(Clone, Debug)]
@@ -27,4 +27,28 @@ pub trait Databases: Send + Sync + 'static {
 
     /// Every database of this deployment: owner and name.
     async fn all(&self) -> Result<Vec<(InstanceId, String)>, Failure>;
+}
+
+/// Where a platform has none: a service that wants one is refused before anything is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDatabases;
+
+#[async_trait]
+impl Databases for NoDatabases {
+    async fn create(&self, _: &InstanceId, name: &str, _: &SecretString) -> Result<Database, Failure> {
+        Err(Failure::new(
+            Code::DatabaseUnsupported,
+            format!("this platform has no databases, and {name} was to be made"),
+        )
+        .hint("remove `database = true` from the service, or run it on a platform that has databases"))
+    }
+
+    /// Of what was never made nothing is left.
+    async fn remove(&self, _: &InstanceId, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn all(&self) -> Result<Vec<(InstanceId, String)>, Failure> {
+        Ok(Vec::new())
+    }
 }

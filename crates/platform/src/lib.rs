@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use wharf_domain::{Attempt, DeploymentId, InstanceId};
 
-pub use databases::{Database, Databases};
+pub use databases::{Database, Databases, NoDatabases};
 pub use logs::{LogLine, Logs, Printer};
 pub use mailer::{Mail, MailError, Mailer};
 pub use prober::{Probe, Prober, Proof};
