@@ -2,8 +2,8 @@
 //! their hashes, a mail in the outbox holds none, and the same request asked twice gets the same token.
 
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretSlice};
-use sha2::Sha256;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::{Digest, Sha256};
 use wharf_domain::{InstanceId, StatusToken};
 
 /// The deployment's own key: 32 bytes from a CSPRNG, made once.
@@ -14,6 +14,12 @@ impl TokenKey {
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(SecretSlice::from(bytes.to_vec()))
+    }
+
+    /// The key of a deployment that keeps it as text, such as one that a secret store has generated.
+    #[must_use]
+    pub fn from_text(text: &SecretString) -> Self {
+        Self::new(Sha256::digest(text.expose_secret()).into())
     }
 
     /// Lets its bearer watch the instance's way to Ready.
