@@ -12,6 +12,7 @@ mod builtin;
 mod document;
 mod explain;
 mod keys;
+mod lambda;
 mod machine;
 mod overrides;
 mod problem;

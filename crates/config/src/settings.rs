@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use wharf_domain::{Service, ServiceName, Subdomain, event::Allow};
+use wharf_domain::{DeploymentId, Service, ServiceName, Subdomain, event::Allow};
 
 use crate::{
     Machine,
@@ -360,6 +360,8 @@ impl Events {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registry {
     pub kind: RegistryKind,
+    /// The deployment's name, where it is not made with the registry's file.
+    pub deployment: DeploymentId,
     /// Wharf's own table of DynamoDB.
     pub table: TableName,
     /// The documented table of leased ports.
@@ -381,13 +383,21 @@ impl Registry {
         } else {
             from.get(PATH, &aws_keys::KIND)
         };
+        let deployment = from.get(PATH, &aws_keys::DEPLOYMENT).unwrap_or_else(unnamed);
+        from.settle("registry.deployment", deployment.show());
         Self {
             kind,
+            deployment,
             table: from.get(PATH, &aws_keys::TABLE),
             ports_table: from.get(PATH, &aws_keys::PORTS_TABLE),
             users_table: from.get(PATH, &aws_keys::USERS_TABLE),
         }
     }
+}
+
+/// A deployment that nobody named.
+fn unnamed() -> DeploymentId {
+    "wharf".parse().expect("this is a name; a test says so")
 }
 
 /// `[aws]`: what Wharf itself needs of AWS.

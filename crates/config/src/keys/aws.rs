@@ -1,6 +1,7 @@
 //! The keys of where the registry is kept, and of what Wharf itself needs of AWS.
 
 use std::time::Duration;
+use wharf_domain::DeploymentId;
 
 use crate::{
     table::{Key, Node::Leaf, Presence::Always, Section, Variable},
@@ -32,12 +33,26 @@ pub(crate) static USERS_TABLE: Key<TableName> = Key::new(
     "The table of tenants with their ports and addresses, for others to read.",
 )
 .variables(&[Variable::above("REGISTRY_TABLE_NAME")]);
+pub(crate) static DEPLOYMENT: Key<Option<DeploymentId>> = Key::new(
+    "deployment",
+    || None,
+    "The name of the deployment, which marks everything that belongs to it: two that share an account have two names. It is for \
+     `dynamodb`; a file has a name of its own, made with it.",
+)
+.default_note("`wharf`")
+.variables(&[Variable::above("WHARF_DEPLOYMENT")]);
 
 pub(crate) static REGISTRY: Section = Section {
     name: "registry",
     doc: "Where Wharf keeps what it knows.",
     presence: Always,
-    children: &[Leaf(&KIND), Leaf(&TABLE), Leaf(&PORTS_TABLE), Leaf(&USERS_TABLE)],
+    children: &[
+        Leaf(&KIND),
+        Leaf(&DEPLOYMENT),
+        Leaf(&TABLE),
+        Leaf(&PORTS_TABLE),
+        Leaf(&USERS_TABLE),
+    ],
 };
 
 pub(crate) static REGION: Key<Option<String>> = Key::new("region", || None, "The region of everything on AWS.")

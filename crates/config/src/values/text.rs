@@ -3,7 +3,7 @@
 use http::{HeaderName, uri::PathAndQuery};
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeMap, path::PathBuf};
-use wharf_domain::{ServiceName, Subdomain, event::Pattern, name::NameError, request::Start};
+use wharf_domain::{DeploymentId, ServiceName, Subdomain, event::Pattern, name::NameError, request::Start};
 
 use crate::{
     document::Value,
@@ -64,6 +64,22 @@ impl Text for ServiceName {
                 Some(hint) => complaint.hint(hint),
                 None => complaint,
             }
+        })
+    }
+
+    fn text(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl Text for DeploymentId {
+    const TYPE: &'static str = "the name of a deployment";
+    const EXAMPLE: &'static str = "\"wharf-dev\"";
+
+    fn parse(text: &str) -> Result<Self, Complaint> {
+        text.parse().map_err(|_| {
+            Complaint::new(format!("{} is not the name of a deployment", shown(text)))
+                .hint("write 1 to 32 small letters, digits and hyphens: \"wharf-dev\"")
         })
     }
 

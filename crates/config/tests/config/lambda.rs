@@ -1,15 +1,12 @@
 //! On AWS Lambda: the environment alone, a bundled file, and what the machine leaves no choice in.
 
-use crate::common::machine;
+use crate::common::{FIVE, GROUP as ARN, machine, task};
 use std::{collections::BTreeMap, path::Path};
 use wharf_config::{Config, Machine, MailKind, Overrides, PlatformKind, Problems, RegistryKind, Source};
 use wharf_domain::{
     ServiceName,
-    service::{EcsTask, PortRule, RouteRule, RunSpec},
+    service::{PortRule, RouteRule, RunSpec},
 };
-
-const FIVE: &str = include_str!("../fixtures/five.toml");
-const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/some/4444444444444444";
 
 fn on_lambda(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, Problems> {
     let environment: BTreeMap<_, _> = environment
@@ -18,13 +15,6 @@ fn on_lambda(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config,
         .collect();
     let file = file.map(|text| (Path::new("/var/task/wharf.toml"), text));
     Config::load(file, &environment, &Overrides::default(), Machine::lambda())
-}
-
-fn task<'c>(config: &'c Config, name: &str) -> &'c EcsTask {
-    match &config.services[&name.parse().expect("a name")].run {
-        RunSpec::Ecs(task) => task,
-        RunSpec::Process { .. } => panic!("{name} is a process"),
-    }
 }
 
 #[test]

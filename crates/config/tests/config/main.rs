@@ -8,3 +8,4 @@ mod errors;
 mod lambda;
 mod rules;
 mod sources;
+mod variables;
