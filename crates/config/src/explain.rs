@@ -7,7 +7,7 @@ use wharf_domain::{Code, Failure};
 use crate::{
     Config, Source,
     keys::ROOT,
-    resolved::Resolved,
+    resolved::{Entry, Resolved},
     suggest,
     table::{AnyKey, NAME, Node, Presence, condition, variable_of},
 };
@@ -32,6 +32,40 @@ pub struct Explanation {
     pub flag: Option<String>,
     /// Why the value has no effect, if it has none.
     pub note: Option<String>,
+}
+
+/// What an explanation is made of, when somebody asks: nobody does at most starts.
+#[derive(Clone)]
+pub(crate) struct Told {
+    key: &'static dyn AnyKey,
+    value: String,
+    source: Source,
+    note: Option<String>,
+}
+
+impl Told {
+    fn explain(&self, path: &str) -> Explanation {
+        let explanation = Explanation::new(path, self.key);
+        Explanation {
+            value: (!self.value.is_empty()).then(|| self.value.clone()),
+            source: self.source.clone(),
+            note: self.note.clone(),
+            ..explanation
+        }
+    }
+}
+
+impl PartialEq for Told {
+    /// A path has one key.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.value, &self.source, &self.note) == (&other.value, &other.source, &other.note)
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}", self.value, self.source)
+    }
 }
 
 impl Explanation {
@@ -81,20 +115,20 @@ impl fmt::Display for Explanation {
 }
 
 /// Of every key that has a place in this configuration.
-pub(crate) fn explanations(resolved: &Resolved<'_>) -> BTreeMap<String, Explanation> {
-    let explain = |(path, entry): (&String, &crate::resolved::Entry<'_>)| {
-        let explanation = Explanation {
-            value: (!entry.shown.is_empty()).then(|| entry.shown.clone()),
-            source: entry.source.clone(),
-            note: entry.note.clone(),
-            ..Explanation::new(path, entry.key)
-        };
-        (path.clone(), explanation)
-    };
+pub(crate) fn explanations(resolved: Resolved<'_>) -> BTreeMap<String, Told> {
     // What only events are laid over is no service that anybody could ask about.
     let template = resolved.template.as_ref().map(|name| format!("services.{name}."));
-    let is_told = |(path, _): &(&String, _)| template.as_ref().is_none_or(|template| !path.starts_with(template));
-    resolved.entries.iter().filter(is_told).map(explain).collect()
+    let is_told = |(path, _): &(String, _)| template.as_ref().is_none_or(|template| !path.starts_with(template));
+    let told = |(path, entry): (String, Entry<'_>)| {
+        let told = Told {
+            key: entry.key,
+            value: entry.shown,
+            source: entry.source,
+            note: entry.note,
+        };
+        (path, told)
+    };
+    resolved.entries.into_iter().filter(is_told).map(told).collect()
 }
 
 /// What the table has at a path; any name stands for a service's.
@@ -113,8 +147,8 @@ fn find(path: &str) -> Option<Node> {
 
 impl Config {
     /// All keys that have a place in this configuration, in the order of their names.
-    pub fn explanations(&self) -> impl Iterator<Item = &Explanation> {
-        self.explanations.values()
+    pub fn explanations(&self) -> impl Iterator<Item = Explanation> {
+        self.explanations.iter().map(|(path, told)| told.explain(path))
     }
 
     /// What a key is, what its value is, and where that came from.
@@ -123,8 +157,8 @@ impl Config {
     /// `config.invalid`: there is no such key; the hint has the nearest one.
     pub fn explain(&self, key: &str) -> Result<Explanation, Failure> {
         let key = key.trim();
-        if let Some(explanation) = self.explanations.get(key) {
-            return Ok(explanation.clone());
+        if let Some(told) = self.explanations.get(key) {
+            return Ok(told.explain(key));
         }
         let service = key
             .strip_prefix("services.")

@@ -67,7 +67,7 @@ pub struct Config {
     /// What a sign-up gets that names no service; `None` where no service is for tenants.
     pub tenant_service: Option<ServiceName>,
     #[serde(skip)]
-    explanations: BTreeMap<String, Explanation>,
+    explanations: BTreeMap<String, explain::Told>,
 }
 
 impl Config {
@@ -108,7 +108,7 @@ impl Config {
         if !problems.is_empty() {
             return Err(problems.sorted());
         }
-        config.explanations = explain::explanations(&resolved);
+        config.explanations = explain::explanations(resolved);
         Ok(config)
     }
 

@@ -52,10 +52,7 @@ fn value() -> impl Strategy<Value = String> {
 /// Paths of the table, and a few that are not in it.
 fn key() -> impl Strategy<Value = String> {
     let config = load(DESIGN).expect("the design's");
-    let known: Vec<_> = config
-        .explanations()
-        .map(|explanation| explanation.key.clone())
-        .collect();
+    let known: Vec<_> = config.explanations().map(|explanation| explanation.key).collect();
     prop_oneof![8 => prop::sample::select(known), 1 => "[a-z]{1,8}(\\.[a-z\"-]{1,8}){0,4}"]
 }
 

@@ -148,7 +148,10 @@ fn every_default_that_is_shown_reads_as_itself() {
     let lines: Vec<_> = config
         .explanations()
         .filter(|explanation| explanation.note.is_none() && !explanation.key.starts_with("services."))
-        .filter_map(|explanation| Some(format!("{} = {}", explanation.key, explanation.value.as_ref()?)))
+        .filter_map(|explanation| {
+            let value = explanation.value?;
+            Some(format!("{} = {value}", explanation.key))
+        })
         .collect();
     let text = lines.join("\n");
     let again = load(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
