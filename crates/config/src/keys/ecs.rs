@@ -142,7 +142,7 @@ pub(crate) static ROUTE_URL: Key<Option<String>> = Key::new(
     "Of a direct route the address of an instance; `{ip}`, `{port}` and, for tenants, `{subdomain}` are filled in. Of target groups \
      the address at which their load balancer brings requests to the service, as it is told to people.",
 )
-.default_note("`\"http://{ip}:{port}\"`")
+.default_note("of a direct route `\"http://{ip}:{port}\"`")
 .when("kind", &["direct", TARGET_GROUPS]);
 pub(crate) static ROUTE_ARNS: Key<Vec<String>> = Key::new(
     "arns",

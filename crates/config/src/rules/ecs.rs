@@ -112,7 +112,7 @@ fn check_network(resolved: &mut Resolved<'_>, read: &Read, task: &EcsTask) {
                 &[&subnets, &join(&read.run, LAUNCH.name)],
                 Code::ConfigInvalid,
                 "tasks on Fargate have a network interface of their own, and it is not said in which subnets",
-                "add subnets = [\"subnet-…\"]",
+                "add subnets = [\"subnet-…\"], or launch = \"ec2\"",
             );
         }
         for key in [SECURITY_GROUPS.name, ASSIGN_PUBLIC_IP.name] {

@@ -16,8 +16,8 @@ use crate::{
     keys::{service as keys, system::DEFAULT_SERVICE},
     resolved::Resolved,
     services::Read,
-    setting::Setting,
-    values::{MailKind, PlatformKind},
+    setting::{Setting, shown},
+    values::{MailKind, PlatformKind, RegistryKind, page},
 };
 
 /// Checks everything; the problems are in `resolved`.
@@ -32,6 +32,7 @@ pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
     services::check_prefixes(resolved, services);
     ecs::check_sharing(resolved, services);
     check_mail(resolved, config);
+    check_aws(resolved, config);
 }
 
 fn check_platform(resolved: &mut Resolved<'_>, config: &Config) {
@@ -70,6 +71,27 @@ fn check_mail(resolved: &mut Resolved<'_>, config: &Config) {
             Code::ConfigInvalid,
             "mails are to be handed to Resend, and there is no API key for it",
             "set RESEND_API_KEY, or name the secret that holds it: [aws] resend_secret = \"wharf/resend\"",
+        );
+    }
+}
+
+fn check_aws(resolved: &mut Resolved<'_>, config: &Config) {
+    if config.registry.kind == RegistryKind::Dynamodb && config.platform.kind == PlatformKind::Process {
+        resolved.report(
+            &["registry.kind", "platform.kind"],
+            Code::ConfigInvalid,
+            "processes belong to this machine, and a registry in DynamoDB to several",
+            "choose kind = \"sqlite\", or run the services on ecs",
+        );
+    }
+    if let Some(url) = &config.aws.queue_url
+        && page(url).is_none()
+    {
+        resolved.report(
+            &["aws.queue_url"],
+            Code::ConfigInvalid,
+            format!("{} is not the URL of a queue", shown(url)),
+            "write it as in \"https://sqs.eu-west-1.amazonaws.com/123456789012/wharf-wakes\"",
         );
     }
 }

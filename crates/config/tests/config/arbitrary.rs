@@ -1,8 +1,9 @@
 //! Whatever a text says, loading it ends with a configuration or with problems that have places, and never panics.
 
-use crate::common::{load, load_with};
+use crate::common::{FIVE, load, load_with};
 use proptest::prelude::*;
-use wharf_config::{Overrides, Source};
+use std::path::Path;
+use wharf_config::{Config, Machine, Overrides, Source};
 
 const DESIGN: &str = include_str!("../fixtures/design.toml");
 const MANY: &str = include_str!("../fixtures/many-errors.toml");
@@ -56,6 +57,35 @@ fn key() -> impl Strategy<Value = String> {
     prop_oneof![8 => prop::sample::select(known), 1 => "[a-z]{1,8}(\\.[a-z\"-]{1,8}){0,4}"]
 }
 
+/// The documented variables, of all services and of one.
+fn variable() -> impl Strategy<Value = String> {
+    let names = [
+        "ECS_CLUSTER",
+        "CLUSTER_NAME",
+        "TASK_DEFINITION",
+        "TARGET_GROUP_ARN",
+        "SUBNETS",
+        "SECURITY_GROUPS",
+        "CONTAINER_PORT",
+        "TASK_WAIT_TIMEOUT",
+        "LOG_LEVEL",
+        "TABLE_NAME",
+        "EC2_IP",
+        "EC2_PUBLIC_IP",
+        "REGISTRY_TABLE_NAME",
+        "TASK_POLL_INTERVAL",
+        "LAUNCH_TYPE",
+        "ASSIGN_PUBLIC_IP",
+        "RESEND_API_KEY",
+        "AUTH_CLUSTER",
+        "AUTH_TASK_DEF",
+        "AUTH_TARGET_GROUP_ARN",
+        "AUTH_SUBNETS",
+        "AUTH_SECURITY_GROUPS",
+    ];
+    prop::sample::select(names.map(str::to_owned).to_vec())
+}
+
 proptest! {
     #[test]
     fn any_text(text in any::<String>()) {
@@ -63,8 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_that_was_cut_and_mended(at in 0..MANY.len(), len in 0..60_usize, patch in "[ -~\n]{0,8}", of_many in any::<bool>()) {
-        let text = if of_many { MANY } else { DESIGN };
+    fn a_file_that_was_cut_and_mended(at in 0..MANY.len(), len in 0..60_usize, patch in "[ -~\n]{0,8}", text in prop::sample::select(vec![MANY, DESIGN, FIVE])) {
         let start = text.floor_char_boundary(at.min(text.len()));
         let end = text.floor_char_boundary((start + len).min(text.len())).max(start);
         check(&format!("{}{patch}{}", &text[..start], &text[end..]));
@@ -82,6 +111,15 @@ proptest! {
         let overrides = Overrides { listen: Some(text.clone()), data_dir: Some(text.clone().into()), ..Overrides::default() };
         if let Err(problems) = load_with(DESIGN, &[(&name, &text), (&named, &text)], &overrides) {
             prop_assert!(!problems.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn any_documented_variable_on_lambda(pairs in prop::collection::btree_map(variable(), any::<String>(), 0..10), with_file in any::<bool>()) {
+        let file = with_file.then_some((Path::new("wharf.toml"), FIVE));
+        match Config::load(file, &pairs, &Overrides::default(), Machine::lambda()) {
+            Ok(config) => prop_assert!(config.events.template.is_some()),
+            Err(problems) => prop_assert!(!problems.to_string().is_empty()),
         }
     }
 

@@ -187,12 +187,12 @@ fn variables_of_ecs_mean_nothing_on_another_platform() {
 
 #[test]
 fn wharfs_own_variables_outrank_the_file() {
-    let file = "platform.kind = \"ecs\"\n[registry]\nports_table = \"a-ports\"\nusers_table = \"users\"\n[aws]\npoll_interval = \"9s\"\nqueue_url = \"a\"";
+    let file = "platform.kind = \"ecs\"\n[registry]\nports_table = \"a-ports\"\nusers_table = \"users\"\n[aws]\npoll_interval = \"9s\"\nqueue_url = \"https://a\"";
     let environment = [
         ("TABLE_NAME", "b-ports"),
         ("REGISTRY_TABLE_NAME", "Registry"),
         ("TASK_POLL_INTERVAL", "7"),
-        ("WHARF_QUEUE_URL", "b"),
+        ("WHARF_QUEUE_URL", "https://b/1/wakes"),
         ("WHARF_DEPLOYMENT", "shop-dev"),
         ("RESEND_API_KEY", "re_secret"),
     ];
@@ -201,7 +201,7 @@ fn wharfs_own_variables_outrank_the_file() {
     assert_eq!(config.registry.users_table.as_str(), "Registry");
     assert_eq!(config.registry.deployment.as_str(), "shop-dev");
     assert_eq!(config.aws.poll_interval, Duration::from_secs(7));
-    assert_eq!(config.aws.queue_url.as_deref(), Some("b"));
+    assert_eq!(config.aws.queue_url.as_deref(), Some("https://b/1/wakes"));
     assert_eq!(source(&config, "registry.ports_table"), variable("TABLE_NAME"));
     assert_eq!(config.mail.kind, MailKind::Resend);
     assert_eq!(
@@ -301,5 +301,41 @@ fn an_event_that_says_everything_itself_has_something_to_be_laid_over() {
         config
             .explanations()
             .all(|explanation| !explanation.key.starts_with("services.default"))
+    );
+}
+
+#[test]
+fn the_registry_and_the_queue_fit_the_platform() {
+    each_is_refused(&[
+        (
+            "registry.kind = \"dynamodb\"",
+            "registry.kind",
+            "processes belong to this machine",
+        ),
+        (
+            &format!("aws.queue_url = \"wharf-wakes\"\n{}", one("")),
+            "aws.queue_url",
+            "not the URL of a queue",
+        ),
+        (
+            &format!("aws.share = 1.5\n{}", one("")),
+            "aws.share",
+            "not a share from 0.01 to 1.0",
+        ),
+        (
+            &format!("registry.table = \"a b\"\n{}", one("")),
+            "registry.table",
+            "not the name of a table",
+        ),
+        (
+            &format!("registry.deployment = \"Shop\"\n{}", one("")),
+            "registry.deployment",
+            "not the name of a deployment",
+        ),
+    ]);
+    assert_eq!(
+        loaded("aws.share = 1", &[]).aws,
+        loaded("", &[]).aws,
+        "a whole is a share too"
     );
 }
