@@ -16,10 +16,10 @@ impl TokenKey {
         Self(SecretSlice::from(bytes.to_vec()))
     }
 
-    /// The key of a deployment that keeps it as text, such as one that a secret store has generated.
+    /// The bytes of a key that is kept as text, such as one that a secret store has generated.
     #[must_use]
-    pub fn from_text(text: &SecretString) -> Self {
-        Self::new(Sha256::digest(text.expose_secret()).into())
+    pub fn digest(text: &SecretString) -> [u8; 32] {
+        Sha256::digest(text.expose_secret()).into()
     }
 
     /// Lets its bearer watch the instance's way to Ready.

@@ -163,6 +163,11 @@ impl Layout {
         Ok(token)
     }
 
+    /// Puts an admin token that was made elsewhere where clients on this machine look for it.
+    pub(crate) fn keep_admin_token(&self, token: &SecretString) -> Result<(), Failure> {
+        self.put("admin-token", format!("{}\n", token.expose_secret()).as_bytes())
+    }
+
     /// The key that links are derived from, made at the first start.
     pub(crate) fn make_token_key(&self, ids: &dyn Ids) -> Result<[u8; 32], Failure> {
         let path = self.root.join("token-key");

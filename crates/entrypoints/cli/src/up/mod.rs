@@ -61,6 +61,7 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
     server.open(&queue)?;
     server.follow_wishes(queue.clone());
     server.follow_health();
+    server.follow_queue();
     let background = tokio::task::JoinSet::from_iter([
         boxed({
             let wharf = wharf.clone();

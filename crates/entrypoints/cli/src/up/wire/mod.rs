@@ -1,7 +1,9 @@
 //! The one place that names adapters: makes them from the configuration, and puts them together to one deployment. What belongs to one platform
 //! stands in its own file.
 
+mod ecs;
 pub(crate) mod process;
+mod routes;
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,6 +33,7 @@ use wharf_saga::{Driving, Engine, Store, limits};
 use wharf_sqlite::SqliteStore;
 
 use super::{layout::Layout, metrics};
+use ecs::Cloud;
 
 /// How long the first password's link works.
 const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
@@ -47,6 +50,7 @@ pub(crate) struct Server {
     sqlite: Option<Arc<SqliteStore>>,
     edge: Arc<Edge>,
     processes: Option<Arc<ProcessTasks>>,
+    cloud: Option<Cloud>,
     stopping: CancellationToken,
     config: Config,
     admin_token: SecretString,
@@ -62,29 +66,45 @@ struct Wired {
     sqlite: Option<Arc<SqliteStore>>,
     /// Tasks that end with the server.
     processes: Option<Arc<ProcessTasks>>,
+    cloud: Option<Cloud>,
     pace: Pace,
+}
+
+/// What the deployment is known by to its operators, and what its links are derived from.
+struct Keys {
+    admin_token: SecretString,
+    key: [u8; 32],
+}
+
+fn keys(layout: &Layout) -> Result<Keys, Failure> {
+    Ok(Keys {
+        admin_token: layout.make_admin_token(&OsIds)?,
+        key: layout.make_token_key(&OsIds)?,
+    })
 }
 
 pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Failure> {
     let clock = Arc::new(SystemClock);
     let ids = Arc::new(OsIds);
-    let admin_token = layout.make_admin_token(ids.as_ref())?;
-    let key = layout.make_token_key(ids.as_ref())?;
-    let (tokens, session_key) = (TokenKey::new(key), session_key(&key));
     // The address is taken before anything is made that needs it, and opened when there is something to serve.
     let edge = Arc::new(Edge::reserve(edge_config(&config), Handle::current())?);
     let listen = edge.local_addr();
     let public_url = config.server.public_url(listen.port());
     let wired = match config.platform.kind {
         PlatformKind::Process => process::wire(&config, layout, &edge).await?,
-        kind @ (PlatformKind::Docker | PlatformKind::Ecs) => {
-            return Err(Failure::new(
-                Code::ConfigInvalid,
-                format!("this server does not run tasks on {}", kind.name()),
-            )
-            .hint("choose kind = \"process\" or --platform process"));
+        PlatformKind::Ecs => ecs::wire(&config, layout, &edge)?,
+        PlatformKind::Docker => {
+            return Err(
+                Failure::new(Code::ConfigInvalid, "this server does not run tasks on docker")
+                    .hint("choose kind = \"process\" or \"ecs\""),
+            );
         }
     };
+    let Keys { admin_token, key } = match &wired.cloud {
+        Some(cloud) => cloud.keys(&config, layout).await?,
+        None => keys(layout)?,
+    };
+    let (tokens, session_key) = (TokenKey::new(key), session_key(&key));
     let engine: Arc<OnceLock<Engine<Provisioning>>> = Arc::default();
     let waker = {
         let engine = engine.clone();
@@ -119,6 +139,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         sqlite: wired.sqlite,
         edge,
         processes: wired.processes,
+        cloud: wired.cloud,
         stopping: CancellationToken::new(),
         config,
         admin_token,
@@ -164,6 +185,13 @@ impl Server {
                 queue.ask_for(&id);
             }
         });
+    }
+
+    /// What comes by the queue of a cloud.
+    pub(crate) fn follow_queue(&self) {
+        if let Some(cloud) = &self.cloud {
+            cloud.listen(&self.wharf, self.stopping.clone());
+        }
     }
 
     /// A Ready instance that stops answering tells itself.

@@ -61,6 +61,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: store.clone(),
         sqlite: Some(store),
         processes: Some(tasks),
+        cloud: None,
         pace: Pace {
             capacity_wait: config.platform.capacity_wait,
             ..Pace::default()
