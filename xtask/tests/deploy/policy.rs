@@ -93,25 +93,30 @@ fn roles_are_handed_to_tasks_and_to_nothing_else() {
 }
 
 #[test]
-fn secrets_are_those_of_this_deployment() {
+fn secrets_are_kept_for_instances_and_its_own_only_read() {
     let template = Template::stack();
     for statement in all(&template) {
-        if !actions(&statement)
-            .iter()
-            .any(|action| action.starts_with("secretsmanager:"))
-        {
+        let actions = actions(&statement);
+        if !actions.iter().any(|action| action.starts_with("secretsmanager:")) || statement["Resource"] == "*" {
             continue;
         }
-        let resource = statement["Resource"]["Fn::Sub"].as_str().expect("a resource");
-        if resource.ends_with(":secret:wharf/${Stage}/*") {
-            continue;
+        if actions == ["secretsmanager:GetSecretValue"] {
+            for resource in all_within(&statement["Resource"]) {
+                if let Some(arn) = resource.get("Fn::Sub").and_then(Value::as_str) {
+                    assert!(arn.ends_with("-??????"), "{arn} is one secret");
+                }
+            }
+        } else {
+            let resource = statement["Resource"]["Fn::Sub"].as_str().expect("a resource");
+            assert!(resource.ends_with(":secret:wharf/${Stage}/inst_*"), "{resource}");
         }
-        assert!(resource.ends_with(":secret:${ResendSecret}-??????"), "{resource}");
-        assert_eq!(actions(&statement), ["secretsmanager:GetSecretValue"]);
     }
     for secret in template.of_kind("AWS::SecretsManager::Secret") {
         let name = secret.properties["Name"]["Fn::Sub"].as_str().expect("a name");
-        assert!(name.starts_with("wharf/${Stage}/"), "{name}");
+        assert!(
+            name.starts_with("wharf/${Stage}/") && !name.contains("inst_"),
+            "{name} is no instance's"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod common;
+mod deploy;
 mod design;
 mod ecs;
 mod errors;
