@@ -218,7 +218,7 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "tracing-subscriber",
-        packages: &["wharf", "wharf-lambda", "wharf-benches"],
+        packages: &["wharf", "wharf-lambda", "wharf-benches", "wharf-aws-simulator"],
         reason: "where logs go is the binary's choice",
     },
 ];

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 use wharf_aws_simulator::{Consistency, Delivery, Inventory, Options, Simulator, Subscriber, Throttling};
 
 /// A stand-in for AWS: ECS, ELBv2, the EC2 calls that ask for addresses, CloudWatch Logs and STS, on one endpoint.
@@ -31,12 +32,15 @@ struct Arguments {
     /// Simulated seconds in a real one; 0: time passes only by POST /_simulator/advance.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
-    /// Where "ECS Task State Change" events go: an EventBridge endpoint, or the URL of a queue.
+    /// Where "ECS Task State Change" events go: the URL of a queue, or an EventBridge endpoint.
     #[arg(long, value_name = "URL")]
     events_url: Option<String>,
     /// What is at --events-url.
-    #[arg(long, value_enum, default_value_t = EventsTo::EventBridge)]
+    #[arg(long, value_enum, default_value_t = EventsTo::Queue)]
     events_to: EventsTo,
+    /// The source of events that are put on a bus; most buses refuse those that begin with `aws.`.
+    #[arg(long, value_name = "NAME", default_value = "aws.ecs")]
+    events_source: String,
     /// Events come late, out of order and twice, as they may.
     #[arg(long)]
     untidy_events: bool,
@@ -46,6 +50,9 @@ struct Arguments {
     /// Show at once what was done, where AWS may take a while.
     #[arg(long)]
     consistent: bool,
+    /// What is logged on stderr: `warn`, `info`, or `debug` for every call.
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    log: String,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -60,6 +67,14 @@ fn main() -> ExitCode {
         print!("{}", Inventory::DOCUMENTED);
         return ExitCode::SUCCESS;
     }
+    let Ok(filter) = EnvFilter::try_new(&arguments.log) else {
+        eprintln!("error: --log {} is no filter", arguments.log);
+        return ExitCode::FAILURE;
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -115,7 +130,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         .map_err(|message| format!("the file of resources is refused: {message}"))?;
     if let Some(url) = arguments.events_url {
         simulator.publish(match arguments.events_to {
-            EventsTo::EventBridge => Subscriber::EventBridge(url),
+            EventsTo::EventBridge => Subscriber::EventBridge {
+                endpoint: url,
+                source: arguments.events_source,
+            },
             EventsTo::Queue => Subscriber::Queue(url),
         });
     }

@@ -17,9 +17,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Who is told of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subscriber {
-    /// The endpoint of an EventBridge: each event is put on its default bus, with AWS's own source, which only emulators take.
-    EventBridge(String),
-    /// A queue's URL: each event is a message, in the form in which EventBridge hands it on.
+    /// An EventBridge: each event is put on its default bus. No account, and not every emulator, takes events from a source that begins
+    /// with `aws.`; then they come from another one, and a rule has to name that.
+    EventBridge { endpoint: String, source: String },
+    /// A queue's URL: each event is a message, in the form in which a rule of EventBridge hands it on.
     Queue(String),
 }
 
@@ -70,13 +71,19 @@ async fn send(http: &Http, to: &Subscriber, event: &Value) -> Result<(), String>
 fn request(to: &Subscriber, event: &Value) -> http::Result<Request<Full<Bytes>>> {
     let region = event["region"].as_str().unwrap_or_default();
     let (url, service, target, content_type, body) = match to {
-        Subscriber::EventBridge(url) => {
+        Subscriber::EventBridge { endpoint, source } => {
             let entry = json!({
-                "Source": event["source"], "DetailType": event["detail-type"], "Detail": event["detail"].to_string(),
+                "Source": source, "DetailType": event["detail-type"], "Detail": event["detail"].to_string(),
                 "Resources": event["resources"],
             });
             let body = json!({ "Entries": [entry] });
-            (url, "events", "AWSEvents.PutEvents", "application/x-amz-json-1.1", body)
+            (
+                endpoint,
+                "events",
+                "AWSEvents.PutEvents",
+                "application/x-amz-json-1.1",
+                body,
+            )
         }
         Subscriber::Queue(url) => {
             let body = json!({ "QueueUrl": url, "MessageBody": event.to_string() });
@@ -112,10 +119,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bus_gets_the_detail_as_text() {
-        let (target, body) = body(&Subscriber::EventBridge("http://127.0.0.1:1/".to_owned())).await;
+    async fn a_bus_gets_the_detail_as_text_from_the_source_that_it_takes() {
+        let bus = Subscriber::EventBridge {
+            endpoint: "http://127.0.0.1:1/".to_owned(),
+            source: "simulated.ecs".to_owned(),
+        };
+        let (target, body) = body(&bus).await;
         assert_eq!(target, "AWSEvents.PutEvents");
-        assert_eq!(body["Entries"][0]["Source"], "aws.ecs");
+        assert_eq!(body["Entries"][0]["Source"], "simulated.ecs");
         assert_eq!(body["Entries"][0]["Detail"], r#"{"version":3}"#);
     }
 

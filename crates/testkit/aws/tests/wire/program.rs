@@ -128,13 +128,23 @@ async fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
 #[tokio::test]
 async fn events_are_put_on_a_bus() {
     let (url, mut puts) = receiver().await;
-    let program = Program::start(&["--speed", "0", "--events-url", &url]).await;
+    let to_bus = [
+        "--speed",
+        "0",
+        "--events-url",
+        &url,
+        "--events-to",
+        "event-bridge",
+        "--events-source",
+        "simulated.ecs",
+    ];
+    let program = Program::start(&to_bus).await;
     program.ecs("RunTask", &start_auth()).await;
     let put = puts.recv().await.expect("an event");
     let entry = &put["Entries"][0];
     assert_eq!(
         (&entry["Source"], &entry["DetailType"]),
-        (&json!("aws.ecs"), &json!("ECS Task State Change"))
+        (&json!("simulated.ecs"), &json!("ECS Task State Change"))
     );
     let detail: Value = serde_json::from_str(entry["Detail"].as_str().expect("text")).expect("JSON");
     assert_eq!(
@@ -146,7 +156,7 @@ async fn events_are_put_on_a_bus() {
 #[tokio::test]
 async fn events_are_sent_to_a_queue() {
     let (url, mut messages) = receiver().await;
-    let program = Program::start(&["--speed", "0", "--events-url", &url, "--events-to", "queue"]).await;
+    let program = Program::start(&["--speed", "0", "--events-url", &url]).await;
     program.ecs("RunTask", &start_auth()).await;
     let message = messages.recv().await.expect("a message");
     let event: Value = serde_json::from_str(message["MessageBody"].as_str().expect("text")).expect("JSON");
