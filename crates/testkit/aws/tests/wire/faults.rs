@@ -197,3 +197,21 @@ async fn nonsense_is_refused_and_the_endpoint_stays() {
     }
     client.ecs("ListClusters", json!({})).await;
 }
+
+#[tokio::test]
+async fn nothing_is_left_of_a_simulator_that_is_dropped() {
+    let simulator = wharf_aws_simulator::Simulator::start(Options::default())
+        .await
+        .expect("a free port");
+    let address = simulator.url().replace("http://", "");
+    tokio::net::TcpStream::connect(&address).await.expect("it listens");
+    drop(simulator);
+    let gone = async {
+        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .expect("it listens no more");
+}

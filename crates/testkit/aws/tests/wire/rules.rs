@@ -115,6 +115,45 @@ async fn a_load_balancer_has_at_most_a_hundred_rules() {
 }
 
 #[tokio::test]
+async fn a_load_balancer_forwards_to_at_most_a_hundred_groups() {
+    let (client, balancer, _) = start().await;
+    let groups: Vec<_> = (0..=100)
+        .map(|n| {
+            client
+                .simulator
+                .target_group(&TargetGroup::ip(&format!("tg-{n}"), 80).unused())
+        })
+        .collect();
+    for (priority, five) in groups[..100].chunks(5).enumerate() {
+        let mut fields: Vec<_> = rule(&balancer.listener, "", "/api/*", "")
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        fields[1].1 = (priority + 1).to_string();
+        fields.pop();
+        for (n, group) in five.iter().enumerate() {
+            let field = format!(
+                "Actions.member.1.ForwardConfig.TargetGroups.member.{}.TargetGroupArn",
+                n + 1
+            );
+            fields.push((field, group.clone()));
+        }
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        client.elb("CreateRule", &fields).await;
+    }
+    let one_more = client
+        .elb_refusal("CreateRule", &rule(&balancer.listener, "50", "/api/*", &groups[100]))
+        .await;
+    assert_eq!(one_more, "TooManyUniqueTargetGroupsPerLoadBalancer");
+    client
+        .elb("CreateRule", &rule(&balancer.listener, "50", "/api/*", &groups[0]))
+        .await;
+}
+
+#[tokio::test]
 async fn a_rule_is_changed_in_place_and_keeps_its_tags() {
     let (client, balancer, group) = start().await;
     let mut input = rule(&balancer.listener, "5", "/api/auth/*", &group);

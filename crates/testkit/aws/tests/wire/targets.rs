@@ -201,3 +201,30 @@ async fn a_target_group_is_found_by_arn_and_by_name() {
         "{attributes}"
     );
 }
+
+#[tokio::test]
+async fn a_group_has_at_most_a_thousand_targets() {
+    let client = Client::start(Options::default()).await;
+    let group = client.simulator.target_group(&TargetGroup::ip("auth-tg", 8080));
+    let mut fields = vec![("TargetGroupArn".to_owned(), group.clone())];
+    fields.extend((1..=1_000).map(|n| {
+        (
+            format!("Targets.member.{n}.Id"),
+            format!("10.1.{}.{}", n / 250, n % 250),
+        )
+    }));
+    let all: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    client.elb("RegisterTargets", &all).await;
+    // What is there already does not count again.
+    client.elb("RegisterTargets", &all).await;
+    assert_eq!(
+        client
+            .elb_refusal("RegisterTargets", &target(&group, "10.2.0.1", "8080"))
+            .await,
+        "TooManyTargets"
+    );
+    assert_eq!(client.simulator.targets().len(), 1_000);
+}
