@@ -1,17 +1,18 @@
 //! From what was given (file, environment, flags) to one value for each key of the table: unknown keys are refused, each value is
 //! read by its own type, and the highest source wins. What values mean together is for `rules`.
 
+mod services;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
 use toml::de::DeValue;
-use wharf_domain::{Code, ServiceName};
+use wharf_domain::Code;
 
 use crate::{
     Machine, Problem, Problems, Source,
-    builtin::{self, Variables},
     document::{Document, Table, Value},
     keys::{ROOT, ecs, service, system},
     resolved::{Entry, Resolved},
@@ -209,86 +210,6 @@ impl<'a> Walk<'a> {
                     is_set(&variable_of(&path)) || documented.any(|variable| is_set(&variable.name_at(&path)))
                 }
             })
-    }
-
-    /// The services of the file, and those that are there without it.
-    fn services(
-        &mut self,
-        section: &'static Section,
-        path: &str,
-        document: &'a Document<'a>,
-        table: Option<&'a Table<'a>>,
-    ) {
-        for (name, value) in table.into_iter().flatten() {
-            let below = join(path, &plain(name.get_ref()));
-            let Some(table) = self.table(&below, document, value) else {
-                continue;
-            };
-            match name.get_ref().parse::<ServiceName>() {
-                Ok(service) => self.resolved.services.push(service),
-                Err(failure) => {
-                    let complaint = Complaint {
-                        span: Some(name.span()),
-                        hint: failure.hint,
-                        ..Complaint::new(failure.message)
-                    };
-                    self.complain(&below, document, &Source::Default, complaint);
-                    continue;
-                }
-            }
-            self.section(section, &below, Scope::of(document), Some(table));
-        }
-        let variables = Variables(self.environment);
-        if self.resolved.platform != PlatformKind::Ecs {
-            self.built_in(section, builtin::storefront(), |name| {
-                table.is_none_or(|table| !replaces_built_in(table, name))
-            });
-            return;
-        }
-        let has_services = table.is_some_and(|table| !table.is_empty());
-        let tenants = builtin::tenants_service(&variables).filter(|_| !has_services);
-        if let Some(document) = tenants {
-            self.built_in(section, document, |_| true);
-        }
-        let default = builtin::default_service(&variables);
-        let before = self.resolved.services.len();
-        self.built_in(section, default, |name| {
-            table.is_none_or(|table| !table.contains_key(name))
-        });
-        // Unless the environment says all that it takes, it is only what events are laid over.
-        let is_alone = !has_services && tenants.is_none();
-        if self.resolved.services.len() > before
-            && !(self.is_described(builtin::DEFAULT_NAME) && (is_alone || variables.has("TARGET_GROUP_ARN")))
-        {
-            self.resolved.template = self.resolved.services.pop();
-        }
-    }
-
-    /// Whether it is known what to run for a service, and where.
-    fn is_described(&self, name: &str) -> bool {
-        let section = join(&join(service::SERVICES.name, name), ecs::ECS.name);
-        [ecs::CLUSTER.name, ecs::TASK_DEFINITION.name].iter().all(|key| {
-            let entry = self.resolved.entries.get(&join(&section, key));
-            entry.is_some_and(|entry| entry.raw.is_some())
-        })
-    }
-
-    /// Reads the services of a built-in text that are wanted.
-    fn built_in(&mut self, section: &'static Section, document: &'a Document<'a>, is_wanted: impl Fn(&str) -> bool) {
-        let services = document.root().get(section.name);
-        for (name, value) in services
-            .and_then(|services| services.get_ref().as_table())
-            .into_iter()
-            .flatten()
-        {
-            if let (Some(definition), Ok(service)) = (value.get_ref().as_table(), name.get_ref().parse::<ServiceName>())
-                && is_wanted(service.as_str())
-            {
-                let below = join(section.name, service.as_str());
-                self.resolved.services.push(service);
-                self.section(section, &below, Scope::of(document), Some(definition));
-            }
-        }
     }
 
     /// What is a table, or a problem.
@@ -511,18 +432,6 @@ fn problem(key: &str, source: Source, complaint: Complaint) -> Problem {
         hint: complaint.hint,
         code: Code::ConfigInvalid,
     }
-}
-
-/// The file's own services for tenants, or one of the same name, take the place of a built-in one.
-fn replaces_built_in(services: &Table<'_>, name: &str) -> bool {
-    let is_for_tenants = |value: &Value<'_>| {
-        let tenant = value
-            .get_ref()
-            .as_table()
-            .and_then(|table| table.get(service::TENANT.name));
-        tenant.and_then(|value| value.get_ref().as_bool()) == Some(true)
-    };
-    services.contains_key(name) || services.iter().any(|(_, value)| is_for_tenants(value))
 }
 
 /// The path of a key that has this name somewhere else in the table.

@@ -104,7 +104,6 @@ fn a_general_target_group_is_for_services_that_say_nothing_of_their_route() {
         ("CLUSTER_NAME", "c"),
         ("TASK_DEFINITION", "t"),
         ("TARGET_GROUP_ARN", ARN),
-        ("DEFAULT_TARGET_GROUP_ARN", "arn:aws:elasticloadbalancing:x"),
     ];
     let config = loaded(file, &environment);
     let groups = RouteRule::TargetGroups {
@@ -131,6 +130,14 @@ fn a_general_target_group_is_for_services_that_say_nothing_of_their_route() {
             .value
             .is_none()
     );
+
+    assert!(
+        config.services.keys().all(|name| name.as_str() != "default"),
+        "the group is taken"
+    );
+    let named = "platform.kind = \"ecs\"\n[services.b]\nroute = { kind = \"direct\" }\necs = {}";
+    let config = loaded(named, &environment);
+    assert_eq!(service(&config, "default").route, groups, "nobody else has it");
 
     let two = "platform.kind = \"ecs\"\n[services.a.ecs]\n[services.b.ecs]";
     let problems = load_with(two, &environment, &Overrides::default()).expect_err("one for both");
