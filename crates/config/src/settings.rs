@@ -1,6 +1,10 @@
 //! The settings of Wharf itself, typed. Read from what `resolve` found; a value that it refused stands as its default here, and the
 //! whole is thrown away in the end.
 
+mod aws;
+
+pub use aws::{Aws, Registry};
+
 use ipnet::IpNet;
 use serde::Serialize;
 use std::{
@@ -9,17 +13,14 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use wharf_domain::{DeploymentId, Service, ServiceName, Subdomain, event::Allow};
+use wharf_domain::{Service, ServiceName, Subdomain, event::Allow};
 
 use crate::{
     Machine,
-    keys::{aws as aws_keys, system as keys},
+    keys::system as keys,
     resolved::Resolved,
     setting::Setting,
-    values::{
-        HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, RegistryKind,
-        Secret, TableName,
-    },
+    values::{HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, Secret},
 };
 
 /// `[server]`: where Wharf listens, how it is reached, and what it accepts.
@@ -352,82 +353,6 @@ impl Events {
             allow,
             default_service,
             template,
-        }
-    }
-}
-
-/// `[registry]`: where Wharf keeps what it knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Registry {
-    pub kind: RegistryKind,
-    /// The deployment's name, where it is not made with the registry's file.
-    pub deployment: DeploymentId,
-    /// Wharf's own table of DynamoDB.
-    pub table: TableName,
-    /// The documented table of leased ports.
-    pub ports_table: TableName,
-    /// The documented table of tenants.
-    pub users_table: TableName,
-}
-
-impl Registry {
-    pub(crate) fn read(from: &mut Resolved<'_>) -> Self {
-        const PATH: &str = "registry";
-        let kind = if from.machine.lambda {
-            from.force(
-                "registry.kind",
-                &RegistryKind::Dynamodb,
-                "AWS Lambda has no disk that lasts",
-            );
-            RegistryKind::Dynamodb
-        } else {
-            from.get(PATH, &aws_keys::KIND)
-        };
-        let deployment = from.get(PATH, &aws_keys::DEPLOYMENT).unwrap_or_else(unnamed);
-        from.settle("registry.deployment", deployment.show());
-        Self {
-            kind,
-            deployment,
-            table: from.get(PATH, &aws_keys::TABLE),
-            ports_table: from.get(PATH, &aws_keys::PORTS_TABLE),
-            users_table: from.get(PATH, &aws_keys::USERS_TABLE),
-        }
-    }
-}
-
-/// A deployment that nobody named.
-fn unnamed() -> DeploymentId {
-    "wharf".parse().expect("this is a name; a test says so")
-}
-
-/// `[aws]`: what Wharf itself needs of AWS.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Aws {
-    /// Where it is `None`, the SDK finds it.
-    pub region: Option<String>,
-    /// The SQS queue of wakes and events.
-    pub queue_url: Option<String>,
-    /// Between two looks at a task whose events do not come.
-    pub poll_interval: Duration,
-    /// Of each of the account's API allowances, more than 0 and at most 1.
-    pub share: f64,
-    /// Secrets of Secrets Manager, by name or ARN.
-    pub admin_token_secret: Option<String>,
-    pub token_key_secret: Option<String>,
-    pub resend_secret: Option<String>,
-}
-
-impl Aws {
-    pub(crate) fn read(from: &Resolved<'_>) -> Self {
-        const PATH: &str = "aws";
-        Self {
-            region: from.get(PATH, &aws_keys::REGION),
-            queue_url: from.get(PATH, &aws_keys::QUEUE_URL),
-            poll_interval: from.get(PATH, &aws_keys::POLL_INTERVAL),
-            share: from.get(PATH, &aws_keys::SHARE).0,
-            admin_token_secret: from.get(PATH, &aws_keys::ADMIN_TOKEN_SECRET),
-            token_key_secret: from.get(PATH, &aws_keys::TOKEN_KEY_SECRET),
-            resend_secret: from.get(PATH, &aws_keys::RESEND_SECRET),
         }
     }
 }
