@@ -37,6 +37,19 @@ async fn one_load_balancer_is_held_against_one_for_each_service() {
 }
 
 #[tokio::test]
+async fn the_services_on_aws_are_those_of_the_requirements() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../deploy/wharf.toml");
+    let deployment = Setup::new().not_running();
+    let cost = deployment
+        .wharf(&["cost", "--config", file, "--json"])
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(cost["services"], json!(["auth", "batch", "fa", "pdf", "users"]));
+    assert_eq!(cost["load_balancers"][0]["one_each"]["count"], 5.0);
+}
+
+#[tokio::test]
 async fn prices_and_quantities_of_ones_own_are_taken() {
     let deployment = Setup::new().configured(FIVE).not_running();
     let words = [
