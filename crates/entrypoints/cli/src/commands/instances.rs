@@ -231,7 +231,7 @@ pub(crate) async fn settle(client: &Client, global: &Global, name: &str, wanted:
     }
     let cause: Option<Failure> = serde_json::from_value(instance["cause"].clone()).ok();
     let mut failure = cause.unwrap_or_else(|| Failure::new(Code::InstanceState, format!("it is {status}")));
-    let clean = if instance["clean"].as_bool() == Some(true) {
+    let clean = if status == "failed" && instance["clean"].as_bool() == Some(true) {
         "; everything was taken back"
     } else {
         ""

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use wharf_aws::{
-    AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, QueueReceiver,
+    AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, QueueReceiver, Sts,
     Tables, WakeMessage, WharfSecrets,
 };
 use wharf_config::{Config, MailKind, RegistryKind};
@@ -37,13 +37,14 @@ pub(super) struct Cloud {
     queue_url: Option<String>,
 }
 
-pub(super) fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> Result<Wired, Failure> {
+pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> Result<Wired, Failure> {
     let options = ClientOptions {
         region: config.aws.region.clone(),
         ..ClientOptions::default()
     };
     let clients = Arc::new(Clients::new(options));
     let governor = Arc::new(Governor::new(share_of(config.aws.share), Arc::new(OsIds)));
+    identify(&clients, &governor).await?;
     let registry = registry(config, layout, &clients)?;
     let deployment = registry.deployment;
     let tasks = Arc::new(EcsTasks::new(
@@ -86,6 +87,24 @@ pub(super) fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> Result
         }),
         pace,
     })
+}
+
+/// Without credentials every saga would fail, and what runs could not be stopped: better said before anything is taken on.
+async fn identify(clients: &Arc<Clients>, governor: &Arc<Governor>) -> Result<(), Failure> {
+    if clients.config().await.region().is_none() {
+        return Err(Failure::new(Code::ConfigInvalid, "no AWS region is configured")
+            .hint("set AWS_REGION, or `region` in the section [aws] of wharf.toml"));
+    }
+    let sts = Sts::new(clients.clone(), governor.clone(), Arc::new(SystemClock));
+    match sts.identity(Governor::deadline()).await {
+        Ok(identity) => tracing::info!(account = identity.account, arn = identity.arn, "AWS knows us"),
+        // What passes does not keep a server from coming back to tasks that run.
+        Err(failure) if failure.code.is_passing() => {
+            tracing::warn!(code = %failure.code, error = %failure.message, "AWS cannot be asked who we are");
+        }
+        Err(failure) => return Err(failure),
+    }
+    Ok(())
 }
 
 struct Registry {

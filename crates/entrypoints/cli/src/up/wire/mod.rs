@@ -92,7 +92,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
     let public_url = config.server.public_url(listen.port());
     let wired = match config.platform.kind {
         PlatformKind::Process => process::wire(&config, layout, &edge).await?,
-        PlatformKind::Ecs => ecs::wire(&config, layout, &edge)?,
+        PlatformKind::Ecs => ecs::wire(&config, layout, &edge).await?,
         PlatformKind::Docker => {
             return Err(
                 Failure::new(Code::ConfigInvalid, "this server does not run tasks on docker")
