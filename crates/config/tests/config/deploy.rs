@@ -31,6 +31,7 @@ fn deployed(given: &[(&str, &str)]) -> Config {
             "https://sqs.us-east-2.amazonaws.com/123456789012/start-engines-wake-dev",
         ),
         ("WHARF_REGISTRY_TABLE", "wharf-dev"),
+        ("WHARF_DEPLOYMENT", "dev"),
         ("WHARF_AWS_ADMIN_TOKEN_SECRET", "wharf/dev/admin-token"),
         ("WHARF_AWS_TOKEN_KEY_SECRET", "wharf/dev/token-key"),
         (
@@ -94,6 +95,7 @@ fn every_variable_of_the_stack_is_a_setting_of_ours() {
     assert!(names.len() > 45, "{names:?}");
     let settings = [
         ("registry.table", "WHARF_REGISTRY_TABLE"),
+        ("registry.deployment", "WHARF_DEPLOYMENT"),
         ("registry.ports_table", "TABLE_NAME"),
         ("registry.users_table", "REGISTRY_TABLE_NAME"),
         ("aws.queue_url", "WHARF_QUEUE_URL"),
