@@ -30,12 +30,16 @@ struct Account {
     elb: aws_sdk_elasticloadbalancingv2::Client,
 }
 
-/// A Fargate service and a bridge one.
 async fn start() -> Account {
-    let options = Options {
+    start_with(Options {
         consistency: Consistency::STRONG,
         ..Options::default()
-    };
+    })
+    .await
+}
+
+/// A Fargate service and a bridge one.
+async fn start_with(options: Options) -> Account {
     let simulator = Simulator::start(options).await.expect("loopback has a free port");
     simulator.cluster("auth-cluster");
     let auth = TaskDefinition::fargate("auth-api-task").container("auth", 8080);
@@ -399,4 +403,22 @@ async fn the_sdk_reads_balancers_listeners_and_rules() {
         .await
         .expect("it is removed");
     assert_eq!(account.simulator.rules(), []);
+}
+
+/// How a test lets minutes pass in no time: the simulator follows tokio's clock, which jumps to the next thing that is due.
+#[tokio::test(start_paused = true)]
+async fn what_takes_half_a_minute_takes_nothing_on_a_paused_clock() {
+    let account = start_with(Options::following(1.0)).await;
+    let started = on_fargate(&account).send().await.expect("it starts");
+    let arn = started.tasks()[0].task_arn().expect("an ARN").to_owned();
+    let before = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(5 * SECOND).await;
+        let describe = account.ecs.describe_tasks().cluster("auth-cluster").tasks(&arn);
+        let described = describe.send().await.expect("an answer");
+        if described.tasks()[0].last_status() == Some("RUNNING") {
+            break;
+        }
+    }
+    assert_eq!(before.elapsed().as_secs(), 25);
 }

@@ -32,10 +32,10 @@ const fn bucket(name: &'static str, burst: f64, per_second: f64, calls: &'static
 
 /// Source: "Request throttling for the Amazon ECS API", "… for the Elastic Load Balancing API" and "… for the Amazon EC2 API". Of the
 /// load balancers' three, the one for `Describe*` is what that page says; the other two are held to be 20 with 4 and 3 a second.
-const BUCKETS: [Bucket; 7] = [
-    bucket("ecs cluster changes", 100.0, 40.0, &["ecs:RunTask", "ecs:StopTask"]),
+const BUCKETS: [Bucket; 9] = [
+    bucket("ecs task changes", 100.0, 40.0, &["ecs:RunTask", "ecs:StopTask"]),
     bucket(
-        "ecs cluster reads",
+        "ecs task reads",
         100.0,
         20.0,
         &[
@@ -46,10 +46,22 @@ const BUCKETS: [Bucket; 7] = [
         ],
     ),
     bucket(
-        "ecs definitions",
+        "ecs definition changes",
         20.0,
         1.0,
         &["ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition"],
+    ),
+    bucket(
+        "ecs definition reads",
+        50.0,
+        20.0,
+        &["ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitions"],
+    ),
+    bucket(
+        "ecs clusters",
+        50.0,
+        20.0,
+        &["ecs:DescribeClusters", "ecs:ListClusters"],
     ),
     bucket("elb reads", 40.0, 10.0, &["elasticloadbalancing:Describe"]),
     bucket(
