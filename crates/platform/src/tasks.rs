@@ -90,6 +90,11 @@ pub trait Tasks: Send + Sync + 'static {
         Duration::ZERO
     }
 
+    /// How long after the first `stop` with this grace a task may be under way to its end. Later than that somebody has to see to it.
+    fn stops_within(&self, grace: Duration) -> Duration {
+        grace + Duration::from_secs(30)
+    }
+
     /// What can be known to be wrong before anything is started: a command that does not exist, a target group that cannot take such a task. An error that
     /// does not pass is final.
     async fn check(&self, run: &RunSpec, route: Option<&RouteKey>) -> Result<(), Failure>;

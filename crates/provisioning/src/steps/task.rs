@@ -14,9 +14,6 @@ use wharf_saga::{Context, Outcome, Step};
 use super::{APP_PASSWORD, World, database::database_name, is_over, look_again, pause};
 use crate::template::fill;
 
-/// Beyond the service's own grace: how long a platform may take to confirm that a task is gone.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
-
 /// Room is not asked for again sooner.
 const CAPACITY_FIRST: Duration = Duration::from_secs(1);
 
@@ -177,13 +174,13 @@ impl Step<Instance> for Task {
                 instance.held.task = None;
                 Outcome::Done
             }
-            Ok(Stopping::Underway) if is_over(context, grace + CONFIRM_WITHIN) => Outcome::Fail(
+            Ok(Stopping::Underway) if is_over(context, tasks.stops_within(grace)) => Outcome::Fail(
                 Failure::new(
                     Code::TaskStopTimeout,
                     format!(
                         "task {} was told to end and did not within {:?}",
                         task.id,
-                        grace + CONFIRM_WITHIN
+                        tasks.stops_within(grace)
                     ),
                 )
                 .hint("end it by hand, then `wharf resume`"),

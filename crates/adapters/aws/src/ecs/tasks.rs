@@ -37,6 +37,10 @@ use crate::{
 const TOKEN_HOLDS_FOR: Duration = Duration::from_mins(15);
 /// RunTask is eventually consistent: "MISSING" for about a minute after it is normal.
 const UNKNOWN_FOR: Duration = Duration::from_secs(90);
+/// A container's own grace stands in its task definition (`stopTimeout`), and Fargate allows no longer one.
+const STOP_TIMEOUT_MAX: Duration = Duration::from_mins(2);
+/// From the containers' end until the task's interface is detached and it is STOPPED, with room to spare.
+const DEPROVISIONING: Duration = Duration::from_mins(2);
 /// Starts of this process that are remembered for as long as ECS may not know them.
 const STARTS_REMEMBERED: usize = 10_000;
 /// Events that a slow subscriber may be behind.
@@ -294,6 +298,10 @@ impl Tasks for EcsTasks {
 
     fn unknown_for(&self) -> Duration {
         UNKNOWN_FOR
+    }
+
+    fn stops_within(&self, grace: Duration) -> Duration {
+        grace.max(STOP_TIMEOUT_MAX) + DEPROVISIONING
     }
 
     async fn check(&self, run: &RunSpec, route: Option<&RouteKey>) -> Result<(), Failure> {

@@ -38,6 +38,25 @@ async fn a_task_that_ecs_does_not_know_yet_is_not_taken_for_stopped() {
 }
 
 #[tokio::test]
+async fn a_container_s_own_grace_is_waited_for() {
+    let site = Site::new().await;
+    // Two minutes are the longest that a task definition on Fargate may give; then its interface is detached.
+    let plan = wharf_aws_simulator::TaskPlan::fargate().stops_after(Duration::from_secs(150));
+    site.simulator.plan("web", plan);
+    let (owner, task) = site.started().await;
+    site.simulator.advance(Duration::from_mins(1));
+    let told = site.simulator.now();
+    while site.stop(&owner, &task, GRACE).await.expect("told") == Stopping::Underway {
+        site.simulator.advance(Duration::from_secs(5));
+    }
+    let took = site.simulator.now().saturating_sub(told);
+    assert!(
+        took >= Duration::from_secs(150) && took < site.stops_within(GRACE),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
 async fn another_s_task_is_left_alone() {
     let site = Site::new().await;
     let (owner, task) = site.started().await;
