@@ -70,6 +70,7 @@ const UNAVAILABLE: &[&str] = &[
     "InternalError",
     "InternalFailure",
     "InternalServerError",
+    "InternalServiceError",
     "RequestTimeout",
     "RequestTimeoutException",
     "ServerException",

@@ -59,7 +59,7 @@ struct Kept {
 /// What came of making one.
 enum Made {
     Done,
-    /// One of this name is there.
+    /// One of this name is there; it may be about to go all the same.
     Exists,
     /// One of this name is there, and about to go.
     Going,
@@ -172,11 +172,15 @@ impl Secrets for AwsSecrets {
         values: BTreeMap<String, SecretString>,
     ) -> Result<BTreeMap<String, SecretString>, Failure> {
         let deadline = Governor::deadline();
-        match self.create(instance, &values, deadline).await? {
+        let is_going = match self.create(instance, &values, deadline).await? {
             Made::Done => return Ok(values),
-            Made::Exists => {}
-            Made::Going => self.restore(instance, deadline).await?,
+            Made::Exists => false,
+            Made::Going => true,
+        };
+        if !is_going && let Some(kept) = self.read(instance, deadline).await? {
+            return Ok(kept.values);
         }
+        self.restore(instance, deadline).await?;
         let kept = self.read(instance, deadline).await?;
         kept.map(|kept| kept.values)
             .ok_or_else(|| unsettled(&self.name(instance)))
