@@ -44,6 +44,14 @@ pub(crate) fn process(options: ClientOptions, deployment: DeploymentId) -> ElbRo
     ElbRoutes::new(Arc::new(Clients::new(options)), governor, deployment, ids)
 }
 
+/// The governor alone tries again what goes wrong.
+fn options(simulator: &Simulator) -> ClientOptions {
+    ClientOptions {
+        attempts: 1,
+        ..ClientOptions::emulator(simulator.url())
+    }
+}
+
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
     pub(crate) routes: ElbRoutes,
@@ -52,7 +60,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let simulator = Simulator::start(Options::default()).await.expect("a simulator");
-        let routes = process(ClientOptions::emulator(simulator.url()), deployment(1));
+        let routes = process(options(&simulator), deployment(1));
         Self { simulator, routes }
     }
 
@@ -62,7 +70,7 @@ impl World {
     }
 
     pub(crate) fn of(&self, deployment: DeploymentId) -> ElbRoutes {
-        process(ClientOptions::emulator(self.simulator.url()), deployment)
+        process(options(&self.simulator), deployment)
     }
 
     /// So much time passes, there and here.
