@@ -3,7 +3,10 @@
 //! What only one service knows (a task that cannot be placed, a condition that does not hold) is told apart before it comes here.
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_runtime_api::client::{
+    orchestrator::HttpResponse,
+    result::{DispatchFailure, SdkError},
+};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::{error::Error, fmt};
 use wharf_domain::{Code, Failure};
@@ -91,7 +94,12 @@ pub fn may_have_happened<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::ConstructionFailure(_) => false,
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::DispatchFailure(failure) => !failure.is_user() && credentials(failure).is_none(),
+        SdkError::DispatchFailure(failure) => {
+            let unsent = failure.is_user()
+                || find::<CredentialsError>(failure).is_some()
+                || find::<hyper_util::client::legacy::Error>(failure).is_some_and(|error| error.is_connect());
+            !unsent
+        }
         SdkError::ServiceError(answer) => answer.raw().status().is_server_error(),
         _ => true,
     }
@@ -112,7 +120,7 @@ where
         ),
         SdkError::TimeoutError(_) => unavailable(call, "no answer came in time"),
         SdkError::ResponseError(_) => unavailable(call, "the answer cannot be read"),
-        SdkError::DispatchFailure(failure) => match credentials(failure) {
+        SdkError::DispatchFailure(failure) => match find::<CredentialsError>(failure) {
             Some(error) => stranger(call, &chain(error)),
             None if failure.is_timeout() => unavailable(call, "no connection came about in time"),
             None => unavailable(
@@ -175,8 +183,8 @@ fn after<'a>(message: &'a str, phrase: &str) -> Option<&'a str> {
     (!word.is_empty()).then_some(word)
 }
 
-/// Why there are no credentials, if that is why nothing was sent.
-fn credentials(failure: &aws_smithy_runtime_api::client::result::DispatchFailure) -> Option<&CredentialsError> {
+/// An error of this kind among those that kept a request from being sent, or its answer from coming.
+fn find<E: Error + 'static>(failure: &DispatchFailure) -> Option<&E> {
     let mut source: Option<&(dyn Error + 'static)> = failure.as_connector_error()?.source();
     while let Some(error) = source {
         if let Some(found) = error.downcast_ref() {
@@ -323,8 +331,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
-        let (failure, _) = called(ClientOptions::emulator(url)).await;
-        assert_eq!(failure.code, Code::AwsUnavailable);
+        let (failure, may_have_happened) = called(ClientOptions::emulator(url)).await;
+        assert_eq!((failure.code, may_have_happened), (Code::AwsUnavailable, false));
         assert!(failure.message.contains("refused"), "{}", failure.message);
         let (failure, _) = called(ClientOptions::emulator("http://no-such-host.invalid:80")).await;
         assert_eq!(failure.code, Code::AwsUnavailable);

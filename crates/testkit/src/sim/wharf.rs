@@ -418,3 +418,32 @@ impl SimWorld {
         }
     }
 }
+
+/// One sign-up for a service, in a world of its own and on a registry of another kind, until it is Ready and at rest. Time is the machine's: a registry that is reached over a
+/// network does not go with a paused clock.
+///
+/// # Panics
+/// If it does not become Ready.
+pub async fn provision_on(store: Arc<dyn Store>, service: Service, key: Option<&str>) -> InstanceId {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let world = SimWorld::new(1);
+    let request = sign_up("acme", Some(service.name.as_str()));
+    let deployment = Deployment {
+        store: store.clone(),
+        ..world.deployment([service])
+    };
+    let wharf = Wharf::new(deployment);
+    let accepted = wharf.provision(request, Caller::Visitor, key).await;
+    let id = accepted.expect("it was accepted").id;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let stored = store.load(&id).await.expect("load").expect("a record");
+        let record: Record<Instance> = serde_json::from_str(&stored.body).expect("a record of an instance");
+        let state = record.data.state.name();
+        if state == "ready" && stored.lease.holder.is_none() {
+            return id;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it is {state} and not ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

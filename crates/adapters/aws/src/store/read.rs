@@ -15,8 +15,9 @@ use crate::{failure::failure, operations::Operation};
 
 /// Keys of one request: DynamoDB's limit.
 const KEYS_AT_ONCE: usize = 100;
-/// Items that one request looks at, whether or not a filter lets them through.
-const LOOKED_AT_ONCE: usize = 1000;
+/// Items that one request looks at: with a filter at least, and in any case at most.
+const LOOKED_AT_LEAST: usize = 100;
+const LOOKED_AT_MOST: usize = 1000;
 /// Requests under way at once on behalf of one read.
 const REQUESTS_AT_ONCE: usize = 8;
 /// How often keys are asked for again that a request left out, as DynamoDB does when it is throttled.
@@ -138,11 +139,8 @@ impl Base {
         let mut from = None;
         while found.len() < ask.limit {
             // With a filter, the limit is one of what is looked at, and not of what is found.
-            let page = if ask.filter.is_some() {
-                LOOKED_AT_ONCE
-            } else {
-                (ask.limit - found.len()).min(LOOKED_AT_ONCE)
-            };
+            let least = if ask.filter.is_some() { LOOKED_AT_LEAST } else { 1 };
+            let page = (ask.limit - found.len()).clamp(least, LOOKED_AT_MOST);
             let got = self
                 .client()
                 .await
