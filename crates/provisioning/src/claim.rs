@@ -322,14 +322,19 @@ impl Wharf {
             });
         }
         if held && caller != Caller::Visitor {
-            let instance = self.instance(&by.owner).await?;
-            if instance.request_hash == wanted.request_hash {
-                return Ok(Accepted {
-                    id: by.owner.clone(),
-                    token: None,
-                    replayed: true,
-                    instance,
-                });
+            match self.instance(&by.owner).await {
+                Ok(instance) if instance.request_hash == wanted.request_hash => {
+                    return Ok(Accepted {
+                        id: by.owner.clone(),
+                        token: None,
+                        replayed: true,
+                        instance,
+                    });
+                }
+                Ok(_) => {}
+                // Another program has the name, in a table that it shares with us.
+                Err(failure) if failure.code == Code::InstanceUnknown => {}
+                Err(failure) => return Err(failure),
             }
         }
         let name = wanted.tenant.as_ref().map_or("", |tenant| tenant.subdomain.as_str());

@@ -14,6 +14,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// All tries of one call, and the pauses between them. Shorter than the longest call of a step (`wharf_saga::limits::STEP_TIMEOUT`).
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// The registry answers in milliseconds, and a commit has to be known while its lease lasts.
+const REGISTRY_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+const REGISTRY_OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 /// What the SDK tries again by itself is throttling, lost connections and the service's own faults; with jitter, and out of a
 /// budget that all calls of a client share, so that an outage does not become a storm.
 const ATTEMPTS: u32 = 4;
@@ -28,6 +31,9 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     pub attempt_timeout: Duration,
     pub operation_timeout: Duration,
+    /// Of calls to DynamoDB, in place of the two before.
+    pub registry_attempt_timeout: Duration,
+    pub registry_operation_timeout: Duration,
     /// Tries of one call, the first one included.
     pub attempts: u32,
 }
@@ -41,6 +47,8 @@ impl Default for ClientOptions {
             connect_timeout: CONNECT_TIMEOUT,
             attempt_timeout: ATTEMPT_TIMEOUT,
             operation_timeout: OPERATION_TIMEOUT,
+            registry_attempt_timeout: REGISTRY_ATTEMPT_TIMEOUT,
+            registry_operation_timeout: REGISTRY_OPERATION_TIMEOUT,
             attempts: ATTEMPTS,
         }
     }
@@ -110,8 +118,20 @@ impl Clients {
         }
     }
 
+    pub async fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        let make = async || {
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(self.options.connect_timeout)
+                .operation_attempt_timeout(self.options.registry_attempt_timeout)
+                .operation_timeout(self.options.registry_operation_timeout)
+                .build();
+            let config = aws_sdk_dynamodb::config::Builder::from(self.config().await).timeout_config(timeouts);
+            aws_sdk_dynamodb::Client::from_conf(config.build())
+        };
+        self.dynamodb.get_or_init(make).await
+    }
+
     lazy! {
-        dynamodb: aws_sdk_dynamodb;
         ecs: aws_sdk_ecs governed;
         elasticloadbalancingv2: aws_sdk_elasticloadbalancingv2 governed;
         secretsmanager: aws_sdk_secretsmanager;
@@ -166,6 +186,13 @@ mod tests {
     fn a_call_with_all_its_tries_fits_into_a_step() {
         assert!(CONNECT_TIMEOUT < ATTEMPT_TIMEOUT && ATTEMPT_TIMEOUT < OPERATION_TIMEOUT);
         assert!(OPERATION_TIMEOUT < wharf_saga::limits::STEP_TIMEOUT);
+    }
+
+    /// A commit that gets no answer is asked for twice, and then looked for.
+    #[test]
+    fn a_commit_is_known_or_given_up_while_its_lease_lasts() {
+        assert!(REGISTRY_ATTEMPT_TIMEOUT < REGISTRY_OPERATION_TIMEOUT);
+        assert!(3 * REGISTRY_OPERATION_TIMEOUT + wharf_saga::limits::LEASE_MARGIN < wharf_saga::limits::LEASE);
     }
 
     #[tokio::test]

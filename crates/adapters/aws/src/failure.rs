@@ -97,7 +97,8 @@ pub fn may_have_happened<E>(error: &SdkError<E, HttpResponse>) -> bool {
         SdkError::DispatchFailure(failure) => {
             let unsent = failure.is_user()
                 || find::<CredentialsError>(failure).is_some()
-                || find::<hyper_util::client::legacy::Error>(failure).is_some_and(|error| error.is_connect());
+                || find::<hyper_util::client::legacy::Error>(failure)
+                    .is_some_and(hyper_util::client::legacy::Error::is_connect);
             !unsent
         }
         SdkError::ServiceError(answer) => answer.raw().status().is_server_error(),
@@ -228,7 +229,7 @@ mod tests {
         let clients = Clients::new(ClientOptions {
             attempts: 1,
             connect_timeout: Duration::from_millis(500),
-            attempt_timeout: Duration::from_millis(500),
+            registry_attempt_timeout: Duration::from_millis(500),
             ..options
         });
         let call = clients.dynamodb().await.get_item().table_name("wharf");

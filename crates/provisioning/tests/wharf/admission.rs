@@ -5,7 +5,7 @@ use std::time::Duration;
 use wharf_domain::{Code, DeploymentId, Endpoint, Failure, InstanceId, request::TriggerKey};
 use wharf_platform::Owner;
 use wharf_provisioning::{Accepted, Caller, Wharf};
-use wharf_saga::store::{Batch, Expect, Index, Kind, LeaseChange, Query, RecordWrite, Store};
+use wharf_saga::store::{Batch, Expect, Index, Kind, LeaseChange, Query, RecordWrite, Reserve, Store};
 use wharf_testkit::{
     contracts::harness::{some_instance, some_owner},
     sim::{
@@ -44,6 +44,27 @@ async fn a_taken_name_is_refused_with_a_suggestion_and_without_a_token() {
     assert!(failure.hint.is_some_and(|hint| hint.contains("acme-")));
     let other = provision(&wharf, "acme", "site").await;
     assert_eq!(code(&other), Some(Code::NameTaken), "for another service too");
+}
+
+/// A registry that shares a table with another program says so by an owner of whom there is no record.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_another_program_has_is_taken_for_everybody() {
+    let wharf = SimWharf::new(1).await;
+    let theirs = Batch {
+        reserve: vec![Reserve {
+            kind: Kind::Name,
+            key: "acme".to_owned(),
+            value: String::new(),
+            until: None,
+            now: wharf.world.now(),
+        }],
+        ..Batch::new(some_instance(), Expect::Anything, LeaseChange::Keep)
+    };
+    wharf.store.commit(theirs).await.expect("free so far");
+    for caller in [Caller::Visitor, Caller::Admin] {
+        let refused = wharf.wharf().provision(sign_up("acme", None), caller, None).await;
+        assert_eq!(code(&refused), Some(Code::NameTaken), "{caller:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

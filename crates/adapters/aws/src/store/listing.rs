@@ -117,8 +117,15 @@ impl DynamoStore {
             keys.push((self.base.tables().wharf.as_str(), Row::key(&id)));
         }
         let items = self.base.get_many(&keys, true).await?;
-        let rows = items.iter().flatten().map(|item| Row::from_item(item).map_err(failed));
-        rows.collect()
+        let read = items.iter().flatten().filter_map(|item| match Row::from_item(item) {
+            Ok(row) => Some(row),
+            // One that cannot be read must not hide the others; its own reader is told.
+            Err(failure) => {
+                tracing::error!(error = %failure.message, "left out of a listing");
+                None
+            }
+        });
+        Ok(read.collect())
     }
 
     pub(super) async fn read_counters(&self) -> Result<Counters, StoreError> {

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::create_table::CreateTableError,
     types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-        PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType, TableStatus,
-        TimeToLiveSpecification,
+        AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+        GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
+        Projection, ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
     },
 };
 use std::time::Duration;
@@ -139,8 +139,10 @@ pub const REGISTRY: Table = Table {
     point_in_time_recovery: true,
 };
 
-/// How long a new table may take until it can be used.
-const CREATION_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long a new table or index may take until it can be used.
+const CREATION_TIMEOUT: Duration = Duration::from_mins(10);
+/// How often that is looked at.
+const POLL: Duration = Duration::from_millis(500);
 
 impl Tables {
     /// Each with its name.
@@ -152,33 +154,41 @@ impl Tables {
         ]
     }
 
-    /// Makes those that are not there, paid by request, and waits until they can be used. One that is there stays as it is.
+    /// Makes those that are not there, paid by request, and waits until they can be used. One that is there, such as a documented table that another
+    /// program has filled, gets the indexes that it lacks; its items stay as they are.
     pub async fn create(&self, client: &Client) -> Result<(), Failure> {
         for (name, table) in self.all() {
             create(client, name, table).await?;
         }
         for (name, table) in self.all() {
-            active(client, name).await?;
+            add_indexes(client, name, table).await?;
             settle(client, name, table).await?;
         }
         Ok(())
     }
 }
 
-async fn create(client: &Client, name: &str, table: &Table) -> Result<(), Failure> {
-    let mut attributes = vec![table.partition];
-    attributes.extend(table.sort);
-    for attribute in table.indexes.iter().flat_map(|index| [index.partition, index.sort]) {
-        if !attributes.contains(&attribute) {
-            attributes.push(attribute);
+impl Table {
+    /// Those of keys, its own and the indexes'.
+    fn attributes(&self) -> Result<Vec<AttributeDefinition>, Failure> {
+        let mut attributes = vec![self.partition];
+        attributes.extend(self.sort);
+        for attribute in self.indexes.iter().flat_map(|index| [index.partition, index.sort]) {
+            if !attributes.contains(&attribute) {
+                attributes.push(attribute);
+            }
         }
+        attributes.into_iter().map(definition).collect()
     }
+}
+
+async fn create(client: &Client, name: &str, table: &Table) -> Result<(), Failure> {
     let indexes = table.indexes.iter().map(secondary).collect::<Result<Vec<_>, _>>()?;
     let result = client
         .create_table()
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(attributes.into_iter().map(definition).collect::<Result<_, _>>()?))
+        .set_attribute_definitions(Some(table.attributes()?))
         .set_key_schema(Some(keys(table.partition, table.sort)?))
         .set_global_secondary_indexes((!indexes.is_empty()).then_some(indexes))
         .send()
@@ -192,16 +202,24 @@ async fn create(client: &Client, name: &str, table: &Table) -> Result<(), Failur
     }
 }
 
-async fn active(client: &Client, name: &str) -> Result<(), Failure> {
+/// Waits until the table can be used. Gives the indexes that it has.
+async fn active(client: &Client, name: &str) -> Result<Vec<String>, Failure> {
     let wait = async {
         loop {
             let described = client.describe_table().table_name(name).send().await;
             let described = described.map_err(|error| failure(&error, &Call::new("dynamodb:DescribeTable", name)))?;
-            let status = described.table().and_then(|table| table.table_status()).cloned();
-            if status == Some(TableStatus::Active) {
-                return Ok(());
+            let table = described.table().filter(|table| {
+                let mut indexes = table.global_secondary_indexes().iter();
+                table.table_status() == Some(&TableStatus::Active)
+                    && indexes.all(|index| index.index_status() != Some(&IndexStatus::Creating))
+            });
+            if let Some(table) = table {
+                let indexes = table.global_secondary_indexes().iter();
+                return Ok(indexes
+                    .filter_map(|index| index.index_name().map(str::to_owned))
+                    .collect());
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(POLL).await;
         }
     };
     match tokio::time::timeout(CREATION_TIMEOUT, wait).await {
@@ -211,6 +229,31 @@ async fn active(client: &Client, name: &str) -> Result<(), Failure> {
             format!("the table {name} is not ready after {CREATION_TIMEOUT:?}"),
         )),
     }
+}
+
+/// DynamoDB adds one index at a time.
+async fn add_indexes(client: &Client, name: &str, table: &Table) -> Result<(), Failure> {
+    for index in table.indexes {
+        if active(client, name).await?.iter().any(|present| present == index.name) {
+            continue;
+        }
+        let wanted = secondary(index)?;
+        let create = CreateGlobalSecondaryIndexAction::builder()
+            .index_name(index.name)
+            .set_key_schema(Some(wanted.key_schema))
+            .set_projection(wanted.projection)
+            .build()
+            .map_err(|error| Failure::internal(error.to_string()))?;
+        client
+            .update_table()
+            .table_name(name)
+            .set_attribute_definitions(Some(table.attributes()?))
+            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build())
+            .send()
+            .await
+            .map_err(|error| failure(&error, &Call::new("dynamodb:UpdateTable", name)))?;
+    }
+    active(client, name).await.map(drop)
 }
 
 /// What cannot be said when a table is made. Said again it changes nothing.
@@ -290,4 +333,45 @@ fn secondary(index: &Index) -> Result<GlobalSecondaryIndex, Failure> {
         .projection(projection.build())
         .build()
         .map_err(|error| Failure::internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `wharf deploy` makes them from there.
+    #[test]
+    fn the_template_describes_the_same_tables() {
+        let template = include_str!("../../../../../deploy/template.yaml");
+        for table in [&WHARF, &PORTS, &REGISTRY] {
+            let keys = [Some(table.partition), table.sort].into_iter().flatten();
+            for key in keys.chain(table.indexes.iter().flat_map(|index| [index.partition, index.sort])) {
+                let line = format!("{{ AttributeName: {}, AttributeType: {} }}", key.name(), key.kind());
+                assert!(template.contains(&line), "the template lacks {line}");
+            }
+            for index in table.indexes {
+                let keys = format!(
+                    "- IndexName: {}\n          KeySchema: [{{ AttributeName: {}, KeyType: HASH }}, {{ AttributeName: {}, KeyType: RANGE }}]",
+                    index.name,
+                    index.partition.name(),
+                    index.sort.name()
+                );
+                let (_, after) = template
+                    .split_once(&keys)
+                    .unwrap_or_else(|| panic!("the template lacks {keys}"));
+                let projection = if index.includes.is_empty() {
+                    "KEYS_ONLY }".to_owned()
+                } else {
+                    format!("INCLUDE, NonKeyAttributes: [{}] }}", index.includes.join(", "))
+                };
+                let line = after.lines().nth(1).expect("a projection");
+                assert!(line.contains(&projection), "{}: {line} is not {projection}", index.name);
+            }
+            if let Some(attribute) = table.time_to_live {
+                assert!(template.contains(&format!(
+                    "TimeToLiveSpecification: {{ AttributeName: {attribute}, Enabled: true }}"
+                )));
+            }
+        }
+    }
 }

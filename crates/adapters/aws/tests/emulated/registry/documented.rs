@@ -1,5 +1,6 @@
 //! The documented table of tenants.
 
+use aws_sdk_dynamodb::types::KeySchemaElement;
 use wharf_aws::{Tables, store::tables};
 use wharf_saga::{
     Batch, CommitError, Store,
@@ -16,7 +17,7 @@ fn tenant(status: &str, live: bool) -> Documented {
             ("companyName", Field::Text("Acme & Sons".to_owned())),
             ("port", Field::Number(8000)),
             ("status", Field::Text(status.to_owned())),
-            ("createdAt", Field::Number(NOW.0 as i64)),
+            ("createdAt", Field::Number(NOW.0.cast_signed())),
         ],
         live,
     }
@@ -141,7 +142,11 @@ async fn the_tables_are_what_they_are_said_to_be() {
             .await
             .expect("described");
         let described = described.table.expect("a table");
-        let keys: Vec<_> = described.key_schema().iter().map(|key| key.attribute_name()).collect();
+        let keys: Vec<_> = described
+            .key_schema()
+            .iter()
+            .map(KeySchemaElement::attribute_name)
+            .collect();
         let expected: Vec<_> = std::iter::once(table.partition)
             .chain(table.sort)
             .map(tables::Attribute::name)
@@ -167,4 +172,35 @@ async fn the_tables_are_what_they_are_said_to_be() {
             .and_then(|description| description.attribute_name);
         assert_eq!(attribute.as_deref(), table.time_to_live, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_table_that_another_program_has_filled_gets_the_index_that_it_lacks() {
+    use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeyType, ScalarAttributeType};
+    let emulator = wharf_testkit::emulator::Emulator::start(&[]).await;
+    let client = client(&emulator).await;
+    let key = KeySchemaElement::builder()
+        .attribute_name("port")
+        .key_type(KeyType::Hash);
+    let attribute = AttributeDefinition::builder()
+        .attribute_name("port")
+        .attribute_type(ScalarAttributeType::N);
+    let made = client
+        .create_table()
+        .table_name("crownmercado-ports")
+        .billing_mode(BillingMode::PayPerRequest)
+        .key_schema(key.build().expect("a key"))
+        .attribute_definitions(attribute.build().expect("an attribute"));
+    made.send().await.expect("made");
+    let theirs = item([("port", number(8000)), ("userId", text("somebody"))]);
+    let put = client
+        .put_item()
+        .table_name("crownmercado-ports")
+        .set_item(Some(theirs.clone()));
+    put.send().await.expect("written");
+
+    let store = super::store_at(&emulator.url(), 1);
+    store.create_tables().await.expect("tables");
+    assert_eq!(everything(&client, "crownmercado-ports").await, [theirs]);
+    assert_eq!(store.free_port(8000..=8000, NOW).await.expect("it has its index"), None);
 }

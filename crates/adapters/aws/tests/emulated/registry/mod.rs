@@ -40,8 +40,8 @@ fn store_with(options: ClientOptions, seed: u64) -> Arc<DynamoStore> {
 /// what is slow is no fault here.
 fn store_at(url: &str, seed: u64) -> Arc<DynamoStore> {
     let patient = ClientOptions {
-        attempt_timeout: Duration::from_secs(30),
-        operation_timeout: Duration::from_secs(90),
+        registry_attempt_timeout: Duration::from_secs(30),
+        registry_operation_timeout: Duration::from_secs(90),
         ..ClientOptions::emulator(url)
     };
     store_with(patient, seed)
