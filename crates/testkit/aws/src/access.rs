@@ -3,7 +3,7 @@
 
 use crate::names::last_part;
 use crate::wire::query::Query;
-use crate::wire::request::{Input, Request};
+use crate::wire::request::{Input, Request, Service};
 use crate::world::World;
 use serde_json::Value;
 
@@ -14,6 +14,8 @@ pub struct Permission {
     pub action: String,
     /// An ARN, or `*` where AWS knows no resource for the action.
     pub resource: String,
+    /// The condition keys that the call has for it, and their values: `ecs:cluster`, `iam:PassedToService`.
+    pub context: Vec<(String, String)>,
 }
 
 impl World {
@@ -29,13 +31,35 @@ impl World {
         } else {
             resources
         };
+        let context = self.context_of(request);
         own.into_iter()
             .map(|resource| Permission {
                 action: action.clone(),
                 resource,
+                context: context.clone(),
             })
             .chain(besides)
             .collect()
+    }
+
+    fn context_of(&self, request: &Request) -> Vec<(String, String)> {
+        const IN_CLUSTER: [&str; 6] = [
+            "RunTask",
+            "StopTask",
+            "DescribeTasks",
+            "ListTasks",
+            "DescribeContainerInstances",
+            "ListContainerInstances",
+        ];
+        match &request.input {
+            Input::Json(input)
+                if request.service == Service::Ecs && IN_CLUSTER.contains(&request.operation.as_str()) =>
+            {
+                let cluster = last_part(input["cluster"].as_str().unwrap_or("default"));
+                vec![("ecs:cluster".to_owned(), self.account.cluster(cluster))]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn json_permissions(&self, action: &str, input: &Value) -> (Vec<String>, Vec<Permission>) {
@@ -66,7 +90,7 @@ impl World {
                     .filter(|role| !role.is_empty())
                     .map(|role| pass_role(role))
                     .collect();
-                besides.extend(tags_on_creation(input, &resource));
+                besides.extend(tags_on_creation("RegisterTaskDefinition", input, &resource));
                 (vec![resource], besides)
             }
             "ecs:StopTask" => (vec![in_cluster("task", text("task"))], vec![]),
@@ -114,7 +138,11 @@ impl World {
             overridden("executionRoleArn").or_else(|| definition?.execution_role.clone()),
         ];
         let mut besides: Vec<_> = roles.iter().flatten().map(|role| pass_role(role)).collect();
-        besides.extend(tags_on_creation(input, &self.account.ecs(&format!("task/{cluster}/*"))));
+        besides.extend(tags_on_creation(
+            "RunTask",
+            input,
+            &self.account.ecs(&format!("task/{cluster}/*")),
+        ));
         (vec![resource], besides)
     }
 }
@@ -130,6 +158,7 @@ fn query_permissions(action: &str, query: &Query) -> (Vec<String>, Vec<Permissio
             let tags = (!query.structure("Tags").is_empty()).then(|| Permission {
                 action: "elasticloadbalancing:AddTags".to_owned(),
                 resource: format!("{}/*", listener.replacen(":listener/", ":listener-rule/", 1)),
+                context: vec![("elasticloadbalancing:CreateAction".to_owned(), "CreateRule".to_owned())],
             });
             (one("ListenerArn"), tags.into_iter().collect())
         }
@@ -144,13 +173,15 @@ fn pass_role(role: &str) -> Permission {
     Permission {
         action: "iam:PassRole".to_owned(),
         resource: role.to_owned(),
+        context: vec![("iam:PassedToService".to_owned(), "ecs-tasks.amazonaws.com".to_owned())],
     }
 }
 
-fn tags_on_creation(input: &Value, resource: &str) -> Option<Permission> {
+fn tags_on_creation(creation: &str, input: &Value, resource: &str) -> Option<Permission> {
     let tagged = input["tags"].as_array().is_some_and(|tags| !tags.is_empty());
     tagged.then(|| Permission {
         action: "ecs:TagResource".to_owned(),
         resource: resource.to_owned(),
+        context: vec![("ecs:CreateAction".to_owned(), creation.to_owned())],
     })
 }

@@ -27,7 +27,8 @@
 //! | `server`, `wire` | the endpoint; AWS's protocols |
 //! | `world`, `clock`, `names`, `refusal` | everything there is, its time, its identifiers, how it says no |
 //! | `ecs`, `elb`, `ec2`, `logs`, `sts` | the services |
-//! | `faults`, `throttle`, `calls`, `access` | what goes wrong, what is refused, what was called, what that needs |
+//! | `faults`, `throttle`, `policy` | what goes wrong, what comes too fast, what is not allowed |
+//! | `calls`, `access` | what was called, and what that needs |
 //! | `delivery`, `publisher` | how events reach subscribers, in this process and outside of it |
 //! | `inventory`, `control`, `views` | what the program reads at its start, and answers to who looks on |
 //! | `serve` | tasks that really answer |
@@ -45,6 +46,7 @@ mod inventory;
 mod logs;
 mod names;
 mod plan;
+mod policy;
 mod publisher;
 mod refusal;
 mod resources;

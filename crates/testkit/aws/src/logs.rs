@@ -141,7 +141,7 @@ impl World {
         let lines: Vec<_> = lines.iter().filter(within).collect();
         let limit = asked.limit.unwrap_or(MOST_LINES).clamp(1, MOST_LINES);
         let (from, to) = match asked.next_token.as_deref().map(position) {
-            Some(Some((true, at))) => (at.min(lines.len()), (at + limit).min(lines.len())),
+            Some(Some((true, at))) => (at.min(lines.len()), at.saturating_add(limit).min(lines.len())),
             Some(Some((false, at))) => (at.min(lines.len()).saturating_sub(limit), at.min(lines.len())),
             Some(None) => return Err(Refusal::parameter("The specified nextToken is invalid.")),
             None if asked.start_from_head => (0, limit.min(lines.len())),

@@ -276,12 +276,12 @@ impl World {
         for (index, id) in SUBNETS.into_iter().enumerate() {
             self.make_subnet(id, VPC, &["a", "b"][index..=index].concat());
         }
-        let from_anywhere = vec![Ingress {
+        let from_within = vec![Ingress {
             from_port: 0,
             to_port: 65_535,
             cidr: "10.0.0.0/8".to_owned(),
         }];
-        self.make_security_group(SECURITY_GROUP, VPC, from_anywhere);
+        self.make_security_group(SECURITY_GROUP, VPC, from_within);
     }
 
     pub(crate) fn make_subnet(&mut self, id: &str, vpc: &str, zone: &str) {

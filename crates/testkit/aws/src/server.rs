@@ -6,6 +6,7 @@ use crate::clock::{Clock, Moment};
 use crate::control;
 use crate::delivery::Outbox;
 use crate::faults::{Fate, Faults, Mishap};
+use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::sts;
 use crate::throttle::Throttles;
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) world: Mutex<World>,
     pub(crate) faults: Faults,
+    /// What the caller may, where that is not everything.
+    pub(crate) policy: Mutex<Option<Policy>>,
     pub(crate) throttles: Mutex<Throttles>,
     pub(crate) calls: Calls,
     pub(crate) outbox: Mutex<Outbox>,
@@ -72,6 +75,7 @@ impl Core {
             clock,
             world: Mutex::new(world),
             faults: Faults::default(),
+            policy: Mutex::new(None),
             throttles: Mutex::new(throttles),
             calls: Calls::default(),
             outbox: Mutex::new(outbox),
@@ -178,6 +182,12 @@ impl Core {
                 .iter()
                 .position(|permission| permission.action == denied)
                 .unwrap_or(0);
+            if fate.mishap.is_none()
+                && let Some(denied) = self.beyond_policy(&permissions)
+            {
+                fate.mishap = Some(Mishap::Denied);
+                fate.denied = denied;
+            }
             fate
         };
         if !fate.delay.is_zero() {
@@ -215,6 +225,27 @@ impl Core {
         }
     }
 
+    /// The first of the permissions that the policy does not give.
+    fn beyond_policy(&self, permissions: &[Permission]) -> Option<usize> {
+        let policy = self.policy.lock();
+        let policy = policy.as_ref()?;
+        // Everybody may ask who he is, whatever a policy says.
+        let free = |permission: &Permission| permission.action == "sts:GetCallerIdentity";
+        permissions
+            .iter()
+            .position(|permission| !free(permission) && !policy.allows(permission))
+    }
+
+    /// Whether a call of this action on this resource is allowed for good.
+    fn may(&self, action: &str, resource: &str) -> bool {
+        let permission = Permission {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            context: Vec::new(),
+        };
+        !self.faults.denies(action) && self.beyond_policy(&[permission]).is_none()
+    }
+
     fn outcome(&self, request: &Request, permissions: &[Permission], fate: &Fate) -> Result<Answer, Refusal> {
         match &fate.mishap {
             Some(Mishap::Denied) => {
@@ -243,7 +274,9 @@ impl Core {
             (Service::Elb, Input::Query(query)) => world.elb(operation, query).map(Answer::Xml),
             (Service::Ec2, Input::Query(query)) => world.ec2(operation, query).map(Answer::Xml),
             (Service::Sts, Input::Query(_)) => sts::sts(&world.account, operation).map(Answer::Xml),
-            (Service::Iam, Input::Query(query)) => sts::iam(&self.faults, operation, query).map(Answer::Xml),
+            (Service::Iam, Input::Query(query)) => {
+                sts::iam(&|action, resource| self.may(action, resource), operation, query).map(Answer::Xml)
+            }
             _ => Err(Refusal::new(
                 "UnknownOperationException",
                 format!("{operation} is not simulated"),

@@ -8,6 +8,7 @@ use crate::faults::{Fault, Faults};
 use crate::inventory::Inventory;
 use crate::names::Account;
 use crate::plan::{TargetPlan, TaskPlan};
+use crate::policy::Policy;
 use crate::publisher::{Subscriber, publish};
 use crate::resources::{ContainerInstance, Host, LoadBalancer, TargetGroup, TaskDefinition, VPC};
 use crate::serve::Listeners;
@@ -153,6 +154,13 @@ impl Simulator {
     /// Nothing goes wrong any more.
     pub fn mend(&self) {
         Faults::mend(&self.core.faults);
+    }
+
+    /// From now on the caller may only what this IAM policy allows; the rest is denied as AWS denies it. Fails where the policy says
+    /// something that is not simulated.
+    pub fn allow_only(&self, policy: &Value) -> Result<(), String> {
+        *self.core.policy.lock() = Some(Policy::parse(policy)?);
+        Ok(())
     }
 
     /// Every call so far, whatever came of it; those that had no signature aside.

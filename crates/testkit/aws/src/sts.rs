@@ -1,6 +1,5 @@
 //! STS and IAM, as far as somebody asks who he is and what he may do.
 
-use crate::faults::Faults;
 use crate::names::Account;
 use crate::refusal::Refusal;
 use crate::wire::query::Query;
@@ -20,8 +19,8 @@ pub(crate) fn sts(account: &Account, operation: &str) -> Result<Xml, Refusal> {
     Ok(xml)
 }
 
-/// SimulatePrincipalPolicy: what is denied is what a fault denies for good.
-pub(crate) fn iam(faults: &Faults, operation: &str, query: &Query) -> Result<Xml, Refusal> {
+/// SimulatePrincipalPolicy, without context keys: what `may` says of an action on a resource.
+pub(crate) fn iam(may: &dyn Fn(&str, &str) -> bool, operation: &str, query: &Query) -> Result<Xml, Refusal> {
     if operation != "SimulatePrincipalPolicy" {
         return Err(Refusal::new(
             "InvalidAction",
@@ -43,10 +42,10 @@ pub(crate) fn iam(faults: &Faults, operation: &str, query: &Query) -> Result<Xml
         xml.leaf("EvalResourceName", resource);
         xml.leaf(
             "EvalDecision",
-            if faults.denies(action) {
-                "implicitDeny"
-            } else {
+            if may(action, resource) {
                 "allowed"
+            } else {
+                "implicitDeny"
             },
         );
     });

@@ -228,8 +228,8 @@ impl World {
             .map(|definition| self.definition_arn(definition))
             .collect();
         let mut answer = json!({ "taskDefinitionArns": arns });
-        if all.len() > from + most {
-            answer["nextToken"] = json!(super::reading::page_token(from + most));
+        if all.len() > from.saturating_add(most) {
+            answer["nextToken"] = json!(super::reading::page_token(from.saturating_add(most)));
         }
         Ok(answer)
     }

@@ -102,8 +102,8 @@ impl World {
         let from = page_start(input.next_token.as_deref())?;
         let arns: Vec<_> = found.iter().skip(from).take(most).map(|task| &task.arn).collect();
         let mut answer = json!({ "taskArns": arns });
-        if found.len() > from + most {
-            answer["nextToken"] = json!(page_token(from + most));
+        if found.len() > from.saturating_add(most) {
+            answer["nextToken"] = json!(page_token(from.saturating_add(most)));
         }
         Ok(answer)
     }

@@ -226,7 +226,12 @@ impl World {
                 .unwrap_or_else(|| format!("family:{}", definition.family)),
             started_by: request.started_by.clone(),
             tags: request.tags.clone(),
-            overrides: order.input.get("overrides").cloned().unwrap_or_else(|| json!({})),
+            overrides: order
+                .input
+                .get("overrides")
+                .filter(|given| given.is_object())
+                .cloned()
+                .unwrap_or_else(|| json!({})),
             execute_command: request.enable_execute_command,
             zone,
             status,

@@ -16,10 +16,8 @@ impl World {
                 .map(|container| json!({ "name": container.name }))
                 .collect();
         }
-        for list in ["inferenceAcceleratorOverrides"] {
-            if overrides.get(list).is_none() {
-                overrides[list] = json!([]);
-            }
+        if overrides.get("inferenceAcceleratorOverrides").is_none() {
+            overrides["inferenceAcceleratorOverrides"] = json!([]);
         }
         let containers: Vec<_> = task
             .containers

@@ -130,13 +130,13 @@ pub(crate) fn page<T>(all: Vec<T>, query: &Query) -> Result<(Vec<T>, Option<Stri
         return Err(Refusal::validation("PageSize must be between 1 and 400."));
     }
     let size = size as usize;
-    let from = match query.get("Marker") {
+    let from: usize = match query.get("Marker") {
         None => 0,
         Some(marker) => marker
             .strip_prefix("page-")
             .and_then(|from| from.parse().ok())
             .ok_or_else(|| Refusal::validation("Invalid marker"))?,
     };
-    let next = (all.len() > from + size).then(|| format!("page-{}", from + size));
+    let next = (all.len() > from.saturating_add(size)).then(|| format!("page-{}", from + size));
     Ok((all.into_iter().skip(from).take(size).collect(), next))
 }

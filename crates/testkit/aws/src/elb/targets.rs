@@ -57,8 +57,8 @@ impl World {
             self.check_target(group, id)?;
         }
         let now = self.now;
-        let new = wanted.iter().filter(|key| !group.is_live(key, now)).count();
-        let live = group.targets.keys().filter(|key| group.is_live(key, now)).count();
+        let new = wanted.iter().filter(|key| !group.is_live(key)).count();
+        let live = group.targets.keys().filter(|key| group.is_live(key)).count();
         if live + new > MOST_TARGETS {
             return Err(Refusal::new(
                 "TooManyTargets",
@@ -221,7 +221,7 @@ impl World {
 
 impl TargetGroup {
     /// Registered, and not on its way out.
-    pub(crate) fn is_live(&self, key: &(String, u16), _now: Moment) -> bool {
+    fn is_live(&self, key: &(String, u16)) -> bool {
         self.targets
             .get(key)
             .is_some_and(|target| target.deregistered_at.is_none())

@@ -88,7 +88,8 @@ impl Request {
         };
         let input = if service.speaks_json() {
             let body = if body.is_empty() { b"{}" } else { body };
-            Input::Json(serde_json::from_slice(body).map_err(|_| (true, serialization()))?)
+            let value = serde_json::from_slice(body).map_err(|_| (true, serialization()))?;
+            Input::Json(structure(value).ok_or_else(|| (true, serialization()))?)
         } else {
             Input::Query(Query::parse(&String::from_utf8_lossy(body)))
         };
@@ -115,6 +116,28 @@ impl Request {
     pub(crate) fn action(&self) -> String {
         format!("{}:{}", self.service.prefix(), self.operation)
     }
+}
+
+/// A whole input: an object, its nulls taken for members that are not there. serde would take a list for a structure, member by
+/// member in their order; no list of lists is part of what is simulated, so that refusing those keeps lists out of such places.
+fn structure(value: Value) -> Option<Value> {
+    fn pruned(value: Value, in_list: bool) -> Option<Value> {
+        match value {
+            Value::Array(_) if in_list => None,
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| pruned(item, true))
+                .collect::<Option<Vec<_>>>()
+                .map(Value::Array),
+            Value::Object(members) => {
+                let members = members.into_iter().filter(|(_, value)| !value.is_null());
+                let members = members.map(|(name, value)| Some((name, pruned(value, false)?)));
+                members.collect::<Option<serde_json::Map<_, _>>>().map(Value::Object)
+            }
+            plain => Some(plain),
+        }
+    }
+    pruned(value, false).filter(Value::is_object)
 }
 
 /// A call's input as awsJson reads it: members that are unknown are let be, those of a wrong type are not.

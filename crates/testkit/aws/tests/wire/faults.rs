@@ -86,6 +86,40 @@ async fn a_role_that_may_not_be_passed_is_named() {
 }
 
 #[tokio::test]
+async fn a_policy_allows_what_it_says_and_no_more() {
+    let client = start(Options::default()).await;
+    client.simulator.cluster("other");
+    let in_cluster = json!({ "ArnEquals": { "ecs:cluster": "arn:aws:ecs:us-east-1:123456789012:cluster/c" } });
+    let passed = json!({ "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } });
+    let statements = json!([
+        { "Effect": "Allow", "Action": ["ecs:RunTask"], "Resource": "*:task-definition/web:*", "Condition": in_cluster },
+        { "Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::123456789012:role/*", "Condition": passed },
+    ]);
+    client
+        .simulator
+        .allow_only(&json!({ "Version": "2012-10-17", "Statement": statements }))
+        .expect("a policy");
+    let (_, message) = client.ecs_refusal("RunTask", run()).await;
+    assert!(
+        message.contains("ecs:TagResource on resource: arn:aws:ecs:us-east-1:123456789012:task/c/*"),
+        "{message}"
+    );
+    let mut untagged = run();
+    untagged["tags"] = json!([]);
+    client.ecs("RunTask", untagged.clone()).await;
+    untagged["cluster"] = json!("other");
+    assert_eq!(client.ecs_refusal("RunTask", untagged).await.0, "AccessDeniedException");
+    assert_eq!(
+        client.ecs_refusal("ListTasks", json!({ "cluster": "c" })).await.0,
+        "AccessDeniedException"
+    );
+    let (status, _) = client.query("sts", "GetCallerIdentity", &[]).await;
+    assert_eq!((status, client.simulator.tasks().len()), (200, 1));
+    let strange = json!({ "Statement": { "Effect": "Allow", "NotAction": "*", "Resource": "*" } });
+    assert!(client.simulator.allow_only(&strange).is_err());
+}
+
+#[tokio::test]
 async fn every_call_is_known_with_what_it_needed() {
     let client = start(Options::default()).await;
     client.ecs("RunTask", run()).await;
@@ -178,6 +212,20 @@ async fn nonsense_is_refused_and_the_endpoint_stays() {
         (
             Request::post(&url)
                 .header("authorization", signed)
+                .header("x-amz-target", "A.RegisterTaskDefinition"),
+            r#"["shop", "bridge", [["web", "image", 1, 256]]]"#,
+            400,
+        ),
+        (
+            Request::post(&url)
+                .header("authorization", signed)
+                .header("x-amz-target", "A.RegisterTaskDefinition"),
+            r#"{ "family": "shop", "containerDefinitions": [["web", "image", 1, 256]] }"#,
+            400,
+        ),
+        (
+            Request::post(&url)
+                .header("authorization", signed)
                 .header("x-amz-target", "A.Nothing"),
             "{}",
             400,
@@ -196,6 +244,27 @@ async fn nonsense_is_refused_and_the_endpoint_stays() {
         assert_eq!(status, expected, "{body}: {answer}");
     }
     client.ecs("ListClusters", json!({})).await;
+}
+
+#[tokio::test]
+async fn tokens_of_pages_that_never_were_are_no_trouble() {
+    let client = start(Options::default()).await;
+    let far = format!("page-{}", usize::MAX);
+    let tasks = client
+        .ecs("ListTasks", json!({ "cluster": "c", "nextToken": far }))
+        .await;
+    assert_eq!(tasks["taskArns"], json!([]));
+    let definitions = client.ecs("ListTaskDefinitions", json!({ "nextToken": far })).await;
+    assert_eq!(definitions["taskDefinitionArns"], json!([]));
+    let groups = client.elb("DescribeTargetGroups", &[("Marker", &far)]).await;
+    assert!(!groups.contains("NextMarker"), "{groups}");
+    assert_eq!(
+        client
+            .ecs_refusal("ListTasks", json!({ "cluster": "c", "nextToken": "x" }))
+            .await
+            .0,
+        "InvalidParameterException"
+    );
 }
 
 #[tokio::test]
