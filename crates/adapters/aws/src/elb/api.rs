@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use wharf_domain::{DeploymentId, Failure, service::ListenerRule};
 
 use super::{
+    batches::Change,
     groups::{HealthCheck, TargetGroup, TargetKind},
     looks::Seen,
     refusal,
@@ -80,43 +81,53 @@ impl Api {
         Ok(seconds.map_or(DEREGISTRATION_DELAY, Duration::from_secs))
     }
 
-    pub(super) async fn register(&self, group: &str, target: &Target, deadline: Instant) -> Result<(), Failure> {
+    /// Registers or deregisters these targets, which are asked for when the call is sent. A target or a group that is not there is deregistered already.
+    pub(super) async fn change(
+        &self,
+        change: Change,
+        group: &str,
+        targets: impl Fn() -> Vec<Target> + Send + Sync,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let client = self.clients.elasticloadbalancingv2().await;
-        let operation = Operation::ElbRegisterTargets;
-        let send = || {
-            client
-                .register_targets()
-                .target_group_arn(group)
-                .targets(description(target))
-                .send()
-        };
-        match self.governor.call(operation, deadline, send).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(refused(error, operation, group, |code, message| {
-                refusal::of_target(code, message, group, &target.to_string())
-            })),
+        let described = || Some(targets().iter().map(description).collect());
+        match change {
+            Change::Register => {
+                let operation = Operation::ElbRegisterTargets;
+                let send = || {
+                    let call = client.register_targets().target_group_arn(group);
+                    call.set_targets(described()).send()
+                };
+                match self.governor.call(operation, deadline, send).await {
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        let names: Vec<_> = targets().iter().map(ToString::to_string).collect();
+                        Err(refused(error, operation, group, |code, message| {
+                            refusal::of_target(code, message, group, &names.join(", "))
+                        }))
+                    }
+                }
+            }
+            Change::Deregister => {
+                let operation = Operation::ElbDeregisterTargets;
+                let send = || {
+                    let call = client.deregister_targets().target_group_arn(group);
+                    call.set_targets(described()).send()
+                };
+                match self.governor.call(operation, deadline, send).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if is(&error, "TargetGroupNotFound") => Ok(()),
+                    // Of several it may be one, and then none is deregistered.
+                    Err(error) if is(&error, "InvalidTarget") && targets().len() < 2 => Ok(()),
+                    Err(error) => Err(refused(error, operation, group, |code, message| {
+                        refusal::of_target(code, message, group, "a target")
+                    })),
+                }
+            }
         }
     }
 
-    /// Also well where there is no such target, or no such group.
-    pub(super) async fn deregister(&self, group: &str, target: &Target, deadline: Instant) -> Result<(), Failure> {
-        let client = self.clients.elasticloadbalancingv2().await;
-        let operation = Operation::ElbDeregisterTargets;
-        let send = || {
-            client
-                .deregister_targets()
-                .target_group_arn(group)
-                .targets(description(target))
-                .send()
-        };
-        match self.governor.call(operation, deadline, send).await {
-            Ok(_) => Ok(()),
-            Err(error) if is(&error, "TargetGroupNotFound") || is(&error, "InvalidTarget") => Ok(()),
-            Err(error) => Err(refused(error, operation, group, |_, _| None)),
-        }
-    }
-
-    /// Every target of the group, those that drain included; none where there is no such group.
+    /// Every target of the group, those that drain included. A group that does not exist is `route.mismatch`.
     pub(super) async fn target_health(&self, group: &str, deadline: Instant) -> Result<Vec<Seen>, Failure> {
         let client = self.clients.elasticloadbalancingv2().await;
         let operation = Operation::ElbDescribeTargetHealth;
@@ -128,7 +139,7 @@ impl Api {
                 .into_iter()
                 .filter_map(seen)
                 .collect()),
-            Err(error) if is(&error, "TargetGroupNotFound") => Ok(Vec::new()),
+            Err(error) if is(&error, "TargetGroupNotFound") => Err(refusal::no_such_group(group)),
             Err(error) => Err(refused(error, operation, group, |_, _| None)),
         }
     }

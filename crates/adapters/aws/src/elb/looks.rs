@@ -7,7 +7,7 @@ use futures::{
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::sleep;
-use wharf_domain::Failure;
+use wharf_domain::{Code, Failure};
 
 use super::{api::Api, target::Target};
 use crate::governor::Governor;
@@ -49,7 +49,15 @@ impl Looks {
         }
     }
 
-    /// Every target of the group, as of now.
+    /// As [`targets`](Self::targets); none where the group does not exist (any more).
+    pub(super) async fn targets_if_any(&self, group: &str) -> Result<Targets, Failure> {
+        match self.targets(group).await {
+            Err(failure) if failure.code == Code::RouteMismatch => Ok(Targets::default()),
+            targets => targets,
+        }
+    }
+
+    /// Every target of the group, as of now. A group that does not exist is `route.mismatch`.
     pub(super) async fn targets(&self, group: &str) -> Result<Targets, Failure> {
         let look = self
             .forming

@@ -7,6 +7,7 @@
 //! | `groups` | target groups, described once |
 //! | `target` | an endpoint as a group takes it |
 //! | `health` | what ELB's words for a target's health mean; decides, calls nothing |
+//! | `batches` | registrations of one group in one call |
 //! | `looks` | one look at a group for all who ask at the same time |
 //! | `memory` | what this process did to targets and when; may be forgotten at any time |
 //! | `rules` | listener rules: made, found, removed |
@@ -17,6 +18,7 @@
 //! for the endpoint that the caller names.
 
 mod api;
+mod batches;
 mod groups;
 mod health;
 mod looks;

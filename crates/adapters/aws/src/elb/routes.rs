@@ -4,13 +4,13 @@
 use async_trait::async_trait;
 use futures::future::join_all;
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::time::Instant;
 use wharf_domain::{Code, DeploymentId, Endpoint, Failure, InstanceId, service::ListenerRule};
 use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing};
 use wharf_saga::Ids;
 
 use super::{
     api::Api,
+    batches::{Batches, Change},
     groups::{TargetGroup, TargetGroups},
     health::{View, view},
     looks::{Looks, Seen, seen},
@@ -28,6 +28,7 @@ pub struct ElbRoutes {
     api: Arc<Api>,
     groups: TargetGroups,
     looks: Arc<Looks>,
+    batches: Batches,
     rules: Rules,
     memory: Memory,
 }
@@ -54,6 +55,7 @@ impl ElbRoutes {
             groups: TargetGroups::new(api.clone()),
             rules: Rules::new(api.clone(), looks.clone(), ids),
             looks,
+            batches: Batches::new(api.clone()),
             memory: Memory::default(),
             api,
         }
@@ -64,8 +66,8 @@ impl ElbRoutes {
         self.groups.get(arn, Governor::deadline()).await
     }
 
-    async fn register_in(&self, group: &TargetGroup, target: &Target, deadline: Instant) -> Result<(), Failure> {
-        let registered = self.api.register(&group.arn, target, deadline).await;
+    async fn register_in(&self, group: &TargetGroup, target: &Target) -> Result<(), Failure> {
+        let registered = self.batches.apply(Change::Register, &group.arn, target).await;
         match &registered {
             Ok(()) => self.memory.registered(&group.arn, target),
             // It may have been deleted since it was described.
@@ -140,7 +142,7 @@ impl ElbRoutes {
             return Ok(true);
         }
         if self.memory.draining_for(arn, &target).is_none() {
-            self.api.deregister(arn, &target, deadline).await?;
+            self.batches.apply(Change::Deregister, arn, &target).await?;
             self.memory.deregistered(arn, &target);
         }
         let draining_for = self.memory.draining_for(arn, &target).unwrap_or_default();
@@ -150,7 +152,7 @@ impl ElbRoutes {
             if is_used && draining_for < self.groups.deregistration_delay(arn, deadline).await? {
                 return Ok(false);
             }
-            let targets = self.looks.targets(arn).await?;
+            let targets = self.looks.targets_if_any(arn).await?;
             if seen(&targets, &target).is_some_and(|seen| seen.state != "unused") {
                 return Ok(false);
             }
@@ -172,7 +174,7 @@ impl ElbRoutes {
             tracing::warn!(group = arn, "a target group is gone, and its targets with it");
             return Ok(Vec::new());
         };
-        let targets = self.looks.targets(arn).await?;
+        let targets = self.looks.targets_if_any(arn).await?;
         let live = targets.iter().filter(|seen| !Seen::is_draining(seen));
         Ok(live
             .filter_map(|seen| seen.target.endpoint(&group.kind))
@@ -200,7 +202,7 @@ impl Routes for ElbRoutes {
             self.rules.ensure(rule, first, deadline).await?;
         }
         let pairs = groups.iter().zip(&targets);
-        let registered = join_all(pairs.map(|(group, target)| self.register_in(group, target, deadline))).await;
+        let registered = join_all(pairs.map(|(group, target)| self.register_in(group, target))).await;
         all_or_which_not(&groups, registered)
     }
 

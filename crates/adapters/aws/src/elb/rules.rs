@@ -68,7 +68,7 @@ impl Rules {
 
     /// Removes the rule if it is ours and no target but those that drain is left in the group.
     pub(super) async fn retire(&self, wanted: &ListenerRule, group: &str, deadline: Instant) -> Result<(), Failure> {
-        if !is_empty(&self.looks.targets(group).await?) {
+        if !is_empty(&self.looks.targets_if_any(group).await?) {
             return Ok(());
         }
         let sight = self.sight(wanted);
@@ -140,7 +140,7 @@ impl Rules {
             return Err(taken(", and is not this deployment's"));
         }
         for group in &known.groups {
-            if !is_empty(&self.looks.targets(group).await?) {
+            if !is_empty(&self.looks.targets_if_any(group).await?) {
                 return Err(taken(", where instances of this deployment are"));
             }
         }

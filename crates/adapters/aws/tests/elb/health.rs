@@ -216,3 +216,23 @@ async fn every_group_has_to_be_content() {
     let health = world.routes.health(&owner(), &key, &endpoint).await;
     assert_eq!(health, Ok(Some(Health::Good)));
 }
+
+#[tokio::test]
+async fn a_group_that_goes_while_it_is_waited_for_is_final() {
+    let world = World::new().await;
+    let group = world.simulator.target_group(&TargetGroup::ip("web", 80));
+    let (key, endpoint) = (groups(&[&group]), address(5, 8080));
+    world
+        .routes
+        .register(backend(&key, &endpoint))
+        .await
+        .expect("registered");
+    world.simulator.delete_target_group(&group);
+    let failure = world
+        .routes
+        .health(&owner(), &key, &endpoint)
+        .await
+        .expect_err("it is gone");
+    assert_eq!(failure.code, Code::RouteMismatch);
+    assert!(failure.message.contains(&group), "{}", failure.message);
+}

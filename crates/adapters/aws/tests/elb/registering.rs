@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use std::{net::Ipv4Addr, time::Duration};
-use wharf_aws_simulator::{ContainerInstance, Fault, Mishap, TargetGroup};
+use wharf_aws_simulator::{ContainerInstance, Fault, Mishap, Options, TargetGroup, Throttling};
 use wharf_domain::{Code, Endpoint};
 use wharf_platform::Routes;
 
@@ -256,4 +256,63 @@ async fn every_target_is_listed_with_nobody_for_an_owner() {
         (&only.key, &only.endpoint, &only.owner),
         (&both, &address(5, 8080), &None)
     );
+}
+
+#[tokio::test]
+async fn registrations_at_once_share_calls_and_keep_within_the_documented_rate() {
+    let options = Options {
+        throttling: Throttling::Documented,
+        ..Options::following(1.0)
+    };
+    let world = World::with(options).await;
+    let group = world.simulator.target_group(&TargetGroup::ip("web", 80));
+    let key = groups(&[&group]);
+    let endpoints: Vec<_> = (0..250).map(|number| address(number, 8080)).collect();
+    let registered = endpoints
+        .iter()
+        .map(|endpoint| world.routes.register(backend(&key, endpoint)));
+    let registered = join_all(registered).await;
+    assert!(registered.iter().all(Result::is_ok), "{registered:?}");
+    assert_eq!(world.targets(&group).len(), 250);
+    let owner = owner();
+    let withdrawn = endpoints
+        .iter()
+        .map(|endpoint| world.routes.withdraw(&owner, &key, Some(endpoint), DRAIN));
+    let withdrawn = join_all(withdrawn).await;
+    assert!(withdrawn.iter().all(|over| *over == Ok(false)), "{withdrawn:?}");
+    assert!(world.targets(&group).iter().all(|(_, _, state)| state == "draining"));
+    assert!(
+        world.count("RegisterTargets") <= 6,
+        "{}",
+        world.count("RegisterTargets")
+    );
+    assert!(
+        world.count("DeregisterTargets") <= 6,
+        "{}",
+        world.count("DeregisterTargets")
+    );
+    assert!(world.simulator.throttled().is_empty());
+}
+
+#[tokio::test]
+async fn one_that_is_not_taken_does_not_keep_the_others_out() {
+    let world = World::new().await;
+    let group = world.simulator.target_group(&TargetGroup::ip("web", 80));
+    let key = groups(&[&group]);
+    let public = Endpoint::Address {
+        ip: Ipv4Addr::new(8, 8, 8, 8).into(),
+        port: 80,
+    };
+    let endpoints = [address(5, 80), public, address(6, 80)];
+    let registered = endpoints
+        .iter()
+        .map(|endpoint| world.routes.register(backend(&key, endpoint)));
+    let registered = join_all(registered).await;
+    assert!(registered[0].is_ok() && registered[2].is_ok(), "{registered:?}");
+    assert!(
+        registered[1]
+            .as_ref()
+            .is_err_and(|failure| failure.code == Code::RouteMismatch && failure.message.contains("8.8.8.8"))
+    );
+    assert_eq!(world.targets(&group).len(), 2);
 }

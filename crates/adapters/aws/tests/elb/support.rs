@@ -59,7 +59,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let simulator = Simulator::start(Options::default()).await.expect("a simulator");
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(setup: Options) -> Self {
+        let simulator = Simulator::start(setup).await.expect("a simulator");
         let routes = process(options(&simulator), deployment(1));
         Self { simulator, routes }
     }
