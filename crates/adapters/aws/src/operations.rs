@@ -23,8 +23,10 @@ pub enum Part {
     ListenerRules,
     /// The registry's tables.
     Registry,
-    /// The wake queue.
+    /// Messages to the wake queue.
     Queue,
+    /// Messages from the wake queue, where nobody hands them over as Lambda does.
+    QueueReader,
     /// Instances' secrets, and Wharf's own.
     Secrets,
     /// Reading what tasks print.
@@ -263,8 +265,8 @@ operations! {
     DynamoDeleteItem: Registry, Write repeatable, [], ["dynamodb:DeleteItem" on Tables];
 
     SqsSendMessage: Queue, Write repeatable, [], ["sqs:SendMessage" on Queues];
-    SqsReceiveMessage: Queue, Read repeatable, [], ["sqs:ReceiveMessage" on Queues];
-    SqsDeleteMessage: Queue, Write repeatable, [], ["sqs:DeleteMessage" on Queues];
+    SqsReceiveMessage: QueueReader, Read repeatable, [], ["sqs:ReceiveMessage" on Queues];
+    SqsDeleteMessage: QueueReader, Write repeatable, [], ["sqs:DeleteMessage" on Queues];
 
     /// Said again it finds the one that it made.
     SecretsCreateSecret: Secrets, Write repeatable, [],

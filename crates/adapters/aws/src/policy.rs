@@ -36,19 +36,25 @@ pub struct Parameters {
     pub log_groups: Vec<String>,
 }
 
-/// The policy document. A scope of which the parameters name nothing has no statement.
+/// What has to be allowed on which resources, for these parts.
 #[must_use]
-pub fn policy(parameters: &Parameters) -> Value {
+pub fn actions_by_scope(parts: &BTreeSet<Part>) -> BTreeMap<Scope, BTreeSet<&'static str>> {
     let mut by_scope: BTreeMap<Scope, BTreeSet<&str>> = BTreeMap::new();
     for operation in Operation::ALL {
         let row = operation.row();
-        if parameters.parts.contains(&row.part) {
+        if parts.contains(&row.part) {
             for grant in row.grants {
                 by_scope.entry(grant.scope).or_default().insert(grant.action);
             }
         }
     }
-    let statements: Vec<Value> = by_scope
+    by_scope
+}
+
+/// The policy document. A scope of which the parameters name nothing has no statement.
+#[must_use]
+pub fn policy(parameters: &Parameters) -> Value {
+    let statements: Vec<Value> = actions_by_scope(&parameters.parts)
         .into_iter()
         .filter_map(|(scope, actions)| statement(scope, &actions, parameters))
         .collect();
@@ -93,12 +99,12 @@ impl Parameters {
                 let condition = created_by("ecs:CreateAction", Operation::EcsRegisterTaskDefinition.name());
                 (self.derived(), Some(condition))
             }
-            Scope::Tasks => (self.in_each_cluster("task"), None),
+            Scope::Tasks => (self.in_each_cluster("task"), Some(in_clusters())),
             Scope::NewTasks => {
                 let condition = created_by("ecs:CreateAction", Operation::EcsRunTask.name());
                 (self.in_each_cluster("task"), Some(condition))
             }
-            Scope::ContainerInstances => (self.in_each_cluster("container-instance"), None),
+            Scope::ContainerInstances => (self.in_each_cluster("container-instance"), Some(in_clusters())),
             Scope::AnyInClusters => (vec!["*".to_owned()], Some(in_clusters())),
             Scope::TaskRoles => {
                 let condition = json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}});
