@@ -178,9 +178,11 @@ impl Wharf {
     ) -> Result<Value, Failure> {
         let wait_for_healthy = detail.wait_for_healthy.unwrap_or(false);
         let begun = tokio::time::Instant::now();
+        let allowed = |accepted: &Accepted| accepted.instance.service.start_timeout + NOTICE;
+        let in_full = accepted.iter().map(allowed).max().unwrap_or_default();
         let mut views = Vec::with_capacity(accepted.len());
         for accepted in accepted {
-            let patience = patience.unwrap_or(accepted.instance.service.start_timeout + NOTICE);
+            let patience = patience.unwrap_or(allowed(accepted));
             let left = patience.saturating_sub(begun.elapsed());
             let is_there = |view: &InstanceView| !is_moving(view) || (!wait_for_healthy && is_registered(view));
             views.push(self.watch_until(&accepted.id, left, is_there).await?);
@@ -193,7 +195,7 @@ impl Wharf {
             .find(|view| is_moving(view) && (wait_for_healthy || !is_registered(view)));
         let reached = match late {
             None => Reached::All,
-            Some(late) if wait_for_healthy && patience.is_none() && self.settings().pace.answer_within.is_none() => {
+            Some(late) if wait_for_healthy && begun.elapsed() >= in_full => {
                 return Err(
                     Failure::new(Code::RouteUnhealthy, format!("{} is not healthy yet", late.id))
                         .hint(format!("follow it with `wharf show {}`", late.id)),

@@ -48,6 +48,8 @@ pub struct Settings {
 pub struct Pace {
     /// The longest pause between two looks at a task that is on its way: the back-stop of the platform's events.
     pub look_at_tasks: Duration,
+    /// No pause between two looks is shorter, at a task or at a route: where each look costs an invocation, and events tell.
+    pub shortest_look: Duration,
     /// Others write the registry too, and do not tell: whoever waits for news looks so often. `None` where this process alone writes.
     pub look_for_news: Option<Duration>,
     /// No answer waits longer than this for what it is about to tell: whoever hangs on to it gives up then. `None` where nobody does.
@@ -62,6 +64,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             look_at_tasks: Duration::from_secs(5),
+            shortest_look: Duration::from_millis(1),
             look_for_news: None,
             answer_within: None,
             capacity_wait: Duration::from_mins(15),

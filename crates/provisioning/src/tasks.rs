@@ -76,7 +76,16 @@ impl Wharf {
             return Ok(());
         }
         let is_on_its_way = instance.state.is_coming();
+        let ends = matches!(instance.state, State::Stopping { .. });
         let wants_it = is_on_its_way || matches!(instance.state, State::Ready { .. });
+        if ends && !is_live && !self.engine().is_driving(&instance.id) {
+            let key = format!("{} is gone ({})", task.id, task.attempt);
+            return self
+                .engine()
+                .send(&instance.id, &Message::Look, Some(key))
+                .await
+                .map(drop);
+        }
         if !wants_it || task.attempt != instance.attempt {
             return Ok(());
         }

@@ -331,7 +331,8 @@ impl Wharf {
             }
             // Its wake goes to others, and is lost: whoever waits for the instance need not wait for the sweep.
             let is_overdue = |wake: Wake| wake.at + OVERDUE < self.clock().now();
-            if pace.look_for_news.is_some() && stored.wake.is_some_and(is_overdue) {
+            let is_others = pace.look_for_news.is_some() && !self.engine().is_driving(id);
+            if is_others && stored.wake.is_some_and(is_overdue) {
                 self.engine().poke(id);
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {

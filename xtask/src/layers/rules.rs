@@ -184,8 +184,8 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "axum",
-        packages: &["wharf-http", "wharf-storefront", "wharf"],
-        reason: "there is one router, which is an entrance and which the binary mounts",
+        packages: &["wharf-http", "wharf-storefront", "wharf", "wharf-lambda"],
+        reason: "there is one router, which is an entrance and which the binaries mount",
     },
     Owner {
         library: "utoipa",

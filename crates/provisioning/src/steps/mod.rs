@@ -38,6 +38,14 @@ impl World {
             attempt,
         }
     }
+
+    /// Looks again after about an eighth of the time that it has taken so far: quick things are found at once, slow ones are not pestered.
+    fn look_again(&self, context: &Context<'_>, longest: Duration, why: impl Into<String>) -> Outcome {
+        Outcome::Wait {
+            until: context.now + pause(context, longest).max(self.settings.pace.shortest_look),
+            why: why.into(),
+        }
+    }
 }
 
 /// Every step that this version has.
@@ -55,14 +63,6 @@ pub(crate) fn all(world: &Arc<World>) -> Vec<Box<dyn Step<Instance>>> {
         Box::new(healthy::Healthy(world.clone())),
         Box::new(ready::Ready(world.clone())),
     ]
-}
-
-/// Looks again after about an eighth of the time that it has taken so far: quick things are found at once, slow ones are not pestered.
-fn look_again(context: &Context<'_>, longest: Duration, why: impl Into<String>) -> Outcome {
-    Outcome::Wait {
-        until: context.now + pause(context, longest),
-        why: why.into(),
-    }
 }
 
 /// About an eighth of the time that a step has taken so far.

@@ -6,7 +6,7 @@ use wharf_domain::{Attempt, Instance};
 use wharf_platform::{Backend, RouteKey};
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{World, is_over, look_again, missing};
+use super::{World, is_over, missing};
 
 /// How much later than the drain's end the last request may be told to be over.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
@@ -61,7 +61,11 @@ impl Step<Instance> for Route {
                 Ok(true) => {}
                 // A load balancer drains for as long as it is set to; we wait for as long as the service says.
                 Ok(false) if is_over(context, drain + DRAIN_MARGIN) => {}
-                Ok(false) => return look_again(context, Duration::from_secs(1), "requests under way to end"),
+                Ok(false) => {
+                    return self
+                        .0
+                        .look_again(context, Duration::from_secs(1), "requests under way to end");
+                }
                 Err(failure) => return Outcome::from_failure(failure),
             }
         }

@@ -6,7 +6,7 @@ use wharf_domain::{Code, Failure, Instance};
 use wharf_platform::TaskStatus;
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{World, is_over, look_again, missing};
+use super::{World, is_over, missing};
 use crate::tasks::{gone, with_output};
 
 pub(crate) struct Running(pub(crate) Arc<World>);
@@ -42,12 +42,12 @@ impl Step<Instance> for Running {
                         .hint("raise the service's `start_timeout`, or see with `wharf logs` what it waits for"),
                 )
             }
-            Ok(TaskStatus::Running { endpoint: None }) => look_again(context, longest, "the task's address"),
-            Ok(TaskStatus::Pending { why }) => look_again(context, longest, why),
+            Ok(TaskStatus::Running { endpoint: None }) => self.0.look_again(context, longest, "the task's address"),
+            Ok(TaskStatus::Pending { why }) => self.0.look_again(context, longest, why),
             Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(with_output(cause, output)),
             // A platform that is not sure of itself yet is asked again.
             Ok(TaskStatus::Gone) if !is_over(context, self.0.platform.tasks.unknown_for()) => {
-                look_again(context, longest, "the platform to know the task")
+                self.0.look_again(context, longest, "the platform to know the task")
             }
             Ok(TaskStatus::Gone) => Outcome::Fail(gone()),
             Err(failure) => Outcome::from_failure(failure),

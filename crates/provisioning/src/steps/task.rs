@@ -11,7 +11,7 @@ use wharf_domain::{
 use wharf_platform::{Stopping, TaskSpec};
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{APP_PASSWORD, World, database::database_name, is_over, look_again, pause};
+use super::{APP_PASSWORD, World, database::database_name, is_over, pause};
 use crate::template::fill;
 
 /// Room is not asked for again sooner.
@@ -187,7 +187,7 @@ impl Step<Instance> for Task {
             ),
             Ok(Stopping::Underway) => {
                 instance.held.task = Some(task);
-                look_again(context, Duration::from_secs(1), "the task to end")
+                self.0.look_again(context, Duration::from_secs(1), "the task to end")
             }
             Err(failure) => Outcome::from_failure(failure),
         }
