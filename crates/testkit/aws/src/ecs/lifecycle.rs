@@ -65,6 +65,8 @@ impl World {
                 let arn = task.arn.clone();
                 self.ecs.task_numbers.remove(&arn);
                 self.ecs.tasks.remove(&number);
+                self.ecs.tokens.retain(|_, token| token.is_known(at));
+                self.elb.listening.retain(|_, listening| listening.task != number);
             }
         }
     }
@@ -92,17 +94,20 @@ impl World {
 
     /// The EC2 instance ends, and what runs on it with it.
     pub(crate) fn lose_host(&mut self, container_instance: &str) {
-        let Some(lost) = self.ecs.instances.remove(container_instance) else {
+        let Some(lost) = self.ecs.instances.get(container_instance) else {
             return;
         };
-        if let Some(instance) = self.ec2.instances.get_mut(&lost.ec2_id) {
+        let ec2_id = lost.ec2_id.clone();
+        if let Some(instance) = self.ec2.instances.get_mut(&ec2_id) {
             instance.state = "terminated";
         }
         let on_it: Vec<_> = self.tasks_on(container_instance).map(|task| task.number).collect();
         for number in on_it {
-            let reason = format!("Host EC2 (instance {}) terminated.", lost.ec2_id);
+            let reason = format!("Host EC2 (instance {ec2_id}) terminated.");
             self.end(number, "TerminationNotice", reason, true);
         }
+        // Last, for what its tasks listened on is known by it.
+        self.ecs.instances.remove(container_instance);
     }
 
     /// Somebody, or something, wants it to be stopped. Does nothing to one that is being stopped already.

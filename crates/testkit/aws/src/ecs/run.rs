@@ -25,6 +25,12 @@ pub(crate) struct ClientToken {
     until: Moment,
 }
 
+impl ClientToken {
+    pub(crate) fn is_known(&self, now: Moment) -> bool {
+        now < self.until
+    }
+}
+
 /// One RunTask that may be carried out, for as many tasks as it asks for.
 struct Order<'call> {
     request: &'call RunTask,
@@ -117,7 +123,7 @@ impl World {
     fn is_over(&self, entry: &ClientToken) -> bool {
         let outlive = self.consistency.tokens_outlive_tasks;
         let mut tasks = entry.tasks.iter().filter_map(|number| self.ecs.tasks.get(number));
-        entry.until <= self.now || !tasks.any(|task| outlive || task.status != Status::Stopped)
+        !entry.is_known(self.now) || !tasks.any(|task| outlive || task.status != Status::Stopped)
     }
 
     fn runnable(&self, reference: &str) -> Result<Definition, Refusal> {

@@ -3,7 +3,7 @@
 use super::client::{Client, text};
 use serde_json::{Value, json};
 use std::time::Duration;
-use wharf_aws_simulator::{Consistency, ContainerInstance, Options, TaskDefinition, TaskPlan};
+use wharf_aws_simulator::{Consistency, ContainerInstance, Options, TargetGroup, TaskDefinition, TaskPlan};
 
 fn bridge() -> Value {
     json!({
@@ -187,7 +187,19 @@ async fn a_lost_host_takes_its_tasks_along() {
         .ecs("RunTask", json!({ "cluster": "poc", "taskDefinition": "shop" }))
         .await;
     simulator.advance(Duration::from_secs(10));
+    let group = simulator.target_group(&TargetGroup::ip("by-address", 8000));
+    let (address, port) = simulator.tasks().remove(0).address.expect("it runs");
+    let fields = [
+        ("TargetGroupArn", group.as_str()),
+        ("Targets.member.1.Id", address.as_str()),
+        ("Targets.member.1.Port", &port.to_string()),
+    ];
+    client.elb("RegisterTargets", &fields).await;
+    simulator.advance(Duration::from_secs(10));
+    assert_eq!(simulator.targets()[0].state, "healthy");
     simulator.lose_host(&host.arn);
+    simulator.advance(Duration::from_mins(1));
+    assert_eq!(simulator.targets()[0].state, "unhealthy");
     let task = simulator.tasks().remove(0);
     assert_eq!(task.status, "STOPPED");
     assert_eq!(
