@@ -1,4 +1,5 @@
-//! The policy that is made from the table of operations, held against what was called: nothing is called without a statement.
+//! The policy that is made from the table of operations, held against what is called: nothing without a statement, and no
+//! statement without a call.
 
 use crate::site::{CLUSTER, ROLES, Site, task, web};
 use serde_json::Value;
@@ -6,35 +7,33 @@ use std::{collections::BTreeSet, time::Duration};
 use wharf_aws::{
     Governor, Sts,
     operations::Part,
-    policy::{Parameters, policy},
+    policy::{Parameters, actions_by_scope, policy},
 };
 use wharf_aws_simulator::{ContainerInstance, TargetGroup, TaskDefinition};
-use wharf_domain::service::{EcsTask, RunSpec};
+use wharf_domain::{
+    Code,
+    service::{EcsTask, RunSpec},
+};
 use wharf_platform::{Logs, Printer, RouteKey, TaskSpec, Tasks};
 
-/// `*` stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|text| (0..=text.len()).any(|at| text.is_char_boundary(at) && matches(rest, &text[at..]))),
-    }
-}
-
-fn allows(policy: &Value, action: &str, resource: &str) -> bool {
-    let texts = |value: &Value| -> Vec<String> {
-        let texts = value.as_array().into_iter().flatten();
-        texts.filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let statements = policy["Statement"].as_array().into_iter().flatten();
-    statements.into_iter().any(|statement| {
-        texts(&statement["Action"]).iter().any(|allowed| allowed == action)
-            && texts(&statement["Resource"])
-                .iter()
-                .any(|allowed| matches(allowed, resource))
+/// The policy of a deployment that runs `web` and `bridge` in one cluster.
+fn policy_of(parts: &[Part]) -> Value {
+    let text = |texts: &[&str]| texts.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+    policy(&Parameters {
+        partition: "aws".into(),
+        region: "us-east-1".into(),
+        account: "123456789012".into(),
+        parts: parts.iter().copied().collect(),
+        clusters: text(&[CLUSTER]),
+        task_definitions: text(&["web", "bridge"]),
+        task_roles: text(&ROLES),
+        log_groups: text(&["/ecs/shop"]),
+        ..Parameters::default()
     })
 }
+
+/// What is about tasks.
+const PARTS: [Part; 4] = [Part::Tasks, Part::StaticPorts, Part::Addresses, Part::Logs];
 
 /// Everything that Wharf does with tasks, once.
 async fn everything(site: &Site) {
@@ -96,50 +95,44 @@ async fn everything(site: &Site) {
 #[tokio::test]
 async fn the_policy_allows_every_call_that_is_made() {
     let site = Site::new().await;
+    let policy = policy_of(&[PARTS.as_slice(), &[Part::Targets, Part::Doctor]].concat());
+    site.simulator.allow_only(&policy).expect("a policy");
     everything(&site).await;
-    let text = |texts: &[&str]| texts.iter().copied().map(str::to_owned).collect::<Vec<_>>();
-    let policy = policy(&Parameters {
-        partition: "aws".into(),
-        region: "us-east-1".into(),
-        account: "123456789012".into(),
-        parts: [
-            Part::Tasks,
-            Part::StaticPorts,
-            Part::Addresses,
-            Part::Targets,
-            Part::Logs,
-            Part::Doctor,
-        ]
-        .into(),
-        clusters: text(&[CLUSTER]),
-        task_definitions: text(&["web", "bridge"]),
-        task_roles: text(&ROLES),
-        log_groups: text(&["/ecs/shop"]),
-        ..Parameters::default()
-    });
-    let mut made = BTreeSet::new();
-    for call in site.simulator.calls() {
-        for permission in call.permissions {
-            made.insert((permission.action, permission.resource));
+}
+
+#[tokio::test]
+async fn the_policy_allows_nothing_that_is_never_called() {
+    let site = Site::new().await;
+    everything(&site).await;
+    let calls = site.simulator.calls();
+    let made: BTreeSet<&str> = calls
+        .iter()
+        .flat_map(|call| &call.permissions)
+        .map(|permission| permission.action.as_str())
+        .collect();
+    for (scope, actions) in actions_by_scope(&PARTS.into()) {
+        for action in actions {
+            assert!(made.contains(action), "{action} on {scope:?} in {made:?}");
         }
     }
-    assert!(made.iter().any(|(action, _)| action == "iam:PassRole"), "{made:?}");
-    for (action, resource) in &made {
-        assert!(
-            allows(&policy, action, resource),
-            "{action} on {resource} in {policy:#}"
-        );
+}
+
+#[tokio::test]
+async fn the_policy_allows_nothing_in_others_clusters_and_of_others_definitions() {
+    let site = Site::new().await;
+    site.simulator.cluster("other");
+    let definition = TaskDefinition::fargate("other").container("web", 8080);
+    site.simulator.task_definition(&definition).expect("a definition");
+    site.simulator.allow_only(&policy_of(&PARTS)).expect("a policy");
+    let elsewhere = EcsTask {
+        cluster: "other".into(),
+        ..web()
+    };
+    for run in [elsewhere, task("other")] {
+        let failure = site.start(site.spec(&site.owner(), run)).await.expect_err("denied");
+        assert_eq!(failure.code, Code::AwsDenied);
+        assert!(failure.message.contains("ecs:RunTask"), "{}", failure.message);
     }
-    // And not on what is somebody else's.
-    assert!(!allows(
-        &policy,
-        "ecs:StopTask",
-        "arn:aws:ecs:us-east-1:123456789012:task/other/1"
-    ));
-    assert!(!allows(
-        &policy,
-        "ecs:RunTask",
-        "arn:aws:ecs:us-east-1:123456789012:task-definition/other:1"
-    ));
-    assert!(!allows(&policy, "iam:PassRole", "arn:aws:iam::123456789012:role/other"));
+    assert!(site.simulator.tasks().is_empty());
+    site.started().await;
 }

@@ -106,11 +106,11 @@ async fn every_task_of_the_deployment_is_listed_and_none_of_others() {
 #[tokio::test]
 async fn more_tasks_than_one_page_has_are_all_listed() {
     let site = Site::new().await;
-    let starts = (0..130).map(|_| site.started());
+    let starts = (0..105).map(|_| site.started());
     futures::future::join_all(starts).await;
     site.simulator.advance(Duration::from_mins(1));
     let runs = [wharf_domain::service::RunSpec::Ecs(web())];
-    assert_eq!(site.all(&runs).await.expect("listed").len(), 130);
+    assert_eq!(site.all(&runs).await.expect("listed").len(), 105);
     assert_eq!(site.count("ecs:ListTasks"), 2);
     assert_eq!(site.count("ecs:DescribeTasks"), 2);
 }

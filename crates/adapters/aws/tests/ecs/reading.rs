@@ -11,7 +11,7 @@ use wharf_platform::{LogLine, Logs, Printer, TaskEvents, TaskStatus, Tasks};
 #[tokio::test]
 async fn looks_at_once_are_few_calls() {
     let site = Site::new().await;
-    let started = join_all((0..250).map(|_| site.started())).await;
+    let started = join_all((0..105).map(|_| site.started())).await;
     site.simulator.advance(Duration::from_mins(1));
     let looks = join_all(started.iter().map(|started| site.status(started))).await;
     assert!(
@@ -19,7 +19,7 @@ async fn looks_at_once_are_few_calls() {
             .iter()
             .all(|status| matches!(status, TaskStatus::Running { endpoint: Some(_) }))
     );
-    assert_eq!(site.count("ecs:DescribeTasks"), 3);
+    assert_eq!(site.count("ecs:DescribeTasks"), 2, "a hundred in one");
 }
 
 #[tokio::test]
@@ -140,8 +140,9 @@ async fn whoever_follows_is_told_each_line_once() {
     assert_eq!(next().await.as_deref(), Some("one"));
     for line in ["two", "three"] {
         assert!(site.simulator.write_log(&task.id, "web", line));
-        assert_eq!(next().await.as_deref(), Some(line));
     }
+    assert_eq!(next().await.as_deref(), Some("two"));
+    assert_eq!(next().await.as_deref(), Some("three"));
 }
 
 #[tokio::test]
