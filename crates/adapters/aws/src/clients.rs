@@ -1,6 +1,7 @@
 //! The SDK's clients, each made when it is first used, all from one configuration, one connection pool and one TLS stack.
 //!
-//! Nothing here reads the environment or a file before the first call: a Lambda that only looks at its event must not pay for it. No operation is called from here.
+//! Nothing here reads the environment or a file before the first call: a Lambda that only looks at its event must not pay for it. No operation is
+//! called from here.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
@@ -21,7 +22,8 @@ const REGISTRY_OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 /// budget that all calls of a client share, so that an outage does not become a storm.
 const ATTEMPTS: u32 = 4;
 
-/// Where AWS is, and as whom it is asked. What is `None` comes from where the AWS command line has it: the environment, the profile, the machine's or the function's role.
+/// Where AWS is, and as whom it is asked. What is `None` comes from where the AWS command line has it: the environment, the profile, the machine's or
+/// the function's role.
 #[derive(Clone)]
 pub struct ClientOptions {
     pub region: Option<String>,

@@ -19,6 +19,10 @@ pub(super) fn time(value: Timestamp) -> AttributeValue {
     number(value.as_millis())
 }
 
+pub(super) fn truth(value: bool) -> AttributeValue {
+    AttributeValue::Bool(value)
+}
+
 pub(super) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
@@ -105,7 +109,7 @@ mod tests {
         let item = item([
             ("pk", text("inst_1")),
             ("epoch", number(7)),
-            ("live", AttributeValue::Bool(true)),
+            ("live", truth(true)),
             ("contents", bytes(vec![1, 2])),
         ]);
         assert_eq!(item.text("pk").expect("a text"), "inst_1");

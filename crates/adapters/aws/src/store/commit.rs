@@ -1,4 +1,5 @@
-//! One batch, committed: what is known of the row decides what is written, the conditions of the write decide whether it still holds, and what refuses it is looked at anew.
+//! One batch, committed: what is known of the row decides what is written, the conditions of the write decide whether it still holds, and what
+//! refuses it is looked at anew.
 
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{Code, Failure, InstanceId};
@@ -104,8 +105,16 @@ impl DynamoStore {
                         Part::Mail(id) => batch.outbox.retain(|mail| mail.id != *id),
                     }
                 }
+                Err(Trouble::Failed(failure)) if failure.code.is_passing() => {
+                    // It is the last one of the SDK's tries that was refused: one before it may have come through.
+                    let refused = CommitError::Store(StoreError { failure });
+                    return self.find_out(&batch, &known, draft, &token, refused).await;
+                }
                 Err(Trouble::Failed(failure)) => return Err(StoreError { failure }.into()),
-                Err(Trouble::Unknown(failure)) => return self.find_out(&batch, &known, draft, &token, failure).await,
+                Err(Trouble::Unknown(failure)) => {
+                    let unknown = CommitError::Unknown(failure);
+                    return self.find_out(&batch, &known, draft, &token, unknown).await;
+                }
             }
         }
         let failure = Failure::new(
@@ -294,14 +303,14 @@ impl DynamoStore {
         )
     }
 
-    /// No answer came, however often it was asked: the row says whose the last write was.
+    /// What came of it is not certain: the row says whose the last write was.
     async fn find_out(
         &self,
         batch: &Batch,
         known: &Known,
         draft: Draft,
         token: &str,
-        failure: Failure,
+        otherwise: CommitError,
     ) -> Result<Committed, CommitError> {
         self.forget(&batch.instance);
         if draft.row.is_some()
@@ -312,7 +321,7 @@ impl DynamoStore {
         }
         // That it is not there does not mean that it will not come: the request may still be under way.
         self.forget(&batch.instance);
-        Err(CommitError::Unknown(failure))
+        Err(otherwise)
     }
 }
 

@@ -1,8 +1,8 @@
 //! How many instances there are: by service and state, and how many are live.
 //!
-//! An instance is counted in the transaction that changes its state, in one of [`SHARDS`] items that its claim chose; so claims rarely meet on one. The limit on live instances is split
-//! among the shards: a claim adds to one whose share is not used up, and that is a condition of its transaction. So the sum of all never goes beyond
-//! the limit, however many claim at once, and no item is written by all of them.
+//! An instance is counted in the transaction that changes its state, in one of [`SHARDS`] items that its claim chose; so claims rarely meet on one.
+//! The limit on live instances is split among the shards: a claim adds to one whose share is not used up, and that is a condition of its transaction.
+//! So the sum of all never goes beyond the limit, however many claim at once, and no item is written by all of them.
 
 use std::collections::BTreeMap;
 use wharf_domain::Failure;
@@ -75,7 +75,8 @@ impl Counters {
 
     /// A shard with room for one more, `most` being allowed in all; the first one from `start` on. With it comes how many it may have at most.
     ///
-    /// Where an earlier, higher limit has filled shards unevenly there may be room in all and in none of the shares: then it is the emptiest shard, as it was seen.
+    /// Where an earlier, higher limit has filled shards unevenly there may be room in all and in none of the shares: then it is the emptiest shard,
+    /// as it was seen.
     pub(super) fn room(&self, most: u64, start: u8) -> Option<(u8, u64)> {
         if self.live() >= most {
             return None;
@@ -93,7 +94,8 @@ impl Counters {
     }
 }
 
-/// The write by which an instance is counted as it is after, and no longer as it was before. `None` if nothing changes. `most` is what a shard that gets one more live instance may have.
+/// The write by which an instance is counted as it is after, and no longer as it was before. `None` if nothing changes. `most` is what a shard that
+/// gets one more live instance may have.
 pub(super) fn recount(
     table: &str,
     shard: u8,

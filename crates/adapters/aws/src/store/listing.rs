@@ -1,7 +1,7 @@
 //! Listings, counts, and what is due.
 //!
-//! An index shows what was committed a moment ago. What it finds is read again, consistently, and held against the query: a listing may miss what came in the last moment,
-//! and never shows what is no longer so.
+//! An index shows what was committed a moment ago. What it finds is read again, consistently, and held against the query: a listing may miss what
+//! came in the last moment, and never shows what is no longer so.
 
 use futures::future::try_join_all;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use wharf_saga::{
 
 use super::{
     DynamoStore,
-    attributes::{Item, Read, damaged, item, text, time},
+    attributes::{Item, Read, damaged, item, text, time, truth},
     counters::{Counters, PARTITION, SHARDS},
     read::{Ask, failed, partition_keys},
     row::{DUE_SHARDS, Row, due_partition},
@@ -84,7 +84,7 @@ impl DynamoStore {
         if index == LIST {
             if let Some(live) = query.live {
                 filters.push("#live = :live");
-                values.insert(":live".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(live));
+                values.insert(":live".to_owned(), truth(live));
             }
             match query.named {
                 Some(true) => filters.push("attribute_exists(#name)"),

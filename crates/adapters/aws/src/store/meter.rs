@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the registry has cost since it was made. Units are DynamoDB's: a write unit for each started kilobyte of an item and for each entry of an index that changes
-/// (the table's part twice in a transaction), a read unit for four kilobytes (half of one where the read need not be consistent).
+/// What the registry has cost since it was made. Units are DynamoDB's: a write unit for each started kilobyte of an item and for each entry of an
+/// index that changes (the table's part twice in a transaction), a read unit for four kilobytes (half of one where the read need not be consistent).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StoreCounters {
     pub write_units: f64,

@@ -18,14 +18,18 @@
 //!
 //! # What is guaranteed, beside the trait
 //!
-//! - What a batch writes is one transaction, or one conditional write where it is one item. A commit whose answer is lost is asked for again with the same token, and looked for in
-//!   the row; only if that does not answer either is it [`CommitError::Unknown`].
-//! - `load`, `inbox`, `history`, `reservation`, `reservations_of` and `counts` read what is committed. `list`, `due` and `outbox` go over an index, which DynamoDB
-//!   fills a moment after the commit: they may miss what came in that moment, and never give what a consistent read does not confirm (`due` may: a driver that is woken reads the record first).
-//!   The engine does not depend on it: the sweep comes again.
-//! - `at_most_live` is never exceeded by claims that have the same limit, however many there are at once (see `counters`). After a limit was lowered, or beside instances that came without one,
-//!   claims at the same moment may go beyond it by their own number, at most.
-//! - Nothing is removed by `tidy`: what is over has a time to live, and DynamoDB removes it at no price, within days. No condition waits for that.
+//! - What a batch writes is one transaction, or one conditional write where it is one item. A commit whose answer is lost is
+//!   asked for again with the same token, and looked for in the row; only if that does not answer either is it
+//!   [`CommitError::Unknown`].
+//! - `load`, `inbox`, `history`, `reservation`, `reservations_of` and `counts` read what is committed. `list`, `due` and
+//!   `outbox` go over an index, which DynamoDB fills a moment after the commit: they may miss what came in that moment. What
+//!   `list` and `outbox` give was read again and is so; what `due` gives was due a moment ago, and a driver reads the record
+//!   first. The engine depends on no more: the sweep comes again.
+//! - `at_most_live` is never exceeded by claims that have the same limit, however many there are at once (see `counters`).
+//!   After a limit was lowered, or beside instances that came without one, claims at the same moment may go beyond it by
+//!   their own number, at most.
+//! - Nothing is removed by `tidy`: what is over has a time to live, and DynamoDB removes it at no price, within days. No
+//!   condition waits for that.
 //! - A batch has at most 90 reservations, releases and mails: a transaction has a hundred actions.
 
 mod action;

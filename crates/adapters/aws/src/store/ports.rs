@@ -1,10 +1,11 @@
 //! A free port, found without looking at those that are taken.
 //!
-//! 1. A port that was never taken is drawn like a ticket: `lastAssignedPort` of the documented `SYSTEM_CONFIG` goes up by one, outside any transaction, and no two
-//!    callers draw the same.
-//! 2. When the range is through, ports that were given back are in a sparse index from the end of their rest on; one of those that have been free longest is taken by chance.
-//! 3. Tickets that were drawn and not used (their caller died, or lost its name to another) are in no index, for they have no item. They are looked for among the range's
-//!    keys, and once there is none that has no item there never will be again: an item of a port stays.
+//! 1. A port that was never taken is drawn like a ticket: `lastAssignedPort` of the documented `SYSTEM_CONFIG` goes up by
+//!    one, outside any transaction, and no two callers draw the same.
+//! 2. When the range is through, ports that were given back are in a sparse index from the end of their rest on; one of
+//!    those that have been free longest is taken by chance.
+//! 3. Tickets that were drawn and not used (their caller died, or lost its name to another) are in no index, for they have
+//!    no item. They are looked for among the range's keys; and once each has an item, each will have one for ever.
 //!
 //! All of it is a hint. The commit, which puts the port's own item if nobody has it, decides.
 

@@ -7,7 +7,7 @@ use wharf_saga::store::{Batch, CommitError, Documented, Field, Kind, Release, Re
 
 use super::{
     action::{Action, Verb},
-    attributes::{Item, Read, item, number, text, time},
+    attributes::{Item, Read, item, number, text, time, truth},
     tables::Tables,
 };
 
@@ -167,10 +167,7 @@ impl Change<'_> {
             let mut whole = key.clone();
             whole.extend(item([("owner", text(owner.as_str())), ("value", text(value))]));
             if resting {
-                whole.insert(
-                    "resting".to_owned(),
-                    aws_sdk_dynamodb::types::AttributeValue::Bool(true),
-                );
+                whole.insert("resting".to_owned(), truth(true));
             }
             if let Some(until) = until {
                 whole.insert("until".to_owned(), time(until));
@@ -238,7 +235,8 @@ impl Change<'_> {
         Action::new(table, Verb::Put(whole))
     }
 
-    /// What stands beside it: in the table of ports the documented attributes, and the time from which it is free; elsewhere the second after which it may be removed.
+    /// What stands beside it: in the table of ports the documented attributes, and the time from which it is free; elsewhere the second after which
+    /// it may be removed.
     fn finish(&self, whole: &mut Item, user: &str, created: Option<Timestamp>, released: bool) {
         let until = whole.optional_time("until").ok().flatten();
         if self.kind != Kind::Port {
@@ -277,7 +275,7 @@ pub(super) fn documented(tables: &Tables, owner: &InstanceId, documented: &Docum
     let mut whole = item([
         ("userId", text(&documented.key)),
         ("instance", text(owner.as_str())),
-        ("live", aws_sdk_dynamodb::types::AttributeValue::Bool(documented.live)),
+        ("live", truth(documented.live)),
     ]);
     for (name, field) in &documented.fields {
         let value = match field {
@@ -288,10 +286,7 @@ pub(super) fn documented(tables: &Tables, owner: &InstanceId, documented: &Docum
     }
     Action::new(&tables.registry, Verb::Put(whole)).only_if(
         "attribute_not_exists(#userId) OR #instance = :me OR #live = :no",
-        item([
-            (":me", text(owner.as_str())),
-            (":no", aws_sdk_dynamodb::types::AttributeValue::Bool(false)),
-        ]),
+        item([(":me", text(owner.as_str())), (":no", truth(false))]),
     )
 }
 

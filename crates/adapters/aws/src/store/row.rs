@@ -11,7 +11,7 @@ use wharf_domain::{Failure, InstanceId, Timestamp};
 use wharf_saga::store::{Kind, Lease, Stored, Wake};
 
 use super::{
-    attributes::{Item, Read, bytes, item, number, size, text, time},
+    attributes::{Item, Read, bytes, item, number, size, text, time, truth},
     packed::{pack, unpack},
 };
 
@@ -167,10 +167,7 @@ impl Row {
             row.extend(item([("due", text(due_shard(&self.id))), ("due_at", time(at))]));
         }
         if let Some(facts) = self.facts() {
-            row.extend(item([
-                ("list", text(facts.partition())),
-                ("live", aws_sdk_dynamodb::types::AttributeValue::Bool(facts.live)),
-            ]));
+            row.extend(item([("list", text(facts.partition())), ("live", truth(facts.live))]));
             if let Some(name) = &facts.name {
                 row.insert("name".to_owned(), text(name));
             }

@@ -93,7 +93,9 @@ where
         failure = failure
             .hint("make the tables with `wharf deploy`, or name those that exist (TABLE_NAME, REGISTRY_TABLE_NAME)");
     }
-    if may_have_happened(error) {
+    // The same token is under way: an earlier try of ours, of which only the answer is missing.
+    let is_under_way = error.code() == Some("TransactionInProgressException");
+    if is_under_way || may_have_happened(error) {
         Answer::MayHave(failure)
     } else {
         Answer::Failed(failure)
@@ -119,6 +121,8 @@ impl Base {
                     }
                     return Ok(wrote);
                 }
+                // What the first one did is not undone by what became of the second.
+                Answer::Failed(failure) if sent > 1 => return Err(Trouble::Unknown(failure)),
                 Answer::Failed(failure) => return Err(Trouble::Failed(failure)),
                 Answer::MayHave(failure) if sent >= SENT_AT_MOST => return Err(Trouble::Unknown(failure)),
                 Answer::MayHave(failure) => {

@@ -160,6 +160,34 @@ async fn a_message_whose_answer_is_lost_comes_once() {
 }
 
 #[tokio::test]
+async fn a_commit_that_came_through_before_it_was_throttled_is_known() {
+    let bench = bench().await;
+    let lease = bench.store.commit(claim(1)).await.expect("claimed").lease;
+    let mut calls = 0;
+    bench.proxy.judge(move |operation| {
+        if operation != "PutItem" {
+            return Fate::Pass;
+        }
+        calls += 1;
+        match calls {
+            1 => Fate::LoseAnswer,
+            _ => Fate::Refuse("ThrottlingException", "slow down".to_owned()),
+        }
+    });
+    let committed = bench.store.commit(step(1, &lease)).await.expect("it is found out");
+    assert_eq!(committed.lease.renewals, 1);
+    let failure = refused(
+        bench
+            .store
+            .commit(step(1, &committed.lease))
+            .await
+            .expect_err("throttled"),
+    );
+    assert_eq!(failure.code, Code::AwsThrottled);
+    assert_eq!(bench.lines(1).await, 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_found_out_is_said_to_be_unknown() {
     let bench = bench().await;
     let lease = bench.store.commit(claim(1)).await.expect("claimed").lease;

@@ -36,8 +36,8 @@ fn store_with(options: ClientOptions, seed: u64) -> Arc<DynamoStore> {
     ))
 }
 
-/// What another machine has of the same registry: nothing in common but the tables. The emulator serves one call after another, on a machine that may have much else to do:
-/// what is slow is no fault here.
+/// What another machine has of the same registry: nothing in common but the tables. The emulator serves one call after another, on a machine that may
+/// have much else to do: what is slow is no fault here.
 fn store_at(url: &str, seed: u64) -> Arc<DynamoStore> {
     let patient = ClientOptions {
         registry_attempt_timeout: Duration::from_secs(30),
