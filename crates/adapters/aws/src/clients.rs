@@ -136,8 +136,8 @@ impl Clients {
     lazy! {
         ecs: aws_sdk_ecs governed;
         elasticloadbalancingv2: aws_sdk_elasticloadbalancingv2 governed;
-        secretsmanager: aws_sdk_secretsmanager;
-        sqs: aws_sdk_sqs;
+        secretsmanager: aws_sdk_secretsmanager governed;
+        sqs: aws_sdk_sqs governed;
     }
 
     /// What all clients are made of; for calls that are signed by hand, too.

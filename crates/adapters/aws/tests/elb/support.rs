@@ -44,14 +44,6 @@ pub(crate) fn process(options: ClientOptions, deployment: DeploymentId) -> ElbRo
     ElbRoutes::new(Arc::new(Clients::new(options)), governor, deployment, ids)
 }
 
-/// The governor alone tries again what goes wrong.
-fn options(simulator: &Simulator) -> ClientOptions {
-    ClientOptions {
-        attempts: 1,
-        ..ClientOptions::emulator(simulator.url())
-    }
-}
-
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
     pub(crate) routes: ElbRoutes,
@@ -64,7 +56,7 @@ impl World {
 
     pub(crate) async fn with(setup: Options) -> Self {
         let simulator = Simulator::start(setup).await.expect("a simulator");
-        let routes = process(options(&simulator), deployment(1));
+        let routes = process(ClientOptions::emulator(simulator.url()), deployment(1));
         Self { simulator, routes }
     }
 
@@ -74,7 +66,7 @@ impl World {
     }
 
     pub(crate) fn of(&self, deployment: DeploymentId) -> ElbRoutes {
-        process(options(&self.simulator), deployment)
+        process(ClientOptions::emulator(self.simulator.url()), deployment)
     }
 
     /// So much time passes, there and here.

@@ -101,13 +101,8 @@ impl Way {
         }
     }
 
-    /// The governor alone tries again what goes wrong, so that an outage takes a test no longer than it has to.
     pub(crate) fn clients(&self) -> Arc<Clients> {
-        let options = ClientOptions {
-            attempts: 1,
-            ..ClientOptions::emulator(&self.url)
-        };
-        Arc::new(Clients::new(options))
+        Arc::new(Clients::new(ClientOptions::emulator(&self.url)))
     }
 
     /// The next so many calls of this operation go wrong.
