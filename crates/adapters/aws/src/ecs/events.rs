@@ -3,12 +3,19 @@
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 use super::seen::{Binding, Interface, Seen, SeenContainer, is_interface, port};
 
 /// Tasks whose latest version is remembered.
 const MOST: usize = 10_000;
+/// EventBridge's doubles come at about the same time. The same event after this long is one of a queue's, which brings a message again
+/// that nobody could make anything of: it has to be news again.
+const DOUBLES_WITHIN: Duration = Duration::from_secs(20);
 
 /// The task of an event; `None` of any other event.
 pub(crate) fn parse(envelope: &Value) -> Option<Seen> {
@@ -84,7 +91,8 @@ pub(crate) struct Versions {
 
 #[derive(Debug, Default)]
 struct Heard {
-    latest: HashMap<String, i64>,
+    /// Version, and when it was news.
+    latest: HashMap<String, (i64, Instant)>,
     /// The oldest first.
     order: VecDeque<String>,
 }
@@ -92,15 +100,17 @@ struct Heard {
 impl Versions {
     /// Whether this is news of the task.
     pub(crate) fn is_news(&self, task: &Seen) -> bool {
+        let now = Instant::now();
         let mut heard = self.state.lock();
         match heard.latest.get_mut(&task.arn) {
-            Some(latest) if *latest >= task.version => false,
+            Some((latest, _)) if *latest > task.version => false,
+            Some((latest, since)) if *latest == task.version && now.duration_since(*since) < DOUBLES_WITHIN => false,
             Some(latest) => {
-                *latest = task.version;
+                *latest = (task.version, now);
                 true
             }
             None => {
-                heard.latest.insert(task.arn.clone(), task.version);
+                heard.latest.insert(task.arn.clone(), (task.version, now));
                 heard.order.push_back(task.arn.clone());
                 if heard.order.len() > MOST
                     && let Some(oldest) = heard.order.pop_front()
@@ -195,14 +205,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_a_higher_version_is_news() {
-        let versions = Versions::default();
-        let at = |version| Seen {
+    fn at(version: i64) -> Seen {
+        Seen {
             arn: TASK.into(),
             version,
             ..Seen::default()
-        };
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_queue_brings_again_is_news_again() {
+        let versions = Versions::default();
+        assert!(versions.is_news(&at(2)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!versions.is_news(&at(2)), "a double");
+        tokio::time::advance(DOUBLES_WITHIN).await;
+        assert!(versions.is_news(&at(2)), "whoever was told could make nothing of it");
+        assert!(!versions.is_news(&at(1)), "and what is late stays so");
+    }
+
+    #[test]
+    fn only_a_higher_version_is_news() {
+        let versions = Versions::default();
         assert!(versions.is_news(&at(2)));
         assert!(!versions.is_news(&at(2)), "told twice");
         assert!(!versions.is_news(&at(1)), "late");
