@@ -23,6 +23,8 @@ pub enum Part {
     ListenerRules,
     /// The registry's tables.
     Registry,
+    /// Making those tables, where no stack does.
+    Setup,
     /// Messages to the wake queue.
     Queue,
     /// Messages from the wake queue, where nobody hands them over as Lambda does.
@@ -264,6 +266,14 @@ operations! {
     DynamoUpdateItem: Registry, Write repeatable, [], ["dynamodb:UpdateItem" on Tables];
     DynamoDeleteItem: Registry, Write repeatable, [], ["dynamodb:DeleteItem" on Tables];
 
+    /// Said again it finds the table that it made; the next four say how things shall be.
+    DynamoCreateTable: Setup, Write repeatable, [], ["dynamodb:CreateTable" on Tables];
+    DynamoDescribeTableBeingMade: Setup, Read repeatable, [], ["dynamodb:DescribeTable" on Tables];
+    DynamoUpdateTable: Setup, Write repeatable, [], ["dynamodb:UpdateTable" on Tables];
+    DynamoDescribeTimeToLive: Setup, Read repeatable, [], ["dynamodb:DescribeTimeToLive" on Tables];
+    DynamoUpdateTimeToLive: Setup, Write repeatable, [], ["dynamodb:UpdateTimeToLive" on Tables];
+    DynamoUpdateContinuousBackups: Setup, Write repeatable, [], ["dynamodb:UpdateContinuousBackups" on Tables];
+
     SqsSendMessage: Queue, Write repeatable, [], ["sqs:SendMessage" on Queues];
     SqsReceiveMessage: QueueReader, Read repeatable, [], ["sqs:ReceiveMessage" on Queues];
     SqsDeleteMessage: QueueReader, Write repeatable, [], ["sqs:DeleteMessage" on Queues];
@@ -319,7 +329,47 @@ const fn colon(action: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    /// All code of this crate, but for this table, what is made from it, and what a call is.
+    fn code(folder: &Path, into: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                code(&path, into);
+            } else if !["operations.rs", "policy.rs", "failure.rs"]
+                .iter()
+                .any(|name| path.ends_with(name))
+            {
+                into.push_str(&fs::read_to_string(path).expect("text"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_that_is_called_stands_here_and_no_other() {
+        let mut all = String::new();
+        code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        assert!(
+            !all.contains("Call::new("),
+            "an operation has a row, and the call is made from it"
+        );
+        let names: BTreeSet<&str> = all
+            .split("Operation::")
+            .skip(1)
+            .filter_map(|rest| rest.split(|char: char| !char.is_alphanumeric()).next())
+            .collect();
+        // What only `wharf doctor` looks at aside.
+        for operation in Operation::ALL
+            .iter()
+            .filter(|operation| operation.row().part != Part::Doctor)
+        {
+            assert!(
+                names.contains(format!("{operation:?}").as_str()),
+                "{operation:?} is never called"
+            );
+        }
+    }
 
     #[test]
     fn an_operation_is_what_its_name_says() {

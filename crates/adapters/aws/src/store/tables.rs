@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
 use std::time::Duration;
 use wharf_domain::{Code, Failure};
 
-use crate::failure::{Call, failure};
+use crate::{failure::failure, operations::Operation};
 
 /// What the three tables are called in one deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ async fn create(client: &Client, name: &str, table: &Table) -> Result<(), Failur
         Err(SdkError::ServiceError(error)) if matches!(error.err(), CreateTableError::ResourceInUseException(_)) => {
             Ok(())
         }
-        Err(error) => Err(failure(&error, &Call::new("dynamodb:CreateTable", name))),
+        Err(error) => Err(failure(&error, &Operation::DynamoCreateTable.on(name))),
     }
 }
 
@@ -207,7 +207,8 @@ async fn active(client: &Client, name: &str) -> Result<Vec<String>, Failure> {
     let wait = async {
         loop {
             let described = client.describe_table().table_name(name).send().await;
-            let described = described.map_err(|error| failure(&error, &Call::new("dynamodb:DescribeTable", name)))?;
+            let described =
+                described.map_err(|error| failure(&error, &Operation::DynamoDescribeTableBeingMade.on(name)))?;
             let table = described.table().filter(|table| {
                 let mut indexes = table.global_secondary_indexes().iter();
                 table.table_status() == Some(&TableStatus::Active)
@@ -251,7 +252,7 @@ async fn add_indexes(client: &Client, name: &str, table: &Table) -> Result<(), F
             .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build())
             .send()
             .await
-            .map_err(|error| failure(&error, &Call::new("dynamodb:UpdateTable", name)))?;
+            .map_err(|error| failure(&error, &Operation::DynamoUpdateTable.on(name)))?;
     }
     active(client, name).await.map(drop)
 }
@@ -261,7 +262,7 @@ async fn settle(client: &Client, name: &str, table: &Table) -> Result<(), Failur
     let damaged = |error: aws_sdk_dynamodb::error::BuildError| Failure::internal(error.to_string());
     if let Some(attribute) = table.time_to_live {
         let described = client.describe_time_to_live().table_name(name).send().await;
-        let described = described.map_err(|error| failure(&error, &Call::new("dynamodb:DescribeTimeToLive", name)))?;
+        let described = described.map_err(|error| failure(&error, &Operation::DynamoDescribeTimeToLive.on(name)))?;
         let is_set = described
             .time_to_live_description()
             .is_some_and(|description| description.attribute_name() == Some(attribute));
@@ -277,7 +278,7 @@ async fn settle(client: &Client, name: &str, table: &Table) -> Result<(), Failur
                 .time_to_live_specification(specification)
                 .send()
                 .await
-                .map_err(|error| failure(&error, &Call::new("dynamodb:UpdateTimeToLive", name)))?;
+                .map_err(|error| failure(&error, &Operation::DynamoUpdateTimeToLive.on(name)))?;
         }
     }
     if table.point_in_time_recovery {
@@ -291,7 +292,7 @@ async fn settle(client: &Client, name: &str, table: &Table) -> Result<(), Failur
             .point_in_time_recovery_specification(specification)
             .send()
             .await
-            .map_err(|error| failure(&error, &Call::new("dynamodb:UpdateContinuousBackups", name)))?;
+            .map_err(|error| failure(&error, &Operation::DynamoUpdateContinuousBackups.on(name)))?;
     }
     Ok(())
 }
