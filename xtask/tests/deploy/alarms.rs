@@ -3,7 +3,7 @@
 use serde_json::json;
 use std::collections::BTreeSet;
 
-use crate::description::Template;
+use crate::{description::Template, files::text};
 
 #[test]
 fn what_is_asked_for_is_watched() {
@@ -73,4 +73,23 @@ fn an_alarm_goes_to_whoever_wants_it_and_silence_is_none() {
         let dimensions = alarm.properties["Dimensions"].as_array().expect("dimensions");
         assert_eq!(dimensions.len(), 1, "{}: of this deployment alone", alarm.name);
     }
+}
+
+/// A person who gets the mail looks for the alarm's name.
+#[test]
+fn the_documentation_says_of_each_alarm_what_to_do() {
+    let documentation = text("../docs/aws.md");
+    let (_, section) = documentation.split_once("\n## Alarms\n").expect("a section for alarms");
+    let section = section.split("\n## ").next().expect("a section");
+    let headings: BTreeSet<_> = section.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let template = Template::stack();
+    let alarms: BTreeSet<_> = template
+        .of_kind("AWS::CloudWatch::Alarm")
+        .iter()
+        .map(|alarm| {
+            let name = alarm.properties["AlarmName"]["Fn::Sub"].as_str().expect("a name");
+            name.replace("${Stage}", "STAGE")
+        })
+        .collect();
+    assert_eq!(headings, alarms.iter().map(String::as_str).collect());
 }
