@@ -1,7 +1,8 @@
 //! [`EcsTasks`]: starts, looks at, finds, stops and lists tasks, and tells their events. What ECS's answers mean is decided next door.
 
 use async_trait::async_trait;
-use aws_sdk_ecs::operation::list_tasks::ListTasksError;
+use aws_sdk_ecs::operation::{list_tasks::ListTasksError, stop_task::StopTaskError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::{StreamExt, stream::BoxStream};
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use tokio::{sync::broadcast, time::Instant};
@@ -221,6 +222,32 @@ impl EcsTasks {
         ))
     }
 
+    /// The task as it is then; `None` where ECS knows of none.
+    async fn tell_to_end(&self, owner: &Owner, task: &TaskRef) -> Result<Option<Seen>, Failure> {
+        let Some((cluster, _)) = cluster_and_id(&task.id) else {
+            return Ok(None);
+        };
+        let client = self.clients.ecs().await;
+        let operation = Operation::EcsStopTask;
+        let reason = format!("Wharf: {} ends its attempt {}", owner.instance, owner.attempt);
+        let told = self
+            .governor
+            .call(operation, Governor::deadline(), || {
+                client
+                    .stop_task()
+                    .cluster(cluster)
+                    .task(&task.id)
+                    .reason(&reason)
+                    .send()
+            })
+            .await;
+        match told {
+            Ok(answer) => Ok(answer.task().map(Seen::from)),
+            Err(CallError::Failed(error)) if error.as_service_error().is_some_and(is_unknown) => Ok(None),
+            Err(error) => Err(error.into_failure(operation, |error| failure::failure(&error, &operation.on(&task.id)))),
+        }
+    }
+
     /// What it printed last: evidence, and no more than that.
     async fn last_output(&self, seen: &Seen, deadline: Instant) -> Option<String> {
         let (_, id) = cluster_and_id(&seen.arn)?;
@@ -246,6 +273,11 @@ impl fmt::Debug for EcsTasks {
             .field("deployment", &self.deployment)
             .finish_non_exhaustive()
     }
+}
+
+/// ECS has no code for it: `InvalidParameterException: The referenced task was not found.`
+fn is_unknown(error: &StopTaskError) -> bool {
+    error.is_cluster_not_found_exception() || error.message().is_some_and(|message| message.contains("not found"))
 }
 
 /// The service's section for ECS.
@@ -405,36 +437,21 @@ impl Tasks for EcsTasks {
     }
 
     async fn stop(&self, owner: &Owner, task: &TaskRef, _grace: Duration) -> Result<Stopping, Failure> {
-        let Some(seen) = self.own(owner, task).await? else {
-            // Just started, and so not known yet everywhere: it would run on unseen.
-            return Ok(match self.started.known(&task.id) {
-                Some(()) => Stopping::Underway,
-                None => Stopping::Stopped,
-            });
-        };
-        if seen.is_stopped() {
-            return Ok(Stopping::Stopped);
+        let seen = self.own(owner, task).await?;
+        if let Some(seen) = &seen {
+            if seen.is_stopped() {
+                return Ok(Stopping::Stopped);
+            }
+            if seen.is_to_stop() {
+                return Ok(Stopping::Underway);
+            }
         }
-        if seen.is_to_stop() {
-            return Ok(Stopping::Underway);
-        }
-        let Some((cluster, _)) = cluster_and_id(&task.id) else {
-            return Ok(Stopping::Stopped);
-        };
-        let client = self.clients.ecs().await;
-        let answer = self
-            .governor
-            .ask(Operation::EcsStopTask, &task.id, Governor::deadline(), || {
-                client
-                    .stop_task()
-                    .cluster(cluster)
-                    .task(&task.id)
-                    .reason(format!("Wharf: {} ends its attempt {}", owner.instance, owner.attempt))
-                    .send()
-            })
-            .await?;
-        let stopped = answer.task().is_some_and(|task| Seen::from(task).is_stopped());
-        Ok(if stopped { Stopping::Stopped } else { Stopping::Underway })
+        // One that is not seen was perhaps just started, by whatever process, and would run on: it is told to end all the same.
+        Ok(match self.tell_to_end(owner, task).await? {
+            Some(told) if !told.is_stopped() => Stopping::Underway,
+            None if self.started.known(&task.id).is_some() => Stopping::Underway,
+            _ => Stopping::Stopped,
+        })
     }
 
     async fn all(&self, runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure> {

@@ -29,12 +29,22 @@ async fn a_task_that_ecs_does_not_know_yet_is_not_taken_for_stopped() {
     let (owner, task) = site.started().await;
     assert_eq!(site.look(&owner, &task).await, Ok(TaskStatus::Gone), "not known yet");
     assert_eq!(site.stop(&owner, &task, GRACE).await, Ok(Stopping::Underway));
-    site.simulator.advance(Duration::from_secs(5));
-    assert_eq!(site.stop(&owner, &task, GRACE).await, Ok(Stopping::Underway));
     assert_eq!(site.count("ecs:StopTask"), 1);
     site.simulator.advance(Duration::from_mins(1));
     assert!(site.simulator.live_tasks().is_empty());
     assert_eq!(site.stop(&owner, &task, GRACE).await, Ok(Stopping::Stopped));
+}
+
+#[tokio::test]
+async fn another_process_ends_a_task_that_ecs_does_not_show_yet() {
+    let site = Site::new().await;
+    let (owner, task) = site.started().await;
+    let other = site.another_process();
+    assert_eq!(other.look(&owner, &task).await, Ok(TaskStatus::Gone), "not known yet");
+    assert_eq!(other.stop(&owner, &task, GRACE).await, Ok(Stopping::Underway));
+    site.simulator.advance(Duration::from_mins(1));
+    assert!(site.simulator.live_tasks().is_empty());
+    assert_eq!(other.stop(&owner, &task, GRACE).await, Ok(Stopping::Stopped));
 }
 
 #[tokio::test]
