@@ -184,7 +184,8 @@ impl Deployed {
                     patience: Some(Duration::ZERO),
                 };
                 let answer = self.driver.answer_event(&event, delivery).await?;
-                tracing::info!(answer = %answer["body"]["message"], instance = %answer["body"]["instance"], "an event was taken");
+                let told = |field: &str| answer["body"][field].as_str().map(str::to_owned);
+                tracing::info!(answer = told("message"), instance = told("instance"), "an event was taken");
             }
             Message::TaskChange(event) => {
                 if let Some(event) = (self.parts.task_event)(&event) {
