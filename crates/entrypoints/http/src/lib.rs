@@ -37,7 +37,7 @@ mod stream;
 mod words;
 
 pub use prometheus_client;
-pub use state::{HttpState, MetricsHook, Rate, SignupLimits};
+pub use state::{HttpState, MetricsHook, Rate, SignupLimits, Tally};
 
 use axum::{Router, middleware};
 use std::sync::Arc;

@@ -1,18 +1,23 @@
 //! What a router is built from, and what its handlers share.
 
+use futures::future::BoxFuture;
 use ipnet::IpNet;
 use prometheus_client::registry::Registry;
 use secrecy::{SecretSlice, SecretString};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+use wharf_domain::Failure;
 use wharf_provisioning::Wharf;
 use wharf_saga::{Clock, Ids};
 
 use crate::{
-    door::{Clients, Door, Limiter, Origins, Streams},
+    door::{Clients, Door, Limiter, Origins, SharedLimiter, Streams},
     limits,
     metrics::Metrics,
 };
+
+/// Counts one more of what the text names, and gives how many that makes within the stretch of this length that now is in: a count that processes share.
+pub type Tally = Arc<dyn Fn(String, Duration) -> BoxFuture<'static, Result<u64, Failure>> + Send + Sync>;
 
 /// Registers further metrics, once, when the router is built.
 pub type MetricsHook = Box<dyn FnOnce(&mut Registry) + Send>;
@@ -27,6 +32,8 @@ pub struct HttpState {
     /// What console sessions are signed with: at least 32 bytes from a CSPRNG, kept over restarts.
     pub session_key: SecretSlice<u8>,
     pub limits: SignupLimits,
+    /// Where this process is one of many, and short-lived: sign-ups are counted here too.
+    pub tally: Option<Tally>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where this is reached, without a slash at the end: `http://localhost:8080`. Links are made from it, never from a request.
@@ -77,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) origins: Origins,
     pub(crate) clients: Clients,
     pub(crate) signups: Limiter,
+    pub(crate) shared_signups: Option<SharedLimiter>,
     pub(crate) logins: Limiter,
     pub(crate) streams: Streams,
     pub(crate) is_open: bool,
@@ -95,6 +103,7 @@ impl Inner {
             admin_token,
             session_key,
             limits,
+            tally,
             trusted_proxies,
             public_url,
             secure,
@@ -109,6 +118,7 @@ impl Inner {
             origins: Origins::new(&public_url),
             clients: Clients::new(trusted_proxies),
             signups: Limiter::new(limits.per_address),
+            shared_signups: tally.map(|tally| SharedLimiter::new(limits.per_address, tally)),
             logins: Limiter::new(Rate {
                 count: limits::LOGINS,
                 per: limits::LOGIN_WINDOW,

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::OnceCell, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wharf_domain::Failure;
-use wharf_http::{HttpState, SignupLimits};
+use wharf_http::{HttpState, SignupLimits, Tally};
 use wharf_platform::{Platform, TaskEvent};
 use wharf_provisioning::{Pace, Reporter, Settings, Wharf, tokens::TokenKey, wharf::Deployment};
 use wharf_saga::{Clock, Driving, Ids, Store, Waker};
@@ -54,6 +54,8 @@ pub struct Parts {
 pub struct HttpParts {
     pub keys: Arc<FetchKeys>,
     pub signup: SignupLimits,
+    /// Counts sign-ups of one address, whichever process they come to.
+    pub tally: Option<Tally>,
     pub public_url: String,
 }
 
@@ -140,6 +142,7 @@ impl Deployed {
                 stopping.cancel();
                 let public_url = self.parts.http.public_url.clone();
                 Ok::<_, Failure>(wharf_http::router(HttpState {
+                    tally: self.parts.http.tally.clone(),
                     wharf: self.door.clone(),
                     clock: self.parts.clock.clone(),
                     ids: self.parts.ids.clone(),

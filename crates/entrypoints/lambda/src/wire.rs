@@ -18,7 +18,7 @@ use wharf_local::{OsIds, SystemClock};
 use wharf_mail::{ResendKey, ResendMailer, ResendOptions};
 use wharf_platform::{Mail, MailError, Mailer, NoDatabases, Platform};
 use wharf_provisioning::{Addresses, Pace, Settings, settings::Heal, tokens::TokenKey};
-use wharf_saga::{Seen, Waker};
+use wharf_saga::{Clock, Seen, Waker};
 
 use crate::{
     deployed::{Deployed, HttpKeys, HttpParts, Parts},
@@ -154,8 +154,10 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
     };
     let (keys, heard) = (aws.clone(), tasks);
     let public_url = config.server.public_url(config.server.listen.port());
+    let store = Arc::new(DynamoStore::new(clients, tables, ids.clone(), clock.clone()));
+    let counter = store.clone();
     Ok(Parts {
-        store: Arc::new(DynamoStore::new(clients, tables, ids.clone(), clock.clone())),
+        store,
         platform,
         settings: settings(config, deployment.clone(), &public_url, queue_url.is_some()),
         clock,
@@ -175,6 +177,10 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
                 },
                 open: config.signup.open,
             },
+            tally: Some(Arc::new(move |what, per| -> BoxFuture<'static, _> {
+                let counter = counter.clone();
+                async move { counter.tally(&what, SystemClock.now(), per).await }.boxed()
+            })),
             public_url,
         },
     })

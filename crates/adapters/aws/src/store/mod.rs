@@ -47,6 +47,7 @@ mod read;
 mod rights;
 mod row;
 pub mod tables;
+mod tally;
 mod write;
 
 use async_trait::async_trait;

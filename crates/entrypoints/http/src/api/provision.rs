@@ -178,6 +178,9 @@ impl Inner {
         // What is refused above costs nobody anything and tells nobody anything; what comes now may do both.
         if !identity.is_admin() && !client.is_local {
             self.signups.take(client)?;
+            if let Some(shared) = &self.shared_signups {
+                shared.take(client).await?;
+            }
         }
         self.wharf
             .provision(request, identity.caller(), key)

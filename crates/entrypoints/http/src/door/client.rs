@@ -5,7 +5,10 @@ use axum::{
     http::HeaderMap,
 };
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 /// The one whom rates are counted for: an IPv4 address, or the /64 that one IPv6 customer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +16,12 @@ pub(crate) struct Client {
     network: IpAddr,
     /// On this machine, and not passed on by a proxy.
     pub(crate) is_local: bool,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.network.fmt(f)
+    }
 }
 
 /// Finds the client behind proxies that are trusted.

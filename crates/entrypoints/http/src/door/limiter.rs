@@ -13,7 +13,7 @@ use super::Client;
 use crate::{
     limits,
     problem::{Answer, Problem},
-    state::Rate,
+    state::{Rate, Tally},
 };
 
 /// More than this within one stretch is counted as this.
@@ -69,6 +69,34 @@ impl Limiter {
             format!("try again in {}", words(pause)),
         )
         .retry_after(pause))
+    }
+}
+
+/// The same over many processes, in stretches that begin at fixed times: what each of them remembers alone is forgotten with it.
+pub(crate) struct SharedLimiter {
+    rate: Rate,
+    tally: Tally,
+}
+
+impl SharedLimiter {
+    pub(crate) fn new(rate: Rate, tally: Tally) -> Self {
+        Self { rate, tally }
+    }
+
+    /// Counts one more time, if it may be.
+    pub(crate) async fn take(&self, client: Client) -> Answer<()> {
+        let Rate { count, per } = self.rate;
+        let counted = (self.tally)(format!("signup {client}"), per).await?;
+        if counted <= u64::from(count) {
+            return Ok(());
+        }
+        let words = crate::words::span;
+        Err(Problem::new(
+            Code::LimitRate,
+            format!("at most {count} within {} from one address", words(per)),
+            format!("try again in {}", words(per)),
+        )
+        .retry_after(per))
     }
 }
 

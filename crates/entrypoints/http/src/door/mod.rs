@@ -8,7 +8,7 @@ mod session;
 mod streams;
 
 pub(crate) use client::{Client, Clients};
-pub(crate) use limiter::Limiter;
+pub(crate) use limiter::{Limiter, SharedLimiter};
 pub(crate) use origin::Origins;
 pub(crate) use streams::{Pass, Streams};
 

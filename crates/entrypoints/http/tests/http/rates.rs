@@ -1,6 +1,9 @@
 //! How often one client may sign up, and whose address counts.
 
-use std::time::Duration;
+use futures::FutureExt;
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use wharf_http::Tally;
 
 use crate::site::{Ask, Plan, Site, sign_up};
 
@@ -117,4 +120,36 @@ async fn the_form_is_counted_with_the_api() {
     assert_eq!((page.status, page.media()), (429, "text/html"));
     assert!(page.headers.contains_key("retry-after"));
     assert!(page.text().contains("value=\"acme\""), "what was typed stays");
+}
+
+/// Counts for as many processes as have it.
+fn tally() -> Tally {
+    let counts: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
+    Arc::new(move |what, _| {
+        let mut counts = counts.lock();
+        let count = counts.entry(what).or_default();
+        *count += 1;
+        std::future::ready(Ok(*count)).boxed()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_that_share_a_count_share_the_limit() {
+    let tally = tally();
+    let site = async || {
+        let plan = Plan {
+            tally: Some(tally.clone()),
+            ..Plan::default()
+        };
+        Site::with(plan, |_, _| {}).await
+    };
+    let sites = [site().await, site().await];
+    let mut statuses = Vec::new();
+    for number in 0..6 {
+        let site = &sites[number % 2];
+        statuses.push(ask(site, number).peer(ELSEWHERE).send().await.status);
+    }
+    assert_eq!(statuses, [202, 202, 202, 202, 202, 429]);
+    let another = ask(&sites[0], 6).peer("203.0.113.10:4711").send().await;
+    assert_eq!(another.status, 202);
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use wharf_http::{HttpState, Rate, SignupLimits};
+use wharf_http::{HttpState, Rate, SignupLimits, Tally};
 use wharf_provisioning::Settings;
 use wharf_testkit::sim::{SimIds, SimWharf, SimWorld};
 
@@ -38,6 +38,7 @@ pub(crate) struct Plan {
     pub(crate) secure: bool,
     /// What a defect in a handler looks like.
     pub(crate) panics: bool,
+    pub(crate) tally: Option<Tally>,
 }
 
 impl Default for Plan {
@@ -54,6 +55,7 @@ impl Default for Plan {
             public_url: ORIGIN,
             secure: false,
             panics: false,
+            tally: None,
         }
     }
 }
@@ -67,6 +69,7 @@ impl Site {
         let sim = SimWharf::with(1, adjust).await;
         let stopping = CancellationToken::new();
         let router = wharf_http::router(HttpState {
+            tally: plan.tally,
             wharf: sim.wharf().clone(),
             clock: Arc::new(sim.world.clock()),
             ids: Arc::new(SimIds::new(99)),

@@ -191,6 +191,7 @@ impl Cloud {
                     },
                     open: true,
                 },
+                tally: None,
                 public_url: PUBLIC_URL.to_owned(),
             },
         };

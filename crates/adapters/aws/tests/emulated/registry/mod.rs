@@ -8,6 +8,7 @@ mod machines;
 mod ports;
 mod proxy;
 mod removal;
+mod tally;
 mod units;
 
 use aws_sdk_dynamodb::types::AttributeValue;

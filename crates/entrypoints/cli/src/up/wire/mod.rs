@@ -152,6 +152,7 @@ impl Server {
     pub(crate) fn open(&self, queue: &Arc<RestoreQueue>) -> Result<(), Failure> {
         let queue = queue.clone();
         let state = HttpState {
+            tally: None,
             wharf: self.wharf.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(OsIds),
