@@ -110,7 +110,7 @@ fn rules_match_what_is_documented_and_of_tasks_only_our_own() {
         json!({
             "source": ["aws.ecs"],
             "detail-type": ["ECS Task State Change"],
-            "detail": {"startedBy": [{"prefix": {"Fn::Sub": "wharf/${Stage}/"}}]},
+            "detail": {"lastStatus": ["RUNNING", "STOPPED"], "startedBy": [{"prefix": {"Fn::Sub": "wharf/${Stage}/"}}]},
         })
     );
     assert_eq!(
