@@ -185,7 +185,11 @@ impl Deployed {
                 };
                 let answer = self.driver.answer_event(&event, delivery).await?;
                 let told = |field: &str| answer["body"][field].as_str().map(str::to_owned);
-                tracing::info!(answer = told("message"), instance = told("instance"), "an event was taken");
+                tracing::info!(
+                    answer = told("message"),
+                    instance = told("instance"),
+                    "an event was taken"
+                );
             }
             Message::TaskChange(event) => {
                 if let Some(event) = (self.parts.task_event)(&event) {

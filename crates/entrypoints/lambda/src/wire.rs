@@ -3,21 +3,18 @@
 //! Making them calls nobody. Of all that is here only the key of the tokens is fetched before an invocation goes on: no instance is claimed without it.
 
 use futures::{FutureExt, future::BoxFuture};
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{SecretSlice, SecretString};
-use sha2::Sha256;
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use secrecy::SecretString;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, SqsWaker, Tables,
     WharfSecrets,
 };
 use wharf_config::Config;
 use wharf_domain::{Code, DeploymentId, Failure, InstanceId, Timestamp};
-use wharf_http::{Rate, SignupLimits};
 use wharf_local::{OsIds, SystemClock};
 use wharf_mail::{ResendKey, ResendMailer, ResendOptions};
 use wharf_platform::{Mail, MailError, Mailer, NoDatabases, Platform};
-use wharf_provisioning::{Addresses, Pace, Settings, settings::Heal, tokens::TokenKey};
+use wharf_provisioning::{Pace, Settings, tokens::TokenKey};
 use wharf_saga::{Clock, Seen, Waker};
 
 use crate::{
@@ -26,10 +23,6 @@ use crate::{
     metrics::Metrics,
 };
 
-/// How long the first password's link works.
-const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
-/// Losses of its host within `heal.within` after which an instance is given up for now.
-const LOSSES: usize = 20;
 /// ECS tells when a task runs or ends. A look at one that waits is for what it did not tell, and is an invocation of its own.
 const BACK_STOP: Duration = Duration::from_secs(15);
 
@@ -75,7 +68,7 @@ impl Aws {
             ..ClientOptions::default()
         };
         let clients = Arc::new(Clients::new(options));
-        let governor = Arc::new(Governor::new(share_of(config.aws.share), Arc::new(OsIds)));
+        let governor = Arc::new(Governor::new(wharf_wiring::one_of(config.aws.share), Arc::new(OsIds)));
         Self {
             secrets: Arc::new(WharfSecrets::new(clients.clone(), governor.clone())),
             clients,
@@ -105,16 +98,9 @@ impl Aws {
         let key = TokenKey::digest(&self.token_key().await?);
         Ok(HttpKeys {
             admin_token,
-            session_key: session_key(&key),
+            session_key: wharf_wiring::session_key(&key),
         })
     }
-}
-
-/// Console sessions are signed with a key of their own, derived from the deployment's.
-fn session_key(key: &[u8; 32]) -> SecretSlice<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(b"console sessions");
-    SecretSlice::from(mac.finalize().into_bytes().to_vec())
 }
 
 fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure> {
@@ -159,7 +145,7 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
     Ok(Parts {
         store,
         platform,
-        settings: settings(config, deployment.clone(), &public_url, queue_url.is_some()),
+        settings: settings(config, deployment.clone(), queue_url.is_some()),
         clock,
         ids,
         waker,
@@ -170,13 +156,7 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
         task_event: Arc::new(move |event| heard.heard(event)),
         http: HttpParts {
             keys: Arc::new(move || -> BoxFuture<'static, _> { keys.clone().http_keys().boxed() }),
-            signup: SignupLimits {
-                per_address: Rate {
-                    count: config.signup.rate.count,
-                    per: config.signup.rate.per,
-                },
-                open: config.signup.open,
-            },
+            signup: wharf_wiring::signup_limits(config),
             tally: Some(Arc::new(move |what, per| -> BoxFuture<'static, _> {
                 let counter = counter.clone();
                 async move { counter.tally(&what, SystemClock.now(), per).await }.boxed()
@@ -186,49 +166,15 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
     })
 }
 
-fn settings(config: &Config, deployment: DeploymentId, public_url: &str, has_queue: bool) -> Settings {
-    let port = config.server.listen.port();
-    let tenants = config.server.url_of("tenants", port);
-    let (scheme, rest) = tenants.split_once("://tenants").unwrap_or(("https", ""));
+fn settings(config: &Config, deployment: DeploymentId, has_queue: bool) -> Settings {
     let back_stop = if has_queue { BACK_STOP } else { Duration::ZERO };
-    Settings {
-        deployment,
-        services: config.services.clone(),
-        tenant_service: config.tenant_service.clone(),
-        default_service: config.events.default_service.clone(),
-        event_template: config.events.template.clone(),
-        allow: config.events.allow.clone(),
-        addresses: Addresses {
-            public_url: public_url.to_owned(),
-            scheme: scheme.to_owned(),
-            tenant_domain: config.server.tenant_domain.to_string(),
-            services_host: config.server.services_host.to_string(),
-            port: rest.strip_prefix(':').and_then(|port| port.parse().ok()),
-        },
-        max_instances: config.server.max_instances.into(),
-        name_rest: config.names.rest,
-        reserved_names: config.names.reserved.iter().cloned().collect(),
-        excluded_ports: config.ports.excluded.clone(),
-        port_quarantine: config.ports.quarantine,
-        direct_quarantine: config.ports.direct_quarantine,
-        heal: Heal {
-            limit: config.heal.limit as usize,
-            losses: LOSSES,
-            within: config.heal.within,
-            backoff_first: config.heal.backoff_first,
-            backoff_longest: config.heal.backoff_max,
-        },
-        mail_from: config.mail.from.to_string(),
-        password_link: PASSWORD_LINK,
-        // Nothing is restored at once here: tasks outlive the function.
-        restore_parallel: 1,
-        pace: Pace {
-            look_at_tasks: config.aws.poll_interval.max(back_stop),
-            shortest_look: back_stop.max(Pace::default().shortest_look),
-            capacity_wait: config.platform.capacity_wait,
-            ..Pace::default()
-        },
-    }
+    let settings = wharf_wiring::settings(config, deployment, None);
+    let pace = Pace {
+        look_at_tasks: config.aws.poll_interval.max(back_stop),
+        shortest_look: back_stop.max(settings.pace.shortest_look),
+        ..settings.pace
+    };
+    Settings { pace, ..settings }
 }
 
 fn mailer(config: &Config, aws: &Aws) -> Result<Arc<dyn Mailer>, Failure> {
@@ -270,10 +216,4 @@ impl Waker for NoQueue {
     async fn wake(&self, _: &InstanceId, _: Timestamp, _: u64) {}
 
     async fn recheck(&self, _: &InstanceId, _: Seen, _: Duration) {}
-}
-
-/// A share of an allowance, as one of how many.
-fn share_of(share: f64) -> NonZeroU32 {
-    // From 1 to 100: the configuration says so.
-    NonZeroU32::new((1.0 / share).ceil() as u32).unwrap_or(NonZeroU32::MIN)
 }

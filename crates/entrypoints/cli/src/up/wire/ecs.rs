@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 use serde_json::Value;
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, QueueReceiver, Sts,
@@ -43,7 +43,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         ..ClientOptions::default()
     };
     let clients = Arc::new(Clients::new(options));
-    let governor = Arc::new(Governor::new(share_of(config.aws.share), Arc::new(OsIds)));
+    let governor = Arc::new(Governor::new(wharf_wiring::one_of(config.aws.share), Arc::new(OsIds)));
     identify(&clients, &governor).await?;
     let registry = registry(config, layout, &clients)?;
     let deployment = registry.deployment;
@@ -168,17 +168,6 @@ fn mailer(config: &Config, clients: &Arc<Clients>, governor: &Arc<Governor>) -> 
             })?)
         }
     })
-}
-
-/// A share of an allowance, as one of how many.
-fn share_of(share: f64) -> NonZeroU32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "from 1 to 100: the configuration says so"
-    )]
-    let of = (1.0 / share).ceil() as u32;
-    NonZeroU32::new(of).unwrap_or(NonZeroU32::MIN)
 }
 
 impl Cloud {

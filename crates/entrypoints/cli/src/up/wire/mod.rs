@@ -6,11 +6,9 @@ pub(crate) mod process;
 mod routes;
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use rustix::process::{Resource, getrlimit};
 use secrecy::{SecretSlice, SecretString};
-use sha2::Sha256;
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -22,23 +20,17 @@ use tower::ServiceExt;
 use wharf_config::{Config, PlatformKind};
 use wharf_domain::{Code, DeploymentId, Failure};
 use wharf_edge::{ControlService, Edge, EdgeConfig};
-use wharf_http::{HttpState, Rate, SignupLimits};
+use wharf_http::HttpState;
 use wharf_local::{OsIds, ProcessTasks, SystemClock, TimerWaker};
 use wharf_platform::Platform;
 use wharf_provisioning::{
-    Addresses, Message, Pace, Provisioning, Settings, Wharf, recovery::RestoreQueue, settings::Heal, tokens::TokenKey,
-    wharf::Deployment,
+    Message, Pace, Provisioning, Settings, Wharf, recovery::RestoreQueue, tokens::TokenKey, wharf::Deployment,
 };
 use wharf_saga::{Driving, Engine, Store, limits};
 use wharf_sqlite::SqliteStore;
 
 use super::{layout::Layout, metrics};
 use ecs::Cloud;
-
-/// How long the first password's link works.
-const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
-/// Instances brought back at once after a restart.
-const RESTORE_PARALLEL: usize = 16;
 
 /// A server, put together and listening.
 pub(crate) struct Server {
@@ -104,7 +96,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         Some(cloud) => cloud.keys(&config, layout).await?,
         None => keys(layout)?,
     };
-    let (tokens, session_key) = (TokenKey::new(key), session_key(&key));
+    let (tokens, session_key) = (TokenKey::new(key), wharf_wiring::session_key(&key));
     let engine: Arc<OnceLock<Engine<Provisioning>>> = Arc::default();
     let waker = {
         let engine = engine.clone();
@@ -116,7 +108,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
     };
     let settings = Settings {
         pace: wired.pace,
-        ..settings(&config, wired.deployment, &public_url, listen.port())
+        ..wharf_wiring::settings(&config, wired.deployment, Some(listen.port()))
     };
     let wharf = Wharf::new(Deployment {
         store: wired.store,
@@ -158,13 +150,7 @@ impl Server {
             ids: Arc::new(OsIds),
             admin_token: self.admin_token.clone(),
             session_key: self.session_key.clone(),
-            limits: SignupLimits {
-                per_address: Rate {
-                    count: self.config.signup.rate.count,
-                    per: self.config.signup.rate.per,
-                },
-                open: self.config.signup.open,
-            },
+            limits: wharf_wiring::signup_limits(&self.config),
             trusted_proxies: self.config.server.trusted_proxies.clone(),
             public_url: self.public_url.clone(),
             secure: self.public_url.starts_with("https://"),
@@ -270,46 +256,6 @@ fn edge_config(config: &Config) -> EdgeConfig {
     edge
 }
 
-/// Losses of its host within `heal.within` after which an instance is given up for now.
-const LOSSES: usize = 20;
-
-fn settings(config: &Config, deployment: wharf_domain::DeploymentId, public_url: &str, port: u16) -> Settings {
-    let tenants = config.server.url_of("tenants", port);
-    let (scheme, rest) = tenants.split_once("://tenants").unwrap_or(("http", ""));
-    Settings {
-        deployment,
-        services: config.services.clone(),
-        tenant_service: config.tenant_service.clone(),
-        default_service: config.events.default_service.clone(),
-        event_template: config.events.template.clone(),
-        allow: config.events.allow.clone(),
-        addresses: Addresses {
-            public_url: public_url.to_owned(),
-            scheme: scheme.to_owned(),
-            tenant_domain: config.server.tenant_domain.to_string(),
-            services_host: config.server.services_host.to_string(),
-            port: rest.strip_prefix(':').and_then(|port| port.parse().ok()),
-        },
-        max_instances: config.server.max_instances.into(),
-        name_rest: config.names.rest,
-        reserved_names: config.names.reserved.iter().cloned().collect(),
-        excluded_ports: config.ports.excluded.iter().copied().chain([port]).collect(),
-        port_quarantine: config.ports.quarantine,
-        direct_quarantine: config.ports.direct_quarantine,
-        heal: Heal {
-            limit: config.heal.limit as usize,
-            losses: LOSSES,
-            within: config.heal.within,
-            backoff_first: config.heal.backoff_first,
-            backoff_longest: config.heal.backoff_max,
-        },
-        mail_from: config.mail.from.to_string(),
-        password_link: PASSWORD_LINK,
-        restore_parallel: RESTORE_PARALLEL,
-        pace: Pace::default(),
-    }
-}
-
 /// Clients on this machine reach an unspecified address by loopback.
 fn api(listen: SocketAddr) -> String {
     match listen {
@@ -317,13 +263,6 @@ fn api(listen: SocketAddr) -> String {
         SocketAddr::V6(address) if address.ip().is_unspecified() => format!("http://[::1]:{}", address.port()),
         address => format!("http://{address}"),
     }
-}
-
-/// Console sessions are signed with a key of their own, derived from the deployment's.
-fn session_key(key: &[u8; 32]) -> SecretSlice<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(b"console sessions");
-    SecretSlice::from(mac.finalize().into_bytes().to_vec())
 }
 
 /// How many files this process may have open.

@@ -1,0 +1,130 @@
+//! What both binaries make of a configuration, whichever adapters they put behind it. No adapter is named here.
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::SecretSlice;
+use sha2::Sha256;
+use std::{num::NonZeroU32, time::Duration};
+use wharf_config::Config;
+use wharf_domain::DeploymentId;
+use wharf_http::{Rate, SignupLimits};
+use wharf_provisioning::{Addresses, Pace, Settings, settings::Heal};
+
+/// How long the first password's link works.
+const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
+/// Instances brought back at once after a restart.
+const RESTORE_PARALLEL: usize = 16;
+/// Losses of its host within `heal.within` after which an instance is given up for now.
+const LOSSES: usize = 20;
+
+/// The use cases' settings. `port` is the one that is listened on, where there is one; it may differ from the configured one.
+#[must_use]
+pub fn settings(config: &Config, deployment: DeploymentId, port: Option<u16>) -> Settings {
+    let listened = port.unwrap_or_else(|| config.server.listen.port());
+    let tenants = config.server.url_of("tenants", listened);
+    let (scheme, rest) = tenants.split_once("://tenants").unwrap_or(("http", ""));
+    Settings {
+        deployment,
+        services: config.services.clone(),
+        tenant_service: config.tenant_service.clone(),
+        default_service: config.events.default_service.clone(),
+        event_template: config.events.template.clone(),
+        allow: config.events.allow.clone(),
+        addresses: Addresses {
+            public_url: config.server.public_url(listened),
+            scheme: scheme.to_owned(),
+            tenant_domain: config.server.tenant_domain.to_string(),
+            services_host: config.server.services_host.to_string(),
+            port: rest.strip_prefix(':').and_then(|port| port.parse().ok()),
+        },
+        max_instances: config.server.max_instances.into(),
+        name_rest: config.names.rest,
+        reserved_names: config.names.reserved.iter().cloned().collect(),
+        excluded_ports: config.ports.excluded.iter().copied().chain(port).collect(),
+        port_quarantine: config.ports.quarantine,
+        direct_quarantine: config.ports.direct_quarantine,
+        heal: Heal {
+            limit: config.heal.limit as usize,
+            losses: LOSSES,
+            within: config.heal.within,
+            backoff_first: config.heal.backoff_first,
+            backoff_longest: config.heal.backoff_max,
+        },
+        mail_from: config.mail.from.to_string(),
+        password_link: PASSWORD_LINK,
+        restore_parallel: RESTORE_PARALLEL,
+        pace: Pace {
+            capacity_wait: config.platform.capacity_wait,
+            ..Pace::default()
+        },
+    }
+}
+
+/// Who may sign up, and how often.
+#[must_use]
+pub fn signup_limits(config: &Config) -> SignupLimits {
+    SignupLimits {
+        per_address: Rate {
+            count: config.signup.rate.count,
+            per: config.signup.rate.per,
+        },
+        open: config.signup.open,
+    }
+}
+
+/// Console sessions are signed with a key of their own, derived from the deployment's.
+#[must_use]
+pub fn session_key(key: &[u8; 32]) -> SecretSlice<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(b"console sessions");
+    SecretSlice::from(mac.finalize().into_bytes().to_vec())
+}
+
+/// A share of an allowance (from 0.01 to 1), as one of how many.
+#[must_use]
+pub fn one_of(share: f64) -> NonZeroU32 {
+    // From 1 to 100: the configuration says so.
+    NonZeroU32::new((1.0 / share).ceil() as u32).unwrap_or(NonZeroU32::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeMap, path::Path};
+    use wharf_config::{Machine, Overrides};
+
+    fn config(text: &str) -> Config {
+        let machine = Machine {
+            ip_local_port_range: None,
+            ..Machine::default()
+        };
+        Config::load(
+            Some((Path::new("/etc/wharf.toml"), text)),
+            &BTreeMap::new(),
+            &Overrides::default(),
+            machine,
+        )
+        .expect("sound")
+    }
+
+    #[test]
+    fn links_have_the_port_that_is_listened_on() {
+        let config = config("[server]\nlisten = \"127.0.0.1:0\"\n");
+        let settings = settings(&config, DeploymentId::new([1; 10]), Some(4711));
+        assert_eq!(settings.addresses.public_url, "http://localhost:4711");
+        assert_eq!(settings.addresses.tenant_url("acme"), "http://acme.localhost:4711/");
+        assert!(settings.excluded_ports.contains(&4711));
+    }
+
+    #[test]
+    fn a_share_is_one_of_at_least_so_many() {
+        assert_eq!([1.0, 0.5, 0.3, 0.01].map(|share| one_of(share).get()), [1, 2, 4, 100]);
+    }
+
+    #[test]
+    fn sessions_are_not_signed_with_the_key_of_the_links() {
+        use secrecy::ExposeSecret;
+        let key = [7; 32];
+        assert_ne!(session_key(&key).expose_secret(), key);
+        assert_eq!(session_key(&key).expose_secret(), session_key(&key).expose_secret());
+    }
+}
