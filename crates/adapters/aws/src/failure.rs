@@ -31,6 +31,9 @@ impl fmt::Display for Call<'_> {
     }
 }
 
+/// How the message begins where it is not a role that lacks a right, but nobody is known by the credentials.
+pub(crate) const STRANGER: &str = "AWS does not know who calls";
+
 /// The role may not do it.
 const DENIED: &[&str] = &[
     "AccessDenied",
@@ -165,7 +168,7 @@ fn denied(call: &Call<'_>, message: &str) -> Failure {
 }
 
 fn stranger(call: &Call<'_>, why: &str) -> Failure {
-    Failure::new(Code::AwsDenied, format!("AWS does not know who calls {call}: {why}")).hint(
+    Failure::new(Code::AwsDenied, format!("{STRANGER} {call}: {why}")).hint(
         "give credentials that are valid now: a role of the function or the machine, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; and check the machine's clock",
     )
 }

@@ -2,6 +2,7 @@
 //! types end here.
 
 pub mod clients;
+pub mod doctor;
 pub mod ec2;
 pub mod ecs;
 pub mod elb;
@@ -20,6 +21,7 @@ pub mod sts;
 pub mod waker;
 
 pub use clients::{ClientOptions, Clients};
+pub use doctor::Doctor;
 pub use ec2::Ec2;
 pub use ecs::EcsTasks;
 pub use elb::ElbRoutes;

@@ -236,6 +236,7 @@ operations! {
     EcsRegisterTaskDefinition: StaticPorts, Write once, [EcsRegisterTaskDefinition],
         ["ecs:RegisterTaskDefinition" on DerivedTaskDefinitions, "ecs:TagResource" on NewTaskDefinitions, "iam:PassRole" on TaskRoles];
     EcsDescribeClusters: Doctor, Read repeatable, [EcsReadClusters], ["ecs:DescribeClusters" on Clusters];
+    EcsListContainerInstances: Doctor, Read repeatable, [EcsReadTasks], ["ecs:ListContainerInstances" on Clusters];
 
     ElbRegisterTargets: Targets, Write repeatable, [ElbRegisterTargets], ["elasticloadbalancing:RegisterTargets" on TargetGroups];
     ElbDeregisterTargets: Targets, Write repeatable, [ElbRegisterTargets], ["elasticloadbalancing:DeregisterTargets" on TargetGroups];
@@ -256,6 +257,7 @@ operations! {
     Ec2DescribeNetworkInterfaces: Addresses, Read repeatable, [Ec2Read], ["ec2:DescribeNetworkInterfaces" on Everything];
     Ec2DescribeSubnets: Doctor, Read repeatable, [Ec2Read], ["ec2:DescribeSubnets" on Everything];
     Ec2DescribeSecurityGroups: Doctor, Read repeatable, [Ec2Read], ["ec2:DescribeSecurityGroups" on Everything];
+    Ec2DescribeRouteTables: Doctor, Read repeatable, [Ec2Read], ["ec2:DescribeRouteTables" on Everything];
 
     DynamoGetItem: Registry, Read repeatable, [], ["dynamodb:GetItem" on Tables];
     DynamoBatchGetItem: Registry, Read repeatable, [], ["dynamodb:BatchGetItem" on Tables];
@@ -290,6 +292,9 @@ operations! {
     LogsGetLogEvents: Logs, Read repeatable, [LogsGetLogEvents], ["logs:GetLogEvents" on LogStreams];
     LogsDescribeLogGroups: Doctor, Read repeatable, [LogsDescribe], ["logs:DescribeLogGroups" on Everything];
     StsGetCallerIdentity: Doctor, Read repeatable, [], ["sts:GetCallerIdentity" on Everything];
+    IamSimulatePrincipalPolicy: Doctor, Read repeatable, [], ["iam:SimulatePrincipalPolicy" on Everything];
+    DynamoDescribeTable: Doctor, Read repeatable, [], ["dynamodb:DescribeTable" on Tables];
+    SqsGetQueueAttributes: Doctor, Read repeatable, [], ["sqs:GetQueueAttributes" on Queues];
 }
 
 impl Operation {

@@ -17,6 +17,8 @@ pub(crate) struct Subnet {
     pub(crate) cidr: String,
     /// Whether what starts in it gets a public address by default.
     pub(crate) public: bool,
+    /// What the default route of its route table leads to, `igw-…` or `nat-…`; without one nothing of it reaches the rest of the world.
+    pub(crate) default_route: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +128,7 @@ impl World {
             "DescribeNetworkInterfaces" => self.describe_interfaces(query),
             "DescribeSubnets" => self.describe_subnets(query),
             "DescribeSecurityGroups" => self.describe_security_groups(query),
+            "DescribeRouteTables" => Ok(self.describe_route_tables(query)),
             _ => Err(Refusal::new(
                 "InvalidAction",
                 format!("The action {operation} is not valid for this web service."),
@@ -258,6 +261,42 @@ impl World {
             });
         });
         Ok(xml)
+    }
+
+    /// Each subnet has a route table of its own; the filter `vpc-id` is the only one that is known.
+    fn describe_route_tables(&self, query: &Query) -> Xml {
+        let filters = query.structures("Filter");
+        let by_vpc = filters.iter().find(|filter| filter.get("Name") == Some("vpc-id"));
+        let vpcs = by_vpc.map(|filter| filter.values("Value"));
+        let subnets = self.ec2.subnets.values();
+        let found = subnets.filter(|subnet| vpcs.as_ref().is_none_or(|vpcs| vpcs.contains(&subnet.vpc)));
+        let mut xml = Xml::default();
+        xml.items("routeTableSet", found, |xml, subnet| {
+            let id = subnet.id.replacen("subnet-", "rtb-", 1);
+            xml.leaf("routeTableId", &id);
+            xml.leaf("vpcId", &subnet.vpc);
+            let local = ("10.0.0.0/8", "gatewayId", "local");
+            let world = subnet.default_route.as_deref().map(|target| {
+                let kind = if target.starts_with("nat-") {
+                    "natGatewayId"
+                } else {
+                    "gatewayId"
+                };
+                ("0.0.0.0/0", kind, target)
+            });
+            let routes = [Some(local), world].into_iter().flatten();
+            xml.items("routeSet", routes, |xml, (cidr, kind, target)| {
+                xml.leaf("destinationCidrBlock", cidr);
+                xml.leaf(kind, target);
+                xml.leaf("state", "active");
+            });
+            xml.items("associationSet", [()], |xml, ()| {
+                xml.leaf("routeTableId", &id);
+                xml.leaf("subnetId", &subnet.id);
+                xml.leaf("main", false);
+            });
+        });
+        xml
     }
 
     fn group_set(&self, xml: &mut Xml, groups: &[String]) {

@@ -291,6 +291,7 @@ impl World {
             zone: format!("{}{zone}", self.account.region),
             cidr: format!("10.0.{}.0/20", 16 * self.ec2.subnets.len()),
             public: true,
+            default_route: Some("igw-0a1b2c3d4e5f60001".to_owned()),
         };
         self.ec2.subnets.insert(id.to_owned(), subnet);
     }

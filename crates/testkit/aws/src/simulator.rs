@@ -223,6 +223,15 @@ impl Simulator {
         self.core.with_world(|world| world.make_subnet(id, vpc, zone));
     }
 
+    /// What the subnet's default route leads to: `igw-…` (as at first), `nat-…`, or nowhere.
+    pub fn route_subnet(&self, id: &str, default_route: Option<&str>) {
+        self.core.with_world(|world| {
+            if let Some(subnet) = world.ec2.subnets.get_mut(id) {
+                subnet.default_route = default_route.map(str::to_owned);
+            }
+        });
+    }
+
     pub fn security_group(&self, id: &str, vpc: &str, ingress: Vec<Ingress>) {
         self.core
             .with_world(|world| world.make_security_group(id, vpc, ingress));
@@ -338,6 +347,19 @@ impl Simulator {
                 group.plans.insert((id.to_owned(), port), plan);
             }
         });
+    }
+
+    /// The cluster is deleted: ECS shows it as INACTIVE for a while.
+    pub fn delete_cluster(&self, name: &str) {
+        self.core.with_world(|world| {
+            if let Some(cluster) = world.ecs.clusters.get_mut(name) {
+                cluster.active = false;
+            }
+        });
+    }
+
+    pub fn delete_log_group(&self, name: &str) {
+        self.core.with_world(|world| world.logs.groups.remove(name));
     }
 
     /// The target group is deleted, as somebody else might do.

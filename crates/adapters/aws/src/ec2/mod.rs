@@ -41,10 +41,24 @@ pub struct Subnet {
     pub id: String,
     pub vpc: String,
     pub zone: String,
+    /// Its addresses, in CIDR notation.
+    pub cidr: String,
     /// Addresses that are left.
     pub free_addresses: u32,
     /// Whether what starts in it gets a public address by itself.
     pub gives_public_addresses: bool,
+}
+
+/// Where a subnet's packets for the rest of the world go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTable {
+    pub id: String,
+    pub vpc: String,
+    /// The one of all subnets of the VPC that are associated with none.
+    pub is_main: bool,
+    pub subnets: Vec<String>,
+    /// What the route of `0.0.0.0/0` leads to: `igw-…`, `nat-…`, `eni-…`, ….
+    pub default_route: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +88,24 @@ impl Ingress {
     pub fn has_port(&self, port: u16) -> bool {
         (self.protocol == "tcp" || self.protocol == "-1")
             && self.ports.is_none_or(|(first, last)| (first..=last).contains(&port))
+    }
+
+    /// The TCP ports of it, both included; `None` where it is about another protocol.
+    #[must_use]
+    pub fn tcp_ports(&self) -> Option<(u16, u16)> {
+        let is_tcp = self.protocol == "tcp" || self.protocol == "-1";
+        is_tcp.then(|| self.ports.unwrap_or((0, u16::MAX)))
+    }
+
+    /// Protocol and ports, in words.
+    #[must_use]
+    pub fn show(&self) -> String {
+        match (self.protocol.as_str(), self.ports) {
+            ("-1", _) => "everything".to_owned(),
+            (protocol, Some((first, last))) if first == last => format!("{protocol} {first}"),
+            (protocol, Some((first, last))) => format!("{protocol} {first}-{last}"),
+            (protocol, None) => protocol.to_owned(),
+        }
     }
 
     /// Whether the whole world may come in.
@@ -123,6 +155,18 @@ impl Ec2 {
             .await
     }
 
+    /// Of these VPCs.
+    pub async fn route_tables(&self, vpcs: &[&str], deadline: Instant) -> Result<Vec<RouteTable>, Failure> {
+        if vpcs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut parameters = vec![("Filter.1.Name".to_owned(), "vpc-id".to_owned())];
+        parameters.extend(numbered("Filter.1.Value", vpcs));
+        let operation = Operation::Ec2DescribeRouteTables;
+        self.read(operation, &vpcs.join(", "), &parameters, deadline, xml::route_tables)
+            .await
+    }
+
     async fn ask<T>(
         &self,
         operation: Operation,
@@ -135,13 +179,20 @@ impl Ec2 {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let parameters: Vec<(String, String)> = ids
-            .iter()
-            .zip(1_u32..)
-            .map(|(id, number)| (format!("{parameter}.{number}"), (*id).to_owned()))
-            .collect();
-        let question = Question::query(EC2, operation.name(), VERSION, &parameters);
-        let answer = self.signed.ask(operation, &ids.join(", "), deadline, &question).await?;
+        let parameters: Vec<_> = numbered(parameter, ids).collect();
+        self.read(operation, &ids.join(", "), &parameters, deadline, read).await
+    }
+
+    async fn read<T>(
+        &self,
+        operation: Operation,
+        resource: &str,
+        parameters: &[(String, String)],
+        deadline: Instant,
+        read: fn(&roxmltree::Document<'_>) -> Vec<T>,
+    ) -> Result<Vec<T>, Failure> {
+        let question = Question::query(EC2, operation.name(), VERSION, parameters);
+        let answer = self.signed.ask(operation, resource, deadline, &question).await?;
         let document = roxmltree::Document::parse(&answer).map_err(|error| {
             Failure::new(
                 Code::AwsUnavailable,
@@ -150,6 +201,11 @@ impl Ec2 {
         })?;
         Ok(read(&document))
     }
+}
+
+fn numbered<'a>(parameter: &'a str, values: &'a [&str]) -> impl Iterator<Item = (String, String)> + 'a {
+    let values = values.iter().zip(1_u32..);
+    values.map(move |(value, number)| (format!("{parameter}.{number}"), (*value).to_owned()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use roxmltree::{Document, Node};
 use std::net::IpAddr;
 
-use super::{Ingress, Instance, NetworkInterface, SecurityGroup, Subnet};
+use super::{Ingress, Instance, NetworkInterface, RouteTable, SecurityGroup, Subnet};
 
 fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
     node.children().find(|child| child.tag_name().name() == name)
@@ -69,8 +69,36 @@ pub(super) fn subnets(document: &Document<'_>) -> Vec<Subnet> {
                 id: text(subnet, "subnetId")?,
                 vpc: text(subnet, "vpcId")?,
                 zone: text(subnet, "availabilityZone").unwrap_or_default(),
+                cidr: text(subnet, "cidrBlock").unwrap_or_default(),
                 free_addresses: free.and_then(|count| count.parse().ok()).unwrap_or_default(),
                 gives_public_addresses: text(subnet, "mapPublicIpOnLaunch").as_deref() == Some("true"),
+            })
+        })
+        .collect()
+}
+
+pub(super) fn route_tables(document: &Document<'_>) -> Vec<RouteTable> {
+    const TARGETS: &[&str] = &[
+        "gatewayId",
+        "natGatewayId",
+        "transitGatewayId",
+        "networkInterfaceId",
+        "vpcPeeringConnectionId",
+    ];
+    items(document.root_element(), "routeTableSet")
+        .filter_map(|table| {
+            let is_main = |association| text(association, "main").as_deref() == Some("true");
+            let default_route = items(table, "routeSet")
+                .filter(|route| text(*route, "destinationCidrBlock").as_deref() == Some("0.0.0.0/0"))
+                // A route into what was deleted leads nowhere.
+                .filter(|route| text(*route, "state").as_deref() != Some("blackhole"))
+                .find_map(|route| TARGETS.iter().find_map(|target| text(route, target)));
+            Some(RouteTable {
+                id: text(table, "routeTableId")?,
+                vpc: text(table, "vpcId")?,
+                is_main: items(table, "associationSet").any(is_main),
+                subnets: texts(table, "associationSet", "subnetId"),
+                default_route,
             })
         })
         .collect()
@@ -170,10 +198,31 @@ mod tests {
     #[test]
     fn subnets_are_read() {
         let xml = "<R><subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId><availabilityZone>us-east-1a</availabilityZone>
-            <availableIpAddressCount>251</availableIpAddressCount><mapPublicIpOnLaunch>true</mapPublicIpOnLaunch></item></subnetSet></R>";
+            <cidrBlock>10.0.1.0/24</cidrBlock><availableIpAddressCount>251</availableIpAddressCount><mapPublicIpOnLaunch>true</mapPublicIpOnLaunch></item></subnetSet></R>";
         let document = Document::parse(xml).expect("XML");
         let subnets = subnets(&document);
         assert_eq!((subnets[0].vpc.as_str(), subnets[0].free_addresses), ("vpc-1", 251));
-        assert!(subnets[0].gives_public_addresses);
+        assert!(subnets[0].gives_public_addresses && subnets[0].cidr == "10.0.1.0/24");
+    }
+
+    #[test]
+    fn where_a_subnet_s_packets_go_is_read() {
+        let xml = "<R><routeTableSet>
+            <item><routeTableId>rtb-1</routeTableId><vpcId>vpc-1</vpcId>
+                <routeSet><item><destinationCidrBlock>10.0.0.0/16</destinationCidrBlock><gatewayId>local</gatewayId></item>
+                    <item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-1</natGatewayId><state>active</state></item></routeSet>
+                <associationSet><item><main>false</main><subnetId>subnet-1</subnetId></item></associationSet></item>
+            <item><routeTableId>rtb-2</routeTableId><vpcId>vpc-1</vpcId>
+                <routeSet><item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><gatewayId>igw-1</gatewayId><state>blackhole</state></item></routeSet>
+                <associationSet><item><main>true</main></item></associationSet></item>
+        </routeTableSet></R>";
+        let document = Document::parse(xml).expect("XML");
+        let tables = route_tables(&document);
+        assert_eq!(
+            (tables[0].default_route.as_deref(), tables[0].is_main),
+            (Some("nat-1"), false)
+        );
+        assert_eq!(tables[0].subnets, ["subnet-1"]);
+        assert_eq!((tables[1].default_route.as_deref(), tables[1].is_main), (None, true));
     }
 }

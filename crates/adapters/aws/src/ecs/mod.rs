@@ -28,10 +28,11 @@ mod targets;
 mod tasks;
 mod unplaced;
 
-pub(crate) use definitions::{Definition, Definitions};
+pub(crate) use definitions::{Definition, Definitions, NetworkMode};
 pub(crate) use derived::MARK as DERIVED_MARK;
 pub(crate) use seen::cluster_and_id;
-pub(crate) use shape::Shape;
+pub(crate) use shape::{Placement, Shape, is_reserved};
+pub(crate) use targets::fits as target_type_fits;
 pub use tasks::EcsTasks;
 
 #[cfg(test)]

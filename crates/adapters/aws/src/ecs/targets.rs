@@ -80,7 +80,8 @@ fn gone(arn: &str) -> Failure {
         .hint("correct the service's `route.arns` or TARGET_GROUP_ARN, or create the target group")
 }
 
-fn fits(arn: &str, kind: &str, network: NetworkMode, definition: &str) -> Result<(), Failure> {
+/// Whether a group of this target type takes tasks of this network mode; otherwise why not, and how that is mended.
+pub(crate) fn fits(arn: &str, kind: &str, network: NetworkMode, definition: &str) -> Result<(), Failure> {
     let wanted = if network == NetworkMode::Awsvpc {
         "ip"
     } else {

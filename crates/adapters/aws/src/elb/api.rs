@@ -45,15 +45,15 @@ pub(super) enum Made {
 }
 
 #[derive(Debug)]
-pub(super) struct Api {
-    pub(super) clients: Arc<Clients>,
-    pub(super) governor: Arc<Governor>,
-    pub(super) deployment: DeploymentId,
+pub(crate) struct Api {
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) governor: Arc<Governor>,
+    pub(crate) deployment: DeploymentId,
 }
 
 impl Api {
     /// One that does not exist is `route.mismatch`, and nothing else is.
-    pub(super) async fn target_group(&self, arn: &str, deadline: Instant) -> Result<TargetGroup, Failure> {
+    pub(crate) async fn target_group(&self, arn: &str, deadline: Instant) -> Result<TargetGroup, Failure> {
         let client = self.clients.elasticloadbalancingv2().await;
         let operation = Operation::ElbDescribeTargetGroups;
         let send = || client.describe_target_groups().target_group_arns(arn).send();
@@ -66,7 +66,7 @@ impl Api {
         group.map(target_group).ok_or_else(|| refusal::no_such_group(arn))
     }
 
-    pub(super) async fn deregistration_delay(&self, arn: &str, deadline: Instant) -> Result<Duration, Failure> {
+    pub(crate) async fn deregistration_delay(&self, arn: &str, deadline: Instant) -> Result<Duration, Failure> {
         let client = self.clients.elasticloadbalancingv2().await;
         let send = || client.describe_target_group_attributes().target_group_arn(arn).send();
         let answer = self
@@ -145,7 +145,7 @@ impl Api {
     }
 
     /// `None` where there is no such listener.
-    pub(super) async fn rules(&self, listener: &str, deadline: Instant) -> Result<Option<Vec<Known>>, Failure> {
+    pub(crate) async fn rules(&self, listener: &str, deadline: Instant) -> Result<Option<Vec<Known>>, Failure> {
         let client = self.clients.elasticloadbalancingv2().await;
         let operation = Operation::ElbDescribeRules;
         let mut rules = Vec::new();

@@ -29,5 +29,6 @@ mod rule;
 mod rules;
 mod target;
 
+pub(crate) use api::Api;
 pub use groups::{HealthCheck, TargetGroup, TargetKind};
 pub use routes::ElbRoutes;

@@ -18,10 +18,10 @@ pub(super) type Conditions = BTreeMap<String, BTreeSet<String>>;
 
 /// A rule as the listener has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) arn: String,
+pub(crate) struct Known {
+    pub(crate) arn: String,
     /// None for the default rule.
-    pub(super) priority: Option<u32>,
+    pub(crate) priority: Option<u32>,
     /// None where it asks for something that Wharf's rules never do.
     pub(super) conditions: Option<Conditions>,
     /// The target groups that it forwards to.

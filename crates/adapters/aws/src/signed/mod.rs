@@ -57,6 +57,9 @@ pub(crate) const LOGS: Service = Service {
     id: "CloudWatch Logs",
 };
 pub(crate) const STS: Service = Service { name: "sts", id: "STS" };
+/// It has one place for all regions, and is signed for [`IAM_REGION`].
+pub(crate) const IAM: Service = Service { name: "iam", id: "IAM" };
+pub(crate) const IAM_REGION: &str = "us-east-1";
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -307,6 +310,9 @@ fn endpoint(config: &aws_config::SdkConfig, service: Service, region: &str) -> S
             } else {
                 "amazonaws.com"
             };
+            if service.name == IAM.name {
+                return format!("https://{}.{suffix}", service.name);
+            }
             format!("https://{}.{region}.{suffix}", service.name)
         });
     format!("{}/", url.trim_end_matches('/'))

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::{net::TcpListener, path::Path, process::ExitCode};
+use wharf_config::PlatformKind;
 use wharf_domain::{
     Failure,
     service::{PortRule, RunSpec},
@@ -11,93 +12,99 @@ use super::config;
 use crate::{
     args::{Global, OnPlatform},
     exit, output,
-    up::{layout::Layout, wire},
+    up::{
+        layout::Layout,
+        wire::{
+            self,
+            examine::{Answers, Examination, Finding, Grade},
+        },
+    },
 };
 
 /// Less than this on the data directory's disk is too little for a registry and its tenants.
 const SPACE_MIN: u64 = 256 * 1024 * 1024;
 
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Check {
-    what: String,
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
+/// What is about this machine, and not about AWS or a service there.
+const MACHINE: &str = "machine";
+
+/// Everything that was looked at; on ECS with the answers to what has to be known before a start.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    checks: Vec<Finding>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    answers: Vec<Answers>,
 }
 
-impl Check {
-    fn new(what: impl Into<String>, result: Result<Option<String>, Failure>) -> Self {
-        let what = what.into();
-        match result {
-            Ok(found) => Self {
-                what,
-                ok: true,
-                found,
-                hint: None,
-            },
-            Err(failure) => Self {
-                what,
-                ok: false,
-                found: Some(failure.to_string()),
-                hint: failure.hint,
-            },
-        }
+fn check(what: impl Into<String>, result: Result<Option<String>, Failure>) -> Finding {
+    let (grade, found, hint) = match result {
+        Ok(found) => (Grade::Ok, found, None),
+        Err(failure) => (Grade::Failed, Some(failure.to_string()), failure.hint),
+    };
+    Finding {
+        subject: MACHINE.to_owned(),
+        what: what.into(),
+        grade,
+        found,
+        hint,
     }
 }
 
-pub(crate) fn run(global: &Global, on: OnPlatform) -> ExitCode {
-    let mut checks = Vec::new();
+pub(crate) fn run(global: &Global, on: OnPlatform) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
     match config::load(global, &on.overrides()) {
         Ok(config) => {
-            checks.push(Check::new(
-                "configuration",
-                Ok(Some(match config.services.len() {
-                    1 => "1 service".to_owned(),
-                    count => format!("{count} services"),
-                })),
-            ));
-            examine(&config, &mut checks);
+            let services = match config.services.len() {
+                1 => "1 service".to_owned(),
+                count => format!("{count} services"),
+            };
+            report.checks.push(check("configuration", Ok(Some(services))));
+            examine(&config, &mut report.checks);
+            if config.platform.kind == PlatformKind::Ecs {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
+                let Examination { findings, answers } = runtime.block_on(wire::examine::examine(&config));
+                report.checks.extend(findings);
+                report.answers = answers;
+            }
         }
         Err(failure) => {
             let text = failure.detail.clone().unwrap_or_else(|| failure.message.clone());
-            checks.push(Check {
-                what: "configuration".into(),
-                ok: false,
+            report.checks.push(Finding {
                 found: Some(text),
-                hint: failure.hint,
+                ..check("configuration", Err(failure))
             });
         }
     }
-    let healthy = checks.iter().all(|check| check.ok);
-    output::value(&checks, global.format(), |checks| render(checks));
-    if healthy {
-        ExitCode::SUCCESS
-    } else {
+    // What is only doubtful keeps nobody from starting.
+    let is_bad = report.checks.iter().any(|check| check.grade == Grade::Failed);
+    output::value(&report, global.format(), render);
+    Ok(if is_bad {
         ExitCode::from(exit::DIFFERENCES)
-    }
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
-fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
+fn examine(config: &wharf_config::Config, checks: &mut Vec<Finding>) {
     let layout = Layout::new(config.server.data_dir.clone());
     let running = layout.running();
-    checks.push(Check::new(
+    checks.push(check(
         format!("data directory {}", layout.root().display()),
         layout.examine().map(|()| None),
     ));
-    checks.push(Check::new("disk space", space(layout.root())));
+    checks.push(check("disk space", space(layout.root())));
     let address = config.server.listen;
     checks.push(match &running {
-        Some(running) => Check::new(
+        Some(running) => check(
             format!("address {address}"),
             Ok(Some(format!(
                 "a server runs here already: pid {}, {}",
                 running.pid, running.url
             ))),
         ),
-        None => Check::new(
+        None => check(
             format!("address {address}"),
             TcpListener::bind(address)
                 .map(|_| Some("free".to_owned()))
@@ -110,7 +117,7 @@ fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
                 }),
         ),
     });
-    checks.push(Check::new(
+    checks.push(check(
         "open files",
         wire::open_files().map(|limit| Some(format!("{limit} at the most"))),
     ));
@@ -119,7 +126,7 @@ fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
             continue;
         };
         let program = command.first().cloned().unwrap_or_default();
-        checks.push(Check::new(
+        checks.push(check(
             format!("service {}: command {program:?}", service.name),
             wire::process::check_command(&service.run).map(|()| None),
         ));
@@ -135,7 +142,7 @@ fn examine(config: &wharf_config::Config, checks: &mut Vec<Check>) {
                 "{} ports, {busy} of them used by other programs",
                 usize::from(last - first) + 1
             );
-            checks.push(Check::new(
+            checks.push(check(
                 format!("service {}: ports {first}-{last}", service.name),
                 Ok(Some(found)),
             ));
@@ -165,19 +172,34 @@ fn space(folder: &Path) -> Result<Option<String>, Failure> {
     Ok(Some(format!("{} MiB free", free >> 20)))
 }
 
-fn render(checks: &[Check]) -> String {
+/// The machine first, then each subject of AWS under its name.
+fn render(report: &Report) -> String {
     let mut lines = Vec::new();
-    for check in checks {
-        let mark = if check.ok { "ok  " } else { "BAD " };
+    let mut subject = MACHINE;
+    for check in &report.checks {
+        if check.subject != subject {
+            subject = &check.subject;
+            lines.extend([String::new(), format!("{subject}:")]);
+        }
+        let mark = match check.grade {
+            Grade::Ok => "ok  ",
+            Grade::Warning => "warn",
+            Grade::Failed => "BAD ",
+        };
         let found = check
             .found
             .as_ref()
             .map(|found| format!(": {}", found.replace('\n', "\n       ")))
             .unwrap_or_default();
         lines.push(format!("{mark} {}{found}", check.what));
-        if let (false, Some(hint)) = (check.ok, &check.hint) {
+        if let (true, Some(hint)) = (check.grade != Grade::Ok, &check.hint) {
             lines.push(format!("     hint: {hint}"));
         }
+    }
+    for answers in &report.answers {
+        lines.extend([String::new(), format!("{}, in words:", answers.service)]);
+        let questions = answers.questions();
+        lines.extend(questions.map(|(question, answer)| format!("     {question:<18}  {answer}")));
     }
     lines.join("\n")
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(options) => up::run(&global, options),
         Command::Config(command) => config::run(&global, command),
-        Command::Doctor(on) => Ok(doctor::run(&global, on)),
+        Command::Doctor(on) => doctor::run(&global, on),
         Command::Cost(options) => cost::run(&global, &options),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -344,11 +344,11 @@ async fn doctor_says_what_is_fine_and_what_is_not() {
     ));
     seen("doctor-bad", &deployment, &deployment.wharf(&["doctor"]).await.exits(5));
     let checks = deployment.wharf(&["doctor", "--json"]).await.exits(5).json();
-    let bad: Vec<&Value> = checks
+    let bad: Vec<&Value> = checks["checks"]
         .as_array()
         .expect("checks")
         .iter()
-        .filter(|check| check["ok"] == false)
+        .filter(|check| check["grade"] == "failed")
         .collect();
     assert_eq!(bad.len(), 1, "{checks:#}");
     assert!(text(&bad[0]["what"]).contains("auth"));

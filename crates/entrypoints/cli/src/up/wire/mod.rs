@@ -2,6 +2,7 @@
 //! stands in its own file.
 
 mod ecs;
+pub(crate) mod examine;
 pub(crate) mod process;
 mod routes;
 
