@@ -121,6 +121,7 @@ codes! {
     ServerUnreachable = "server.unreachable", Operator, true, "no server answers at this address";
     ListenBusy = "listen.busy", Operator, false, "the address to listen on is taken";
     ListenRefused = "listen.refused", Operator, false, "this may not listen off loopback";
+    DeployFailed = "deploy.failed", Operator, false, "the function could not be built, or the stack not deployed";
     Internal = "internal", Wharf, false, "a fault of Wharf's own";
 }
 

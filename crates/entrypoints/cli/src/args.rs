@@ -64,6 +64,8 @@ pub(crate) enum Command {
     /// Check, explain or describe the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Show what would be deployed to AWS, and deploy it with --apply
+    Deploy(Deploy),
     /// Compute what one load balancer for all services saves against one for each
     Cost(Cost),
     /// Print a completion script for a shell
@@ -198,6 +200,98 @@ pub(crate) struct Abandon {
     /// Why, for the history
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Deploy {
+    #[command(subcommand)]
+    pub(crate) command: Option<DeployCommand>,
+    /// Do it
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Names everything that is deployed [default: dev]
+    #[arg(long)]
+    pub(crate) stage: Option<String>,
+    /// What the function runs on
+    #[arg(long, value_enum, default_value_t = Architecture::Arm64)]
+    pub(crate) arch: Architecture,
+    /// The region [default: as the AWS command line finds it]
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// The stack's name [default: wharf-STAGE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack_name: Option<String>,
+    /// A parameter of the stack (deploy/template.yaml has them all)
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    pub(crate) parameters: Vec<String>,
+    /// Write what is deployed into this folder [default: deploy/STAGE in the data directory, with --apply]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// The function as somebody built it, in place of building it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bootstrap: Option<PathBuf>,
+    /// Wharf's source tree, which the function is built from [default: the one around the current folder]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "bootstrap")]
+    pub(crate) source: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) schedule: Schedule,
+}
+
+/// What starts and stops by the clock. What is not said stays as it is deployed.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Times")]
+pub(crate) struct Schedule {
+    /// When services start: 07:30, cron(30 7 ? * MON-FRI *), or off
+    #[arg(long, value_name = "TIME")]
+    pub(crate) morning_start: Option<String>,
+    /// A service that starts then, up to five of them [default: all without tenants]
+    #[arg(long, value_name = "SERVICE", requires = "morning_start")]
+    pub(crate) morning_service: Vec<String>,
+    /// When services stop: 19:00, cron(…), or off
+    #[arg(long, value_name = "TIME")]
+    pub(crate) evening_stop: Option<String>,
+    /// A service that stops then [default: all without tenants]
+    #[arg(long, value_name = "SERVICE", requires = "evening_stop")]
+    pub(crate) evening_service: Vec<String>,
+    /// Where these times hold, such as Australia/Sydney
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) timezone: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeployCommand {
+    /// Show which of the registry's tables are missing, and make them with --apply (the stack makes its own)
+    Tables(DeployTables),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DeployTables {
+    /// Do it
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// The region [default: as the AWS command line finds it]
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+}
+
+/// A processor that Lambda has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Architecture {
+    #[value(name = "arm64")]
+    Arm64,
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
+impl Architecture {
+    /// As CloudFormation writes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

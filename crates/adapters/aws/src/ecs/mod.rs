@@ -10,6 +10,7 @@
 //! | `look` | DescribeTasks, for all who wait at once |
 //! | `seen`, `events` | a task as the API and as EventBridge show it |
 //! | `places`, `endpoint` | where a task listens |
+//! | `needs` | what a task definition needs allowed |
 //! | `unplaced`, `stopped` | why a task was not started, and why it stopped |
 //! | `targets` | whether a target group can take such a task |
 
@@ -19,6 +20,7 @@ mod endpoint;
 mod events;
 mod look;
 mod marks;
+mod needs;
 mod places;
 mod run;
 mod seen;
@@ -30,6 +32,7 @@ mod unplaced;
 
 pub(crate) use definitions::{Definition, Definitions, NetworkMode};
 pub(crate) use derived::MARK as DERIVED_MARK;
+pub use needs::{Needs, needs};
 pub(crate) use seen::cluster_and_id;
 pub(crate) use shape::{Placement, Shape, is_reserved};
 pub(crate) use targets::fits as target_type_fits;

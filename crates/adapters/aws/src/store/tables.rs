@@ -154,6 +154,21 @@ impl Tables {
         ]
     }
 
+    /// Those that are not there. Each is asked for once.
+    pub async fn missing(&self, client: &Client) -> Result<Vec<&str>, Failure> {
+        let mut missing = Vec::new();
+        for (name, _) in self.all() {
+            match client.describe_table().table_name(name).send().await {
+                Ok(_) => {}
+                Err(SdkError::ServiceError(error)) if error.err().is_resource_not_found_exception() => {
+                    missing.push(name);
+                }
+                Err(error) => return Err(failure(&error, &Operation::DynamoDescribeTableBeingMade.on(name))),
+            }
+        }
+        Ok(missing)
+    }
+
     /// Makes those that are not there, paid by request, and waits until they can be used. One that is there, such as a documented table that another
     /// program has filled, gets the indexes that it lacks; its items stay as they are.
     pub async fn create(&self, client: &Client) -> Result<(), Failure> {

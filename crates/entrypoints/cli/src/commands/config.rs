@@ -60,33 +60,37 @@ pub(crate) fn load(global: &Global, overrides: &Overrides) -> Result<wharf_confi
 }
 
 fn read(global: &Global, overrides: &Overrides) -> Result<Result<wharf_config::Config, Problems>, Failure> {
-    let path = path(global);
-    let text = match &path {
-        Some(path) => match wharf_config::read_file(path)? {
-            Some(text) => Some(text),
-            None => {
-                return Err(
-                    Failure::new(Code::ConfigInvalid, format!("there is no file {}", path.display()))
-                        .hint("name the configuration with --config"),
-                );
-            }
-        },
-        None => None,
-    };
-    let environment: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let file = file(global)?;
     let overrides = Overrides {
         data_dir: global.data_dir.clone().or_else(|| overrides.data_dir.clone()),
         ..overrides.clone()
     };
-    let file: Option<(&Path, &str)> = path.as_deref().zip(text.as_deref());
+    let file: Option<(&Path, &str)> = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
     Ok(wharf_config::Config::load(
         file,
-        &environment,
+        &environment(),
         &overrides,
         Machine::detect(),
     ))
+}
+
+/// The file of the configuration, with its text.
+pub(crate) fn file(global: &Global) -> Result<Option<(PathBuf, String)>, Failure> {
+    let Some(path) = path(global) else { return Ok(None) };
+    match wharf_config::read_file(&path)? {
+        Some(text) => Ok(Some((path, text))),
+        None => Err(
+            Failure::new(Code::ConfigInvalid, format!("there is no file {}", path.display()))
+                .hint("name the configuration with --config"),
+        ),
+    }
+}
+
+/// The variables that can be read.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The file that is read: the one that is named, or the one that is there. Absolute, since what is in it counts from its folder.

@@ -2,6 +2,7 @@
 
 mod config;
 mod cost;
+mod deploy;
 mod doctor;
 mod instances;
 mod logs;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The commands that talk to a running server.
+/// The commands that talk: to a running server, and `deploy` to AWS.
 async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Provision(options) => start::provision(global, options).await,
@@ -60,6 +61,7 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::Abandon(options) => instances::abandon(global, &options).await,
         Command::Logs(options) => logs::run(global, &options).await,
         Command::Repair(options) => repair::run(global, &options).await,
+        Command::Deploy(options) => deploy::run(global, &options).await,
         Command::Up(_)
         | Command::Config(_)
         | Command::Cost(_)

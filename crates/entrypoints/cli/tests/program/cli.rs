@@ -66,6 +66,8 @@ const COMMANDS: &[&str] = &[
     "config check",
     "config explain",
     "config schema",
+    "deploy",
+    "deploy tables",
     "cost",
     "completions",
     "storefront",

@@ -12,6 +12,7 @@ mod admission;
 mod bad_services;
 mod cli;
 mod cost;
+mod deploy;
 mod doctor;
 mod first_use;
 mod full_disk;

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, QueueReceiver, Sts,
-    Tables, WakeMessage, WharfSecrets,
+    WakeMessage, WharfSecrets,
 };
 use wharf_config::{Config, MailKind, RegistryKind};
 use wharf_domain::{Code, DeploymentId, Failure};
@@ -19,7 +19,7 @@ use wharf_provisioning::{Pace, Wharf, events::Delivery, tokens::TokenKey};
 use wharf_saga::{Clock, Store};
 use wharf_sqlite::SqliteStore;
 
-use super::{Keys, Layout, Wired, routes::ByKey};
+use super::{Keys, Layout, Wired, account, routes::ByKey};
 
 /// Messages of the queue that are dealt with at once.
 const AT_ONCE: usize = 64;
@@ -45,7 +45,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
     let clients = Arc::new(Clients::new(options));
     let governor = Arc::new(Governor::new(wharf_wiring::one_of(config.aws.share), Arc::new(OsIds)));
     identify(&clients, &governor).await?;
-    let registry = registry(config, layout, &clients)?;
+    let registry = registry(config, layout, &clients).await?;
     let deployment = registry.deployment;
     let tasks = Arc::new(EcsTasks::new(
         deployment.clone(),
@@ -113,7 +113,7 @@ struct Registry {
     sqlite: Option<Arc<SqliteStore>>,
 }
 
-fn registry(config: &Config, layout: &Layout, clients: &Arc<Clients>) -> Result<Registry, Failure> {
+async fn registry(config: &Config, layout: &Layout, clients: &Arc<Clients>) -> Result<Registry, Failure> {
     let names = &config.registry;
     Ok(match names.kind {
         RegistryKind::Sqlite => {
@@ -125,11 +125,8 @@ fn registry(config: &Config, layout: &Layout, clients: &Arc<Clients>) -> Result<
             }
         }
         RegistryKind::Dynamodb => {
-            let tables = Tables {
-                wharf: names.table.to_string(),
-                ports: names.ports_table.to_string(),
-                registry: names.users_table.to_string(),
-            };
+            let tables = account::tables(config);
+            account::examine(&tables, clients).await?;
             let store = DynamoStore::new(clients.clone(), tables, Arc::new(OsIds), Arc::new(SystemClock));
             Registry {
                 deployment: names.deployment.clone(),

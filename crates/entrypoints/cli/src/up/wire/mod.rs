@@ -1,6 +1,7 @@
 //! The one place that names adapters: makes them from the configuration, and puts them together to one deployment. What belongs to one platform
 //! stands in its own file.
 
+pub(crate) mod account;
 mod ecs;
 pub(crate) mod examine;
 pub(crate) mod process;
