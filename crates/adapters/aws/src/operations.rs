@@ -277,6 +277,7 @@ operations! {
     DynamoUpdateContinuousBackups: Setup, Write repeatable, [], ["dynamodb:UpdateContinuousBackups" on Tables];
 
     SqsSendMessage: Queue, Write repeatable, [], ["sqs:SendMessage" on Queues];
+    SqsChangeMessageVisibility: Queue, Write repeatable, [], ["sqs:ChangeMessageVisibility" on Queues];
     SqsReceiveMessage: QueueReader, Read repeatable, [], ["sqs:ReceiveMessage" on Queues];
     SqsDeleteMessage: QueueReader, Write repeatable, [], ["sqs:DeleteMessage" on Queues];
 

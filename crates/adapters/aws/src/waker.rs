@@ -76,6 +76,24 @@ impl SqsWaker {
         }
     }
 
+    /// Lets a received message come again so soon, rather than when the queue's visibility time-out is over. `receipt` is the handle that it was received
+    /// with.
+    pub async fn again_in(&self, receipt: &str, after: Duration) {
+        let client = self.clients.sqs().await;
+        let change = || {
+            let call = client.change_message_visibility().queue_url(&self.queue_url);
+            call.receipt_handle(receipt).visibility_timeout(seconds(after)).send()
+        };
+        let operation = Operation::SqsChangeMessageVisibility;
+        let changed = self
+            .governor
+            .ask(operation, &self.queue_url, Governor::deadline(), change)
+            .await;
+        if let Err(failure) = changed {
+            tracing::warn!(code = %failure.code, error = %failure, "a message that failed comes again only when the queue says so");
+        }
+    }
+
     async fn send(&self, message: &WakeMessage, after: Duration) {
         if let Err(failure) = self.try_send(message, after).await {
             tracing::warn!(code = %failure.code, error = %failure, ?message, "a wake was not asked for; the sweep will find what is due");

@@ -40,6 +40,8 @@ pub struct Parts {
     pub waker: Arc<dyn Waker>,
     pub tokens: TokenKey,
     pub reporter: Arc<dyn Reporter>,
+    /// Lets the message with this receipt come again so soon.
+    pub again_in: Arc<dyn Fn(String, Duration) -> BoxFuture<'static, ()> + Send + Sync>,
     /// Whether wakes reach anybody. Where they do not, whoever claims or sweeps drives as well.
     pub wakes: bool,
     /// Between two looks of an invocation that waits.

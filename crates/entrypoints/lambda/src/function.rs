@@ -25,6 +25,10 @@ const CHECK_TASKS: Duration = Duration::from_mins(5);
 /// Tidying is bounded; what it leaves, the next sweep takes.
 const TIDYINGS: usize = 10;
 
+/// The pause after the first failure of a message; each later one is twice as long.
+const AGAIN_FIRST: Duration = Duration::from_secs(10);
+const AGAIN_LONGEST: Duration = Duration::from_mins(10);
+
 /// Puts the deployment together.
 pub type Make = Box<dyn Fn() -> BoxFuture<'static, Result<Deployed, Failure>> + Send + Sync>;
 
@@ -129,6 +133,9 @@ impl Function {
                 Err(_) => Failure::internal("handling it panicked"),
             };
             tracing::error!(message = record.message_id, code = %failure.code, error = %failure.message, "a message failed, and comes again");
+            if let Some(receipt) = record.receipt_handle.clone() {
+                (deployed.parts.again_in)(receipt, pause(record.deliveries())).await;
+            }
             Some(json!({"itemIdentifier": record.message_id}))
         });
         let failed: Vec<Value> = futures::future::join_all(taking).await.into_iter().flatten().collect();
@@ -277,6 +284,12 @@ impl Deployed {
         settle(&self.driver, at).await;
         deliver(&self.driver).await;
     }
+}
+
+/// How soon a message comes again that failed so often: the queue's own visibility time-out is for invocations that do not return.
+fn pause(deliveries: u32) -> Duration {
+    let doublings = deliveries.saturating_sub(1).min(16);
+    AGAIN_FIRST.saturating_mul(1 << doublings).min(AGAIN_LONGEST)
 }
 
 /// Waits until nothing is driven here any more. The engine itself stops in time; this is for a call that does not return.

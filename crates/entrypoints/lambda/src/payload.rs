@@ -90,6 +90,28 @@ pub struct Record {
     pub message_id: String,
     #[serde(default)]
     pub body: String,
+    /// What the queue knows this delivery by.
+    #[serde(default)]
+    pub receipt_handle: Option<String>,
+    #[serde(default)]
+    pub attributes: Attributes,
+}
+
+/// What SQS says of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Attributes {
+    /// A number, as a text.
+    approximate_receive_count: Option<String>,
+}
+
+impl Record {
+    /// How often it was delivered, this time included.
+    #[must_use]
+    pub fn deliveries(&self) -> u32 {
+        let count = self.attributes.approximate_receive_count.as_deref();
+        count.and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
 }
 
 impl Payload {

@@ -134,8 +134,11 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
         registry: config.registry.users_table.to_string(),
     };
     let queue_url = config.aws.queue_url.clone();
-    let waker: Arc<dyn Waker> = match &queue_url {
-        Some(url) => Arc::new(SqsWaker::new(clients.clone(), governor, clock.clone(), url.clone())),
+    let queue = queue_url
+        .as_ref()
+        .map(|url| Arc::new(SqsWaker::new(clients.clone(), governor, clock.clone(), url.clone())));
+    let waker: Arc<dyn Waker> = match &queue {
+        Some(queue) => queue.clone(),
         None => Arc::new(NoQueue),
     };
     let (keys, heard) = (aws.clone(), tasks);
@@ -151,6 +154,15 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
         waker,
         tokens,
         reporter: Arc::new(Metrics::to_stdout(deployment)),
+        again_in: Arc::new(move |receipt, after| -> BoxFuture<'static, _> {
+            let queue = queue.clone();
+            async move {
+                if let Some(queue) = queue {
+                    queue.again_in(&receipt, after).await;
+                }
+            }
+            .boxed()
+        }),
         wakes: queue_url.is_some(),
         poll: config.aws.poll_interval,
         task_event: Arc::new(move |event| heard.heard(event)),

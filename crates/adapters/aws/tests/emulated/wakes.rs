@@ -313,3 +313,27 @@ async fn a_queue_that_cannot_be_read_is_tried_again() {
     eventually("an empty queue", async || (left(&way, &queue).await == 0).then_some(())).await;
     reading.end().await;
 }
+
+#[tokio::test]
+async fn a_message_that_failed_comes_again_when_it_is_told_to() {
+    let way = Way::open().await;
+    let queue = way.queue(3600).await;
+    put(&way, &queue, "{}").await;
+    let clients = way.clients();
+    let receive = async || {
+        let client = clients.sqs().await;
+        let call = client
+            .receive_message()
+            .queue_url(&queue)
+            .visibility_timeout(3600)
+            .send();
+        call.await.expect("received").messages.unwrap_or_default()
+    };
+    let first = eventually("it is there", async || receive().await.pop()).await;
+    assert!(receive().await.is_empty(), "it is hidden for an hour");
+    waker(&way, &queue)
+        .again_in(first.receipt_handle().expect("a receipt"), Duration::ZERO)
+        .await;
+    let second = eventually("it comes again", async || receive().await.pop()).await;
+    assert_eq!(second.message_id(), first.message_id());
+}

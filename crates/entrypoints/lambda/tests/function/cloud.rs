@@ -117,6 +117,8 @@ pub(crate) struct Cloud {
     pub(crate) settings: Settings,
     pub(crate) queue: Arc<Queue>,
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
+    /// Messages that were let come again, by receipt, and how soon.
+    pub(crate) again: Arc<Mutex<Vec<(String, Duration)>>>,
     /// How wrong the clocks of sandboxes are, in turn: fast, slow.
     pub(crate) skew: Duration,
     sandboxes: AtomicU32,
@@ -147,6 +149,7 @@ impl Cloud {
             settings,
             queue: Arc::default(),
             lines: Arc::default(),
+            again: Arc::default(),
             skew: Duration::ZERO,
             sandboxes: AtomicU32::new(0),
         }
@@ -160,6 +163,7 @@ impl Cloud {
             _ => self.world.clock().behind(self.skew),
         };
         let lines = self.lines.clone();
+        let again = self.again.clone();
         let metrics = Metrics::new(
             self.settings.deployment.clone(),
             Box::new(move |line| lines.lock().push(line.to_owned())),
@@ -173,6 +177,10 @@ impl Cloud {
             waker: Arc::new(SandboxWaker(self.queue.clone(), clock)),
             tokens: TokenKey::new([7; 32]),
             reporter: Arc::new(metrics),
+            again_in: Arc::new(move |receipt, after| {
+                again.lock().push((receipt, after));
+                std::future::ready(()).boxed()
+            }),
             wakes: true,
             poll: Duration::from_secs(5),
             task_event: Arc::new(task_event),

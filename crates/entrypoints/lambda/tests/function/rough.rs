@@ -51,6 +51,23 @@ async fn a_message_that_panics_fails_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_fails_comes_again_soon_and_ever_later() {
+    let cloud = Cloud::new();
+    let delivery = |count: &str| {
+        json!({"Records": [{"messageId": "m", "receiptHandle": "r", "body": "{", "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": count}}]})
+    };
+    for count in ["1", "2", "100"] {
+        let answer = cloud.invoke(delivery(count)).await.expect("taken");
+        assert_eq!(failures(&answer), ["m"]);
+    }
+    let again = cloud.again.lock().clone();
+    let pauses: Vec<u64> = again.iter().map(|(_, pause)| pause.as_secs()).collect();
+    assert_eq!(pauses, [10, 20, 600]);
+    assert!(again.iter().all(|(receipt, _)| receipt == "r"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_works_is_put_aside_and_holds_nobody_up() {
     let cloud = Cloud::new();
     cloud.queue.put(&json!({"wharf": "dance"}), Duration::ZERO);
