@@ -65,7 +65,7 @@ fn is_plain(json: &[u8]) -> bool {
 }
 
 /// Keeps a tool from looking for an account, from reporting its use, and from what this machine is configured for.
-fn without_an_account(command: &mut Command) -> &mut Command {
+pub(super) fn without_an_account(command: &mut Command) -> &mut Command {
     command
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "none")

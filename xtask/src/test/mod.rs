@@ -5,6 +5,7 @@
 mod counts;
 mod deploy;
 mod report;
+mod stack;
 mod suites;
 
 use std::{env, time::Instant};

@@ -3,7 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use std::{ffi::OsStr, fs};
 
-use super::{Counts, Machine, deploy};
+use super::{Counts, Machine, deploy, stack::Stack};
 use crate::{
     error::Error,
     layers, links,
@@ -15,7 +15,7 @@ use crate::{
 /// Which tests drive a browser, in nextest's language.
 const BROWSER: &str = "binary(browser)";
 /// Which tests run against emulated services of AWS.
-const EMULATED: &str = "binary(emulated)";
+const EMULATED: &str = "binary(emulated) or binary(deployed)";
 /// By this they find the emulator's program.
 const MINISTACK_VARIABLE: &str = "WHARF_TEST_MINISTACK";
 /// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
@@ -78,11 +78,14 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "aws",
-        about: "the adapter of AWS against emulated services",
-        needs: &[&NEXTEST, &PYTHON, &MINISTACK],
+        about: "the adapter of AWS against emulated services, and the whole stack deployed in them",
+        needs: &[&NEXTEST, &PYTHON, &MINISTACK, &SAM],
         check: |machine| {
             let ministack = EMULATOR.program(machine.workspace, MINISTACK.program);
-            nextest(machine, EMULATED, &[(MINISTACK_VARIABLE, ministack.get_program())])
+            let stack = Stack::make(machine.workspace)?;
+            let [template, package] = stack.variables();
+            let variables = [(MINISTACK_VARIABLE, ministack.get_program()), template, package];
+            nextest(machine, EMULATED, &variables)
         },
     },
     Suite {

@@ -134,11 +134,11 @@ impl QueueReceiver {
         match handled {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {
-                tracing::warn!(message = id, code = %failure.code, error = %failure, "a message was not handled, and comes again");
+                tracing::warn!(record = id, code = %failure.code, error = %failure, "a message was not handled, and comes again");
                 return;
             }
             Err(_) => {
-                tracing::error!(message = id, "handling a message panicked; it comes again");
+                tracing::error!(record = id, "handling a message panicked; it comes again");
                 return;
             }
         }
@@ -156,7 +156,7 @@ impl QueueReceiver {
             .await;
         if let Err(failure) = deleted {
             // Handling is idempotent: it comes once more and finds nothing to do.
-            tracing::warn!(message = id, code = %failure.code, error = %failure, "a message was handled and not deleted");
+            tracing::warn!(record = id, code = %failure.code, error = %failure, "a message was handled and not deleted");
         }
     }
 }

@@ -132,7 +132,7 @@ impl Function {
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::internal("handling it panicked"),
             };
-            tracing::error!(message = record.message_id, code = %failure.code, error = %failure.message, "a message failed, and comes again");
+            tracing::error!(record = record.message_id, code = %failure.code, error = %failure.message, "a message failed, and comes again");
             if let Some(receipt) = record.receipt_handle.clone() {
                 (deployed.parts.again_in)(receipt, pause(record.deliveries())).await;
             }

@@ -1,0 +1,155 @@
+//! A tenant's whole life by the command line; a server that is killed; what belongs to others.
+
+use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
+use wharf_aws_simulator::{Fault, Inventory, Mishap, Options, SECURITY_GROUP, SUBNETS, Simulator, TaskSeen};
+use wharf_testkit::emulator::Emulator;
+
+use crate::harness::{Deployment, Setup, eventually, text};
+
+/// Simulated seconds in a real one.
+const SPEED: f64 = 10.0;
+
+struct Site {
+    deployment: Deployment,
+    simulator: Simulator,
+    emulator: Emulator,
+}
+
+/// A server of its own, with a registry of its own, by the shipped configuration.
+async fn server(simulator: &Simulator, emulator: &Emulator) -> Deployment {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/wharf.toml");
+    let simulated = simulator.url();
+    Setup::new()
+        .configured(&fs::read_to_string(shipped).expect("the shipped configuration"))
+        .with("WHARF_PLATFORM", "ecs")
+        .with("AWS_REGION", "us-east-2")
+        .with("AWS_ACCESS_KEY_ID", "test")
+        .with("AWS_SECRET_ACCESS_KEY", "test")
+        .with("AWS_ENDPOINT_URL", &emulator.url())
+        .with("AWS_ENDPOINT_URL_ECS", &simulated)
+        .with("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", &simulated)
+        .with("AWS_ENDPOINT_URL_EC2", &simulated)
+        .with("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &simulated)
+        .with("AWS_ENDPOINT_URL_STS", &simulated)
+        .with("SUBNETS", SUBNETS[0])
+        .with("SECURITY_GROUPS", SECURITY_GROUP)
+        .with("TASK_POLL_INTERVAL", "1")
+        .up()
+        .await
+}
+
+impl Site {
+    async fn new() -> Self {
+        let simulator = Simulator::start(Options {
+            region: "us-east-2".to_owned(),
+            ..Options::following(SPEED)
+        })
+        .await
+        .expect("a simulator");
+        let documented = Inventory::parse(Inventory::DOCUMENTED).expect("the documented account");
+        simulator.put(&documented).expect("the documented account");
+        let emulator = Emulator::start(&[("MINISTACK_REGION", "us-east-2")]).await;
+        let deployment = server(&simulator, &emulator).await;
+        Self {
+            deployment,
+            simulator,
+            emulator,
+        }
+    }
+
+    async fn provision(&self, name: &str) -> Value {
+        let email = format!("admin@{name}.example");
+        let words = ["provision", name, "--email", &email, "--company", "Acme Inc.", "--json"];
+        self.deployment.wharf(&words).await.exits(0);
+        self.deployment.show(name).await
+    }
+
+    async fn says_that_registry_and_world_agree(&self) {
+        self.deployment.wharf(&["repair"]).await.exits(0);
+    }
+
+    async fn live(&self, count: usize) -> Vec<TaskSeen> {
+        eventually("so many live tasks", async || {
+            let live = self.simulator.live_tasks();
+            (live.len() == count).then_some(live)
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_on_ecs_is_provisioned_stopped_started_and_deleted_by_the_command_line() {
+    let mut site = Site::new().await;
+    let ready = site.provision("acme").await;
+    let first = site.live(1).await.remove(0);
+    assert_eq!(ready["status"], "ready");
+    assert_eq!(ready["task"], first.arn.as_str());
+    let (address, port) = first.address.expect("an address");
+    assert_eq!(ready["url"], format!("http://acme.{address}.sslip.io:{port}"));
+    site.says_that_registry_and_world_agree().await;
+
+    site.deployment.wharf(&["stop", "acme"]).await.exits(0);
+    site.live(0).await;
+    site.deployment.wharf(&["start", "acme"]).await.exits(0);
+    let second = site.live(1).await.remove(0);
+    assert_ne!(first.arn, second.arn);
+    assert_eq!(first.environment["APP_PASSWORD"], second.environment["APP_PASSWORD"]);
+    site.says_that_registry_and_world_agree().await;
+
+    site.deployment.wharf(&["delete", "acme"]).await.exits(0);
+    site.live(0).await;
+    site.says_that_registry_and_world_agree().await;
+    site.deployment.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_while_a_task_is_started_adopts_it_when_it_is_back() {
+    let mut site = Site::new().await;
+    let slow = Fault::on("RunTask", Mishap::Delayed(Duration::from_secs(2)));
+    site.simulator.fault(slow.once());
+    let accepted = site.deployment.provision("acme").await;
+    eventually("a task that is being started", async || {
+        (site.deployment.show("acme").await["step"] == "task").then_some(())
+    })
+    .await;
+    site.deployment.kill().await;
+    site.deployment.up().await;
+    let ready = site.deployment.becomes(text(&accepted["id"]), "ready").await;
+    let tasks = site.simulator.tasks();
+    assert_eq!(tasks.len(), 1, "{tasks:?}");
+    assert_eq!((&ready["task"], &ready["attempt"]), (&json!(tasks[0].arn), &json!(1)));
+    // And once more, when there is nothing left to do.
+    site.deployment.kill().await;
+    site.deployment.up().await;
+    let still = site.deployment.becomes(text(&accepted["id"]), "ready").await;
+    assert_eq!((&still["task"], &still["attempt"]), (&ready["task"], &ready["attempt"]));
+    assert_eq!(site.simulator.tasks().len(), 1);
+    site.says_that_registry_and_world_agree().await;
+    site.deployment.end().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_deployment_is_left_alone() {
+    let mut site = Site::new().await;
+    let mut other = server(&site.simulator, &site.emulator).await;
+    site.deployment.wharf(&["start", "auth"]).await.exits(0);
+    let theirs = site.live(1).await.remove(0);
+    other.wharf(&["start", "auth"]).await.exits(0);
+    site.live(2).await;
+    assert_eq!(site.simulator.targets().len(), 2);
+    other.wharf(&["repair", "--apply"]).await.exits(0);
+    other.wharf(&["stop", "auth"]).await.exits(0);
+    assert_eq!(site.live(1).await.remove(0).arn, theirs.arn);
+    let left = eventually("one target", async || {
+        let targets = site.simulator.targets();
+        (targets.len() == 1).then_some(targets)
+    })
+    .await;
+    assert_eq!(theirs.address, Some((left[0].id.clone(), left[0].port)));
+    other.wharf(&["repair", "--apply"]).await.exits(0);
+    assert_eq!(site.live(1).await.remove(0).arn, theirs.arn);
+    site.says_that_registry_and_world_agree().await;
+    other.end().await;
+    site.deployment.end().await;
+}
