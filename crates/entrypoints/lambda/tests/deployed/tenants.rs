@@ -76,10 +76,10 @@ async fn a_static_port_is_in_the_table_of_ports_and_in_a_task_definition_of_its_
     account.every_task_answers();
     let ready = provisioned(&account).await;
     assert_eq!(ready["port"], port);
-    let items = account.items("crownmercado-ports-dev").await;
+    let (items, number) = (account.items("crownmercado-ports-dev").await, port.to_string());
     let item = items
         .iter()
-        .find(|item| item["port"]["N"] == port.to_string())
+        .find(|item| item["port"]["N"] == number.as_str())
         .expect("a lease");
     assert_eq!(item["userId"]["S"], "acme");
     let task = &account.simulator.live_tasks()[0];
