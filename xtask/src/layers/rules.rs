@@ -212,8 +212,10 @@ pub(crate) const OWNERS: &[Owner] = &[
             "wharf-aws-simulator",
             "wharf-aws",
             "wharf-mail",
+            "wharf-lambda",
         ],
-        reason: "connections are served by the edge, probed by the platform and opened by the command line; the rest sees requests",
+        reason: "connections are served by the edge, probed by the platform and opened by the command line, and by the tests of the function \
+                 that is deployed; the rest sees requests",
     },
     Owner {
         library: "toml",

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
-use wharf_aws_simulator::{Fault, Inventory, Mishap, Options, SECURITY_GROUP, SUBNETS, Simulator, TaskSeen};
+use wharf_aws_simulator::{
+    Fault, Inventory, Mishap, Options, SECURITY_GROUP, SUBNETS, Simulator, TargetGroup, TaskSeen,
+};
 use wharf_testkit::emulator::Emulator;
 
 use crate::harness::{Deployment, Setup, eventually, text};
@@ -49,6 +51,12 @@ impl Site {
         .expect("a simulator");
         let documented = Inventory::parse(Inventory::DOCUMENTED).expect("the documented account");
         simulator.put(&documented).expect("the documented account");
+        // A load balancer that looks often, and drains no longer than it must: the server waits in real time.
+        let group = TargetGroup::ip("auth-lb", 8080)
+            .id("0123456789abcdef")
+            .health_check("/healthz", Duration::from_secs(1), 2)
+            .deregistration_delay(Duration::from_secs(2));
+        simulator.target_group(&group);
         let emulator = Emulator::start(&[("MINISTACK_REGION", "us-east-2")]).await;
         let deployment = server(&simulator, &emulator).await;
         Self {
