@@ -3,6 +3,7 @@
 //!
 //! What must not be here: anything that the product needs, and any way to make a figure better than it is.
 
+mod aws;
 mod bare;
 mod children;
 mod edge;
@@ -71,12 +72,14 @@ enum Part {
 
 type Benchmark = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 5] = [
+const BENCHMARKS: [(&str, Benchmark); 7] = [
     ("engine", engine::run),
     ("journal", journal::run),
     ("provision", provision::run),
     ("edge", edge::run),
     ("scale", scale::run),
+    ("dynamodb", aws::dynamodb::run),
+    ("ecs", aws::ecs),
 ];
 
 fn main() -> ExitCode {

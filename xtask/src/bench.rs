@@ -2,7 +2,8 @@
 
 use crate::{
     error::Error,
-    tools::{NGINX, Toolbox, WRK},
+    python::EMULATOR,
+    tools::{MINISTACK, MINISTACK_VARIABLE, NGINX, PYTHON, Tool, Toolbox, WRK},
     workspace::{Workspace, succeeds},
 };
 
@@ -17,11 +18,39 @@ pub(crate) struct Arguments {
     rest: Vec<String>,
 }
 
+/// What some benchmarks need beside Rust.
+struct Need {
+    /// Their names.
+    what: &'static [&'static str],
+    tools: &'static [&'static Tool],
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: &["edge"],
+        tools: &[&NGINX, &WRK],
+    },
+    Need {
+        what: &["dynamodb", "lambda"],
+        tools: &[&PYTHON, &MINISTACK],
+    },
+];
+
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, Error> {
-    for missing in Toolbox::new(workspace).provide(&[&NGINX, &WRK])? {
-        eprintln!("note: the comparison of load balancers {missing}");
+    let mut toolbox = Toolbox::new(workspace);
+    for Need { what, tools } in NEEDS {
+        let is_wanted = |only: &String| what.contains(&only.as_str());
+        if arguments.only.is_empty() || arguments.only.iter().any(is_wanted) {
+            for missing in toolbox.provide(tools)? {
+                eprintln!("note: {} {missing}", what.join(" and "));
+            }
+        }
     }
     let mut command = workspace.cargo(&["run", "--release", "--package", "wharf-benches", "--"]);
+    command.env(
+        MINISTACK_VARIABLE,
+        EMULATOR.program(workspace, MINISTACK.program).get_program(),
+    );
     for name in &arguments.only {
         command.args(["--only", name]);
     }

@@ -73,6 +73,8 @@ pub(crate) const MINISTACK: Tool = Tool {
     program: "ministack",
     source: Source::Python { environment: &EMULATOR },
 };
+/// By this variable of the environment tests and benchmarks find it.
+pub(crate) const MINISTACK_VARIABLE: &str = "WHARF_TEST_MINISTACK";
 pub(crate) const ASL_VALIDATOR: Tool = Tool {
     program: "asl-validator",
     source: Source::Node {

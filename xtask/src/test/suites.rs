@@ -8,7 +8,9 @@ use crate::{
     error::Error,
     layers, links,
     python::EMULATOR,
-    tools::{ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, NEXTEST, NPM, PYTHON, RUSTFMT, SAM, Tool},
+    tools::{
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, PYTHON, RUSTFMT, SAM, Tool,
+    },
     workspace::{follow, read, succeeds},
 };
 
@@ -16,8 +18,6 @@ use crate::{
 const BROWSER: &str = "binary(browser)";
 /// Which tests run against emulated services of AWS.
 const EMULATED: &str = "binary(emulated) or binary(deployed)";
-/// By this they find the emulator's program.
-const MINISTACK_VARIABLE: &str = "WHARF_TEST_MINISTACK";
 /// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
 const NEXTEST_FOLDER: &str = "target/nextest";
 const NEXTEST_REPORT: &str = "junit.xml";

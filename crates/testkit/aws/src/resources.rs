@@ -241,6 +241,13 @@ impl TargetGroup {
         self
     }
 
+    /// Good answers in a row, as the group says that it wants them. 5 where nothing is said, as AWS has it.
+    #[must_use]
+    pub const fn healthy_threshold(mut self, count: u32) -> Self {
+        self.health.healthy_threshold = count;
+        self
+    }
+
     /// No listener forwards to it; otherwise a load balancer of its own does.
     #[must_use]
     pub const fn unused(mut self) -> Self {
