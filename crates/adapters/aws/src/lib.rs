@@ -7,6 +7,7 @@ pub mod ec2;
 pub mod ecs;
 pub mod elb;
 pub mod failure;
+mod gathering;
 pub mod governor;
 pub mod logs;
 mod once;

@@ -1,5 +1,4 @@
-//! Looks at tasks, together: whoever wants to know of a task of a cluster waits for a moment, and then one DescribeTasks is about all that are
-//! asked for. The bucket of that call is the smallest that a thousand starts at once have to share.
+//! Looks at tasks, together: one DescribeTasks is about all that are asked for in a cluster while the last one is under way, or right after it. The bucket of that call is the smallest that a thousand starts at once have to share.
 
 use aws_sdk_ecs::{
     operation::describe_tasks::{DescribeTasksError, DescribeTasksOutput},
@@ -11,13 +10,13 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::oneshot, time::sleep};
+use tokio::sync::oneshot;
 use wharf_domain::{Code, Failure};
 
 use super::seen::{Seen, cluster_and_id};
-use crate::{Clients, Governor, failure, governor::CallError, operations::Operation};
+use crate::{Clients, Governor, failure, gathering::Gathering, governor::CallError, operations::Operation};
 
-/// How long the first one waits for others.
+/// So long after a call others gather for the next one.
 const GATHER: Duration = Duration::from_millis(30);
 /// What one DescribeTasks takes.
 pub(crate) const BATCH: usize = 100;
@@ -30,6 +29,7 @@ type Waiting = BTreeMap<String, Vec<oneshot::Sender<Answer>>>;
 pub(crate) struct Looks {
     clients: Arc<Clients>,
     governor: Arc<Governor>,
+    gathering: Gathering<String>,
     /// By cluster; one that has an entry has somebody who asks.
     clusters: Mutex<HashMap<String, Waiting>>,
 }
@@ -39,6 +39,7 @@ impl Looks {
         Self {
             clients,
             governor,
+            gathering: Gathering::new(GATHER),
             clusters: Mutex::default(),
         }
     }
@@ -69,8 +70,8 @@ impl Looks {
 
     /// Asks for all who wait, and for those who come meanwhile, until nobody does.
     async fn ask_for(&self, cluster: &str) {
-        sleep(GATHER).await;
         loop {
+            self.gathering.wait(cluster).await;
             let mut batch = Waiting::new();
             let answer = self.describe(cluster, || self.take(cluster, &mut batch)).await;
             // Those who have been taken are answered, and who gave up meanwhile is not missed.

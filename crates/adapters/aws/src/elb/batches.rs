@@ -11,13 +11,12 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::time::sleep;
 use wharf_domain::{Code, Failure};
 
 use super::{api::Api, target::Target};
-use crate::governor::Governor;
+use crate::{gathering::Gathering, governor::Governor};
 
-/// For so long others may join in any case.
+/// So long after a call others gather for the next one.
 const WINDOW: Duration = Duration::from_millis(20);
 /// Targets in one call.
 const MOST: usize = 100;
@@ -35,6 +34,7 @@ type Sent = Shared<BoxFuture<'static, (usize, Result<(), Failure>)>>;
 
 pub(super) struct Batches {
     api: Arc<Api>,
+    gathering: Arc<Gathering<(String, Change)>>,
     forming: Mutex<HashMap<(String, Change), (Open, Sent)>>,
 }
 
@@ -42,6 +42,7 @@ impl Batches {
     pub(super) fn new(api: Arc<Api>) -> Self {
         Self {
             api,
+            gathering: Arc::new(Gathering::new(WINDOW)),
             forming: Mutex::default(),
         }
     }
@@ -73,9 +74,9 @@ impl Batches {
     }
 
     fn send(&self, change: Change, group: String, open: Open) -> Sent {
-        let api = self.api.clone();
+        let (api, gathering) = (self.api.clone(), self.gathering.clone());
         async move {
-            sleep(WINDOW).await;
+            gathering.wait(&(group.clone(), change)).await;
             // It is closed when its turn has come, and said again with the same targets.
             let closed = OnceLock::new();
             let close = || closed.get_or_init(|| open.lock().take().unwrap_or_default());

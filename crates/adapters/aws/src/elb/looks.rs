@@ -6,13 +6,12 @@ use futures::{
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::time::sleep;
 use wharf_domain::{Code, Failure};
 
 use super::{api::Api, target::Target};
-use crate::governor::Governor;
+use crate::{gathering::Gathering, governor::Governor};
 
-/// For so long others may join before the call is sent. Health checks take seconds.
+/// So long after a call others gather for the next one. Health checks take seconds.
 const WINDOW: Duration = Duration::from_millis(30);
 
 /// A target as ELB sees it, in ELB's own words.
@@ -37,6 +36,7 @@ type Look = Shared<BoxFuture<'static, Result<Targets, Failure>>>;
 
 pub(super) struct Looks {
     api: Arc<Api>,
+    gathering: Arc<Gathering<String>>,
     /// Those that are not sent yet, by the group's ARN.
     forming: Arc<Mutex<HashMap<String, Look>>>,
 }
@@ -45,6 +45,7 @@ impl Looks {
     pub(super) fn new(api: Arc<Api>) -> Self {
         Self {
             api,
+            gathering: Arc::new(Gathering::new(WINDOW)),
             forming: Arc::default(),
         }
     }
@@ -69,9 +70,9 @@ impl Looks {
     }
 
     fn look(&self, group: String) -> Look {
-        let (api, forming) = (self.api.clone(), self.forming.clone());
+        let (api, gathering, forming) = (self.api.clone(), self.gathering.clone(), self.forming.clone());
         async move {
-            sleep(WINDOW).await;
+            gathering.wait(&group).await;
             // Who comes from now on wants a later answer than this one will be.
             forming.lock().remove(&group);
             api.target_health(&group, Governor::deadline()).await.map(Arc::new)

@@ -136,7 +136,9 @@ async fn many_that_wait_share_a_look() {
     for health in join_all(looks).await {
         assert!(matches!(health, Ok(Some(Health::Pending { .. }))), "{health:?}");
     }
-    assert_eq!(world.count("DescribeTargetHealth"), 1);
+    // The first one does not wait for others, who share the next one.
+    let calls = world.count("DescribeTargetHealth");
+    assert!((1..=2).contains(&calls), "{calls}");
 }
 
 #[tokio::test]
