@@ -49,8 +49,12 @@ impl Client {
         }
     }
 
-    pub(crate) fn bearing(mut self, token: &str) -> Self {
-        self.headers.push(("authorization", format!("Bearer {token}")));
+    pub(crate) fn bearing(self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn with(mut self, header: &'static str, value: &str) -> Self {
+        self.headers.push((header, value.to_owned()));
         self
     }
 

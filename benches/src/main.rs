@@ -68,11 +68,13 @@ enum Part {
     Edge(edge::proxy::Part),
     #[command(hide = true)]
     Upstream,
+    #[command(hide = true)]
+    Poller(aws::poller::Part),
 }
 
 type Benchmark = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 7] = [
+const BENCHMARKS: [(&str, Benchmark); 8] = [
     ("engine", engine::run),
     ("journal", journal::run),
     ("provision", provision::run),
@@ -80,6 +82,7 @@ const BENCHMARKS: [(&str, Benchmark); 7] = [
     ("scale", scale::run),
     ("dynamodb", aws::dynamodb::run),
     ("ecs", aws::ecs),
+    ("lambda", aws::lambda),
 ];
 
 fn main() -> ExitCode {
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Some(Part::Sleepers(part)) => engine::sleepers::part(&part).map(|()| true),
         Some(Part::Edge(part)) => edge::proxy::part(&part).map(|()| true),
         Some(Part::Upstream) => edge::upstream::part().map(|()| true),
+        Some(Part::Poller(part)) => aws::poller::part(&part).map(|()| true),
         None => run(&arguments),
     };
     match outcome {

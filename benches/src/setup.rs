@@ -51,6 +51,25 @@ impl Setup {
         if self.quick { full / 2 } else { full }
     }
 
+    /// The program that Lambda runs. It takes minutes to build, and so is built before (`cargo xtask bench` does).
+    pub(crate) fn bootstrap(&self) -> Result<PathBuf> {
+        let program = std::env::current_exe()?;
+        let target = program
+            .parent()
+            .and_then(Path::parent)
+            .ok_or("this program is in no target folder")?;
+        let bootstrap = target.join("lambda").join("bootstrap");
+        if bootstrap.is_file() {
+            Ok(bootstrap)
+        } else {
+            Err(format!(
+                "there is no {}: cargo build --profile lambda --package wharf-lambda",
+                bootstrap.display()
+            )
+            .into())
+        }
+    }
+
     /// The `wharf` that is measured, in a release build of the code as it stands.
     pub(crate) fn wharf(&self) -> Result<&Path> {
         if let Some(wharf) = self.wharf.get() {

@@ -36,6 +36,8 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
     /// What of it stands in no file: heap and stacks.
     pub(crate) anonymous: f64,
+    /// The most that was ever resident.
+    pub(crate) peak: f64,
 }
 
 pub(crate) fn memory(process: u32) -> Result<Memory> {
@@ -45,8 +47,12 @@ pub(crate) fn memory(process: u32) -> Result<Memory> {
         let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes * 1024.0)
     };
-    match (bytes("VmRSS:"), bytes("RssAnon:")) {
-        (Some(resident), Some(anonymous)) => Ok(Memory { resident, anonymous }),
+    match (bytes("VmRSS:"), bytes("RssAnon:"), bytes("VmHWM:")) {
+        (Some(resident), Some(anonymous), Some(peak)) => Ok(Memory {
+            resident,
+            anonymous,
+            peak,
+        }),
         _ => Err("the process's status does not tell its memory".into()),
     }
 }

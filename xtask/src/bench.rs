@@ -25,13 +25,16 @@ struct Need {
     tools: &'static [&'static Tool],
 }
 
+/// The benchmark of the function, which is built in a profile of its own.
+const LAMBDA: &str = "lambda";
+
 const NEEDS: &[Need] = &[
     Need {
         what: &["edge"],
         tools: &[&NGINX, &WRK],
     },
     Need {
-        what: &["dynamodb", "lambda"],
+        what: &["dynamodb", LAMBDA],
         tools: &[&PYTHON, &MINISTACK],
     },
 ];
@@ -45,6 +48,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, 
                 eprintln!("note: {} {missing}", what.join(" and "));
             }
         }
+    }
+    // It takes minutes, which are no part of the run.
+    let is_wanted = arguments.only.is_empty() || arguments.only.iter().any(|only| only == LAMBDA);
+    if is_wanted && !succeeds(&mut workspace.cargo(&["build", "--profile", "lambda", "--package", "wharf-lambda"]))? {
+        return Ok(false);
     }
     let mut command = workspace.cargo(&["run", "--release", "--package", "wharf-benches", "--"]);
     command.env(

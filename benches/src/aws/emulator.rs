@@ -1,5 +1,7 @@
 //! The emulator of DynamoDB, SQS and Secrets Manager, `ministack`, as a child of this run. `cargo xtask bench` installs it and says where it is.
 
+use http::StatusCode;
+use serde_json::json;
 use std::{
     env,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -8,10 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Result, children::Running};
+use crate::{Result, children::Running, http::Client};
 
 /// Where its program is. The tests of the adapter find it by the same name.
 const VARIABLE: &str = "WHARF_TEST_MINISTACK";
+/// The account that everything is in.
+const ACCOUNT: &str = "000000000000";
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -48,6 +52,23 @@ impl Emulator {
             _process: process,
             address,
         })
+    }
+
+    /// The URL of a new queue.
+    pub(crate) async fn queue(&self, name: &str) -> Result<String> {
+        let mut client = Client::new(self.address, "localhost");
+        let answer = client.get(&format!("/?Action=CreateQueue&QueueName={name}")).await?;
+        if answer.status != StatusCode::OK {
+            return Err(format!("ministack makes no queue: {}", answer.status).into());
+        }
+        Ok(format!("{}/{ACCOUNT}/{name}", self.url()))
+    }
+
+    /// A new secret with this name, whatever is in it.
+    pub(crate) async fn secret(&self, name: &str) -> Result<()> {
+        let mut client = Client::new(self.address, "localhost").with("x-amz-target", "secretsmanager.CreateSecret");
+        let secret = json!({"Name": name, "SecretString": "0123456789abcdef0123456789abcdef"});
+        client.post("/", &secret).await?.json().map(drop)
     }
 
     pub(crate) fn url(&self) -> String {

@@ -138,6 +138,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "adapter",
             "http",
             "storefront",
+            "lambda",
         ],
         tests_name: &[],
         reason: "measurements may look at everything that is a library; nothing of them is shipped",
