@@ -22,9 +22,9 @@ use wharf_lambda::{
     Deployed, Function, Invocation, Note, Parts,
     deployed::{HttpKeys, HttpParts},
 };
-use wharf_local::OsIds;
+use wharf_local::{OsIds, SystemClock};
 use wharf_provisioning::{Pace, tokens::TokenKey};
-use wharf_saga::{Clock, Seen, Store, Waker};
+use wharf_saga::{Clock, Seen, Store, Waker, store::Query};
 use wharf_testkit::sim::{SimClock, SimStore};
 
 use super::{
@@ -162,7 +162,13 @@ struct Lambda {
 
 impl Lambda {
     async fn new(emulator: &Emulator) -> Result<Self> {
-        let site = Site::new(Options::following(1.0), SCRIPT, false).await?;
+        emulator.reset().await?;
+        let options = Options {
+            // The emulator removes by this machine's time what is over.
+            starts_at: Duration::from_millis(SystemClock.now().as_millis()),
+            ..Options::following(1.0)
+        };
+        let site = Site::new(options, SCRIPT, false).await?;
         let clock = Arc::new(CloudTime(site.simulator.clone()));
         let messages = Messages::default();
         let clients = Arc::new(Clients::new(ClientOptions::emulator(emulator.url())));
@@ -220,7 +226,7 @@ impl Lambda {
             }
             let now = self.site.simulator.now();
             if now > give_up {
-                return Err("the instance does not become Ready".into());
+                return Err(format!("the instance does not become Ready: {}", self.story().await?).into());
             }
             while let Ok(event) = events.try_recv() {
                 due.push(event);
@@ -255,11 +261,25 @@ impl Lambda {
         Ok(self.bill)
     }
 
+    /// Its history, for whoever reads that it failed.
+    async fn story(&self) -> Result<String> {
+        let wharf = &self.function.deployed().await?.driver;
+        let query = Query {
+            limit: 1,
+            ..Query::default()
+        };
+        let page = wharf.list(query).await?;
+        let newest = page.instances.first().ok_or("the start began nothing")?;
+        let history = wharf.history(&newest.id, 0, 100).await?;
+        let lines: Vec<_> = history.iter().map(|line| format!("{:?}", line.entry.what)).collect();
+        Ok(format!("it is {}; {}", newest.status, lines.join("; ")))
+    }
+
     async fn is_ready(&self) -> Result<bool> {
         let deployed = self.function.deployed().await?;
         let page = deployed
             .driver
-            .list(wharf_saga::store::Query {
+            .list(Query {
                 limit: 1,
                 ..Default::default()
             })
@@ -309,6 +329,7 @@ fn function(site: &Site, store: Arc<dyn Store>, clock: Arc<dyn Clock>, waker: Ar
                 },
                 open: false,
             },
+            tally: None,
             public_url: "https://localhost".to_owned(),
         },
     };

@@ -54,6 +54,12 @@ impl Emulator {
         })
     }
 
+    /// Empties it.
+    pub(crate) async fn reset(&self) -> Result<()> {
+        let mut client = Client::new(self.address, "localhost");
+        client.post("/_ministack/reset", &json!({})).await?.json().map(drop)
+    }
+
     /// The URL of a new queue.
     pub(crate) async fn queue(&self, name: &str) -> Result<String> {
         let mut client = Client::new(self.address, "localhost");
