@@ -1,8 +1,8 @@
 //! What Lambda bills for one start whose task needs 30 s to RUNNING and its target 10 s to healthy: the time of every invocation, each rounded up to a
 //! millisecond as on the bill, and nothing of the time between them.
 //!
-//! The function is the real one, over the adapters of AWS; DynamoDB and SQS are emulated, ECS and the load balancer simulated. Between two invocations the
-//! simulator's clock is put forward, so that the minute is not waited for; within one, time is this machine's.
+//! The function is the real one, over the adapters of AWS; DynamoDB and SQS are emulated, ECS and the load balancer simulated. Between two invocations tokio's
+//! clock is put forward, which the simulator follows, so that the minute is not waited for; within one, time is this machine's.
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -65,7 +65,9 @@ struct Bill {
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let count = setup.times(STARTS);
-    let (events, looks) = setup.runtime.block_on(async {
+    // On one thread: only there tokio's clock can be put forward.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (events, looks) = runtime.block_on(async {
         let emulator = Emulator::start()?;
         let (mut events, mut looks) = (Vec::new(), Vec::new());
         // The first start makes what the emulator makes once, and is not counted.
@@ -239,7 +241,7 @@ impl Lambda {
                 !is_due
             });
             if due.is_empty() {
-                self.site.simulator.advance(FORWARD);
+                forward(FORWARD).await;
             }
         }
     }
@@ -252,7 +254,7 @@ impl Lambda {
             if self.bill.invocations > 60 {
                 return Err("the instance does not become Ready".into());
             }
-            self.site.simulator.advance(LOOK);
+            forward(LOOK).await;
             seen = self.invoke(json!({"wharf": "status", "id": seen["id"]})).await?;
         }
         if seen["state"] != "ready" {
@@ -357,6 +359,13 @@ async fn waiting() -> Result<f64> {
         return Err(format!("the start is answered by {answer}").into());
     }
     Ok(began.elapsed().as_secs_f64() * 1000.0)
+}
+
+/// So much time passes at once, for the function and for the simulator, which follows the same clock.
+async fn forward(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// As EventBridge delivers it.
