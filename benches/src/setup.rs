@@ -52,7 +52,7 @@ impl Setup {
     }
 
     /// The program that Lambda runs. It takes minutes to build, and so is built before (`cargo xtask bench` does).
-    pub(crate) fn bootstrap(&self) -> Result<PathBuf> {
+    pub(crate) fn bootstrap() -> Result<PathBuf> {
         let program = std::env::current_exe()?;
         let target = program
             .parent()

@@ -135,10 +135,7 @@ impl Waker for Wakes {
     }
 
     async fn recheck(&self, id: &InstanceId, seen: Seen, after: Duration) {
-        let note = json!(Note::Lease {
-            id: id.clone(),
-            seen: seen.clone()
-        });
+        let note = json!(Note::Lease { id: id.clone(), seen });
         self.sqs.recheck(id, seen, after).await;
         self.messages.lock().push((self.simulator.now() + after, note));
     }

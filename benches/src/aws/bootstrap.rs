@@ -40,7 +40,7 @@ const MEMORY_STARTS: usize = 5;
 const ZIP_AROUND: usize = 30 + 46 + 22 + 2 * "bootstrap".len();
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
-    let bootstrap = setup.bootstrap()?;
+    let bootstrap = Setup::bootstrap()?;
     let this = std::env::current_exe()?;
     let api = RuntimeApi::start()?;
     let mut function = || first_question(&api, base(Command::new(&bootstrap), &api));
