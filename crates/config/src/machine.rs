@@ -10,12 +10,26 @@ use crate::values::PortRange;
 pub(crate) const FILE_MAX: u64 = 1 << 20;
 
 /// Facts of the machine that values are held against.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Machine {
     /// Where the system takes the ports of outgoing connections from; `None` where it does not say.
     pub ip_local_port_range: Option<PortRange>,
     /// This is AWS Lambda: nothing listens, nothing is kept on disk, and tasks run on ECS.
     pub lambda: bool,
+    /// The part of a host's name that somebody can register, by the public suffix list. It is given as a function because the list is as large as an
+    /// SDK: a program that never makes a machine that listens is linked without it.
+    pub registrable_domain: fn(&str) -> Option<&str>,
+}
+
+/// A machine that listens, of which nothing is known.
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            ip_local_port_range: None,
+            lambda: false,
+            registrable_domain: psl::domain_str,
+        }
+    }
 }
 
 impl Machine {
@@ -25,7 +39,7 @@ impl Machine {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         Self {
             ip_local_port_range: parse_range(&text),
-            lambda: false,
+            ..Self::default()
         }
     }
 
@@ -35,6 +49,8 @@ impl Machine {
         Self {
             ip_local_port_range: None,
             lambda: true,
+            // Nothing listens, so that no rule asks.
+            registrable_domain: |_| None,
         }
     }
 }

@@ -44,11 +44,12 @@ pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config) {
 fn check_sites(resolved: &mut Resolved<'_>, console: &HostName, tenants: &HostName) {
     // What counts is the site of a tenant, which differs from the domain's where anybody can register below it.
     let tenant = HostName::known(&format!("tenant.{tenants}"));
-    if console.site() == tenant.site() {
+    let site = console.site(resolved.machine);
+    if site == tenant.site(resolved.machine) {
         resolved.report(
             &["server.tenant_domain", "server.console_host", "server.listen"],
             Code::ConfigInvalid,
-            format!("the console ({console}) and the tenants share the registrable domain {}, and so cookies", console.site()),
+            format!("the console ({console}) and the tenants share the registrable domain {site}, and so cookies"),
             "give the tenants a registrable domain of their own, as in console_host = \"wharf.example.com\", tenant_domain = \"example.net\"",
         );
     }

@@ -5,7 +5,10 @@ use serde_json::{Value as Json, json};
 use std::fmt;
 use wharf_domain::Email;
 
-use crate::setting::{Complaint, Text, shown};
+use crate::{
+    Machine,
+    setting::{Complaint, Text, shown},
+};
 
 /// The name of a host, in lower case, without a port and without a dot at its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -29,8 +32,8 @@ impl HostName {
     }
 
     /// What browsers hold as one site: the registrable domain, or the name itself where nothing above it can be registered.
-    pub(crate) fn site(&self) -> &str {
-        psl::domain_str(&self.0).unwrap_or(&self.0)
+    pub(crate) fn site(&self, machine: Machine) -> &str {
+        (machine.registrable_domain)(&self.0).unwrap_or(&self.0)
     }
 }
 
@@ -285,7 +288,7 @@ mod tests {
             ("acme.localhost", "acme.localhost"),
         ];
         for (host, site) in cases {
-            assert_eq!(HostName::known(host).site(), site);
+            assert_eq!(HostName::known(host).site(Machine::default()), site);
         }
     }
 
