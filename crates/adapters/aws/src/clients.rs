@@ -3,11 +3,14 @@
 //! Nothing here reads the environment or a file before the first call: a Lambda that only looks at its event must not pay for it. No operation is
 //! called from here.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+mod configuration;
+
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::{fmt, time::Duration};
 use tokio::sync::OnceCell;
+
+use configuration::Load;
 
 /// A connection inside a region is there in a few milliseconds, or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,10 +41,25 @@ pub struct ClientOptions {
     pub registry_operation_timeout: Duration,
     /// Tries of one call, the first one included.
     pub attempts: u32,
+    /// What the configuration is made by, out of all this and of what is not given here.
+    pub load: Load,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
+        Self::loaded_by(configuration::of_machine)
+    }
+}
+
+impl ClientOptions {
+    /// Inside a Lambda function, whose environment has everything: no file, no metadata service and no other role is looked for, and none of what
+    /// would look for them is linked.
+    #[must_use]
+    pub fn on_lambda() -> Self {
+        Self::loaded_by(configuration::of_function)
+    }
+
+    fn loaded_by(load: Load) -> Self {
         Self {
             region: None,
             endpoint_url: None,
@@ -52,11 +70,10 @@ impl Default for ClientOptions {
             registry_attempt_timeout: REGISTRY_ATTEMPT_TIMEOUT,
             registry_operation_timeout: REGISTRY_OPERATION_TIMEOUT,
             attempts: ATTEMPTS,
+            load,
         }
     }
-}
 
-impl ClientOptions {
     /// An emulator at this address, which takes any credentials: these are nobody's.
     #[must_use]
     pub fn emulator(endpoint_url: impl Into<String>) -> Self {
@@ -79,7 +96,7 @@ impl fmt::Debug for ClientOptions {
 }
 
 /// The clients. Making one costs nothing; the first use of any of them loads the configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Clients {
     options: ClientOptions,
     config: OnceCell<SdkConfig>,
@@ -116,7 +133,12 @@ impl Clients {
     pub fn new(options: ClientOptions) -> Self {
         Self {
             options,
-            ..Self::default()
+            config: OnceCell::new(),
+            dynamodb: OnceCell::new(),
+            ecs: OnceCell::new(),
+            elasticloadbalancingv2: OnceCell::new(),
+            secretsmanager: OnceCell::new(),
+            sqs: OnceCell::new(),
         }
     }
 
@@ -142,38 +164,14 @@ impl Clients {
 
     /// What all clients are made of; for calls that are signed by hand, too.
     pub async fn config(&self) -> &SdkConfig {
-        self.config.get_or_init(|| load(&self.options)).await
+        self.config.get_or_init(|| (self.options.load)(&self.options)).await
     }
-}
-
-async fn load(options: &ClientOptions) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(options.connect_timeout)
-        .operation_attempt_timeout(options.attempt_timeout)
-        .operation_timeout(options.operation_timeout)
-        .build();
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(options.attempts));
-    if let Some(region) = &options.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(url) = &options.endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
-    if let Some(credentials) = &options.credentials {
-        loader = loader.credentials_provider(credentials.clone());
-    }
-    loader.load().await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_config::Region;
     use std::time::Instant;
 
     #[test]

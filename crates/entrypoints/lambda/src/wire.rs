@@ -65,7 +65,7 @@ impl Aws {
     fn new(config: &Config) -> Self {
         let options = ClientOptions {
             region: config.aws.region.clone(),
-            ..ClientOptions::default()
+            ..ClientOptions::on_lambda()
         };
         let clients = Arc::new(Clients::new(options));
         let governor = Arc::new(Governor::new(wharf_wiring::one_of(config.aws.share), Arc::new(OsIds)));
