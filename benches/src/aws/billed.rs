@@ -311,6 +311,8 @@ fn function(site: &Site, store: Arc<dyn Store>, clock: Arc<dyn Clock>, waker: Ar
         wakes,
         poll: LOOK,
         task_event: Arc::new(move |event| tasks.heard(event)),
+        // A message that fails ends the measurement.
+        again_in: Arc::new(|_, _| async {}.boxed()),
         http: HttpParts {
             keys: Arc::new(|| {
                 async {
