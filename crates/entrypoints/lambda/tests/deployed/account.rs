@@ -416,8 +416,11 @@ impl Account {
             .await;
     }
 
-    pub(crate) async fn change_wake_queue(&self, attributes: Value) {
-        let input = json!({"QueueUrl": self.queue(WAKE_QUEUE), "Attributes": attributes});
+    /// A message of the wake queue goes to the dead letters when it has failed so often, in place of the template's number.
+    pub(crate) async fn give_up_after(&self, receives: u32) {
+        let dead_letters = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{WAKE_DEAD_LETTERS}");
+        let policy = json!({"deadLetterTargetArn": dead_letters, "maxReceiveCount": receives}).to_string();
+        let input = json!({"QueueUrl": self.queue(WAKE_QUEUE), "Attributes": {"RedrivePolicy": policy}});
         self.api.call("sqs", "AmazonSQS.SetQueueAttributes", &input).await;
     }
 
