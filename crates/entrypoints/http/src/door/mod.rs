@@ -112,7 +112,7 @@ impl Door {
             Some(_) => Err(Problem::new(
                 Code::AuthDenied,
                 "the token is not this server's admin token",
-                "it stands in the data directory, in the file admin-token",
+                "it is in the file admin-token of the data directory, or in the secret that `aws.admin_token_secret` names",
             )),
             None if self.has_session(headers, now) => Ok(Identity::Console),
             None => Ok(Identity::Visitor),
@@ -177,7 +177,7 @@ fn admit(app: &App, gate: Gate, headers: &HeaderMap) -> Answer<Identity> {
         (Access::Admin, Identity::Visitor) => Err(Problem::new(
             Code::AuthMissing,
             "this needs the admin token",
-            "send it as Authorization: Bearer …; it stands in the data directory, in the file admin-token",
+            "send it as Authorization: Bearer …; it is in the file admin-token of the data directory, or in the secret that `aws.admin_token_secret` names",
         )),
         // A cookie alone is sent by any page's form; this content type is not.
         (Access::Admin, Identity::Console) if gate.is_change && !is_media(headers, "application/json") => {

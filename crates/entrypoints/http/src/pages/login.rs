@@ -25,7 +25,7 @@ use crate::{
 const FORM: &[Field] = &[Field::text(
     "token",
     256,
-    "The admin token: it stands in the data directory, in the file admin-token",
+    "The admin token: it is in the file admin-token of the data directory, or in the secret that `aws.admin_token_secret` names",
     "wharf_0123456789abcdef",
 )
 .required()];
@@ -74,7 +74,7 @@ async fn login(State(app): State<App>, request: Request) -> Answer {
     let problem = Problem::new(
         Code::AuthDenied,
         "the token is not this server's admin token",
-        "it stands in the data directory, in the file admin-token",
+        "it is in the file admin-token of the data directory, or in the secret that `aws.admin_token_secret` names",
     );
     if !is_page {
         return Err(problem);
