@@ -99,11 +99,18 @@ impl StartDetail {
         })
     }
 
-    /// Whether everything that the event names of ECS is this service's own, and it names something.
+    /// Whether the place that the event names is this service's own, and it names one. What else it names is held against that service then, so that a
+    /// refusal speaks of what is wrong.
     fn is_configured_for(&self, service: &Service) -> bool {
-        let names_place = self.cluster.is_some() || self.task_definition.is_some() || !self.target_groups().is_empty();
+        let place = Self {
+            cluster: self.cluster.clone(),
+            task_definition: self.task_definition.clone(),
+            target_group_arn: self.target_group_arn.clone(),
+            target_group_arns: self.target_group_arns.clone(),
+            ..Self::default()
+        };
         let on_ecs = matches!(service.run, RunSpec::Ecs(_));
-        on_ecs && !service.tenant && names_place && Allow::default().check(self, service).is_ok()
+        on_ecs && !service.tenant && place != Self::default() && Allow::default().check(&place, service).is_ok()
     }
 
     /// All target groups that it names, each once.
@@ -301,6 +308,16 @@ mod tests {
             assert_eq!(failure.code, Code::EventNotAllowed);
             assert!(failure.hint.expect("a hint").contains("auth, pdf"));
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_service_that_is_meant_is_what_the_refusal_speaks_of() {
+        let template = service("start", "", "", 80, AUTH_GROUP);
+        let detail =
+            json!({"cluster": "auth-cluster", "taskDefinition": "auth-api-task", "subnets": ["subnet-foreign"]});
+        let refused = over(&detail, &Allow::default(), None, Some(&template)).expect_err("not allowed");
+        assert_eq!(refused.code, Code::EventNotAllowed);
+        assert!(refused.message.contains("subnet-foreign"), "{}", refused.message);
     }
 
     #[test]
