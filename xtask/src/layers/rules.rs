@@ -64,6 +64,13 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "it stands for AWS, which knows nothing of Wharf: what both believed would go unnoticed",
     },
     Layer {
+        name: "harness",
+        folder: "crates/testkit/harness",
+        names: &[],
+        tests_name: &[],
+        reason: "it looks at the program from outside, as a visitor, an operator and a process list do",
+    },
+    Layer {
         name: "adapter",
         folder: "crates/adapters/*",
         names: &["domain", "saga", "platform"],
@@ -105,7 +112,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "wiring",
             "storefront",
         ],
-        tests_name: &["testkit", "aws-simulator"],
+        tests_name: &["testkit", "aws-simulator", "harness"],
         reason: "the binary wires what is shipped, and the simulated world is not",
     },
     Layer {
@@ -214,9 +221,10 @@ pub(crate) const OWNERS: &[Owner] = &[
             "wharf-aws",
             "wharf-mail",
             "wharf-lambda",
+            "wharf-harness",
         ],
-        reason: "connections are served by the edge, probed by the platform and opened by the command line, and by the tests of the function \
-                 that is deployed; the rest sees requests",
+        reason: "connections are served by the edge, probed by the platform and opened by the command line, by what looks at the program from \
+                 outside, and by the tests of the function that is deployed; the rest sees requests",
     },
     Owner {
         library: "toml",

@@ -5,26 +5,9 @@ use rustix::process::geteuid;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use crate::harness::{Deployment, Setup, eventually, text};
-
-const MOUNT: &str = "mount -t tmpfs -o size=12m none \"$0\"";
-
-/// How to get a name space in which this user may mount; `None` where that is forbidden.
-fn allowed(folder: &Path) -> Option<&'static [&'static str]> {
-    [&["unshare", "--mount"][..], &["unshare", "--map-root-user", "--mount"]]
-        .into_iter()
-        .find(|wrapper| {
-            let probe = Command::new(wrapper[0])
-                .args(&wrapper[1..])
-                .args(["sh", "-c", MOUNT])
-                .arg(folder)
-                .output();
-            probe.is_ok_and(|output| output.status.success())
-        })
-}
+use crate::harness::{Deployment, Setup, disk, eventually, text};
 
 /// A file of the server's small disk, as it is seen from here.
 fn seen(deployment: &Deployment, name: &str) -> PathBuf {
@@ -36,26 +19,11 @@ fn seen(deployment: &Deployment, name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Fills the disk to the last byte.
-fn fill(ballast: &Path) {
-    let mut size = fs::metadata(ballast).map_or(0, |metadata| metadata.len());
-    let mut file = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(ballast)
-        .expect("ballast");
-    let block = vec![1; 4096];
-    while std::io::Write::write_all(&mut file, &block).is_ok() {
-        size += 4096;
-        assert!(size < 64 << 20, "the disk takes everything");
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     let setup = Setup::new();
     fs::create_dir(setup.data()).expect("a folder");
-    let Some(wrapper) = allowed(&setup.data()) else {
+    let Some(wrapper) = disk::allowed(&setup.data()) else {
         let must = geteuid().is_root() && std::env::var("CI").is_ok_and(|value| value == "true");
         assert!(
             !must,
@@ -65,7 +33,7 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
         return;
     };
     let data = setup.data();
-    let prepare = format!("{MOUNT} && exec \"$@\"");
+    let prepare = format!("{} && exec \"$@\"", disk::mount(12));
     let words = [wrapper, &["sh", "-c", &prepare, data.to_str().expect("UTF-8")]].concat();
     let deployment = setup.behind(&words).up().await;
     let token = fs::read_to_string(seen(&deployment, "admin-token")).expect("a token");
@@ -81,7 +49,7 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     .await;
 
     let ballast = seen(&deployment, "ballast");
-    fill(&ballast);
+    disk::fill(&ballast).expect("a full disk");
     // The registry's log may have some room of its own left: it is used up.
     let mut taken = Vec::new();
     let refused = eventually("a sign-up is refused for want of space", async || {

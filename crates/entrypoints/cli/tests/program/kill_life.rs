@@ -5,10 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use std::time::Instant;
 
-use crate::{
-    harness::{Customer, Deployment, PATIENCE, eventually, spin, text},
-    seed::Seed,
-};
+use crate::harness::{Customer, Deployment, PATIENCE, Seed, eventually, spin, text};
 
 const POINTS: u32 = 6;
 

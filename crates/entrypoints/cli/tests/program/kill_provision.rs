@@ -8,10 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{
-    harness::{Deployment, Event, Setup, eventually, spin, text},
-    seed::Seed,
-};
+use crate::harness::{Deployment, Event, Seed, Setup, eventually, spin, text};
 
 /// In each of the tests with a seed. There are four.
 const POINTS: u32 = 12;

@@ -5,7 +5,6 @@
 #![cfg(target_os = "linux")]
 
 mod harness;
-mod seed;
 mod service;
 
 mod admission;

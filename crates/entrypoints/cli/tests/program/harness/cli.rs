@@ -8,10 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::wait::PATIENCE;
-
-/// Marks what a test starts, by its folder. It does not reach the tasks, which get an environment of their own.
-pub(super) const MARK: &str = "TEST_FOLDER";
+use wharf_harness::{processes::MARK, wait::PATIENCE};
 
 /// What became of a command.
 #[derive(Debug)]

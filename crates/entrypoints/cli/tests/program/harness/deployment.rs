@@ -18,10 +18,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    cli::{self, Following, Ran},
-    client::Client,
-    ports::Ports,
+use super::cli::{self, Following, Ran};
+use wharf_harness::{
+    Client, Ports,
     processes::{self, Process},
     wait::{PATIENCE, eventually_blocking, spin},
 };

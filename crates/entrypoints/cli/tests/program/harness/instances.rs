@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::{
-    client::Answer,
-    deployment::Deployment,
+use super::deployment::Deployment;
+use wharf_harness::{
+    Answer,
     wait::{eventually, eventually_or},
 };
 

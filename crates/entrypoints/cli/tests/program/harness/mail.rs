@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{deployment::Deployment, wait::eventually};
+use super::deployment::Deployment;
+use wharf_harness::wait::eventually;
 
 impl Deployment {
     /// The mail to somebody, as it is written, when it is there.

@@ -9,49 +9,57 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{events::Events, wait::PATIENCE};
+use crate::{events::Events, wait::PATIENCE};
 
 /// Who asks, and whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
-    pub(crate) address: SocketAddr,
-    pub(crate) host: String,
+pub struct Client {
+    pub address: SocketAddr,
+    pub host: String,
     /// Sent with every request.
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 impl Answer {
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text()))
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// It has this status.
     #[track_caller]
-    pub(crate) fn is(self, status: u16) -> Self {
+    #[allow(
+        clippy::return_self_not_must_use,
+        reason = "that it has the status is what was to be known"
+    )]
+    pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:?}\n{}", self.headers, self.text());
         self
     }
 
     /// It is this problem.
     #[track_caller]
-    pub(crate) fn problem(self, status: u16, code: &str) -> Self {
+    #[allow(
+        clippy::return_self_not_must_use,
+        reason = "that it is the problem is what was to be known"
+    )]
+    pub fn problem(self, status: u16, code: &str) -> Self {
         let answer = self.is(status);
         assert_eq!(
             answer.header("content-type"),
@@ -65,45 +73,54 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, None).await
     }
 
     /// As a browser asks for a page.
-    pub(crate) async fn page(&self, path: &str) -> Answer {
+    pub async fn page(&self, path: &str) -> Answer {
         self.clone().with("accept", "text/html,*/*;q=0.8").get(path).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> Answer {
         self.ask(Method::DELETE, path, None).await
     }
 
-    pub(crate) async fn post_form(&self, path: &str, fields: &str) -> Answer {
-        let request = self
-            .request(Method::POST, path)
-            .header("content-type", "application/x-www-form-urlencoded");
-        self.send(request, Bytes::copy_from_slice(fields.as_bytes()))
+    pub async fn post_form(&self, path: &str, fields: &str) -> Answer {
+        self.try_post_form(path, fields)
             .await
             .unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    pub async fn try_post_form(&self, path: &str, fields: &str) -> Result<Answer, String> {
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.send(request, Bytes::copy_from_slice(fields.as_bytes())).await
+    }
+
+    pub async fn try_get(&self, path: &str) -> Result<Answer, String> {
+        self.try_ask(Method::GET, path, None).await
+    }
+
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         self.try_ask(method.clone(), path, body)
             .await
             .unwrap_or_else(|error| panic!("{method} {path} of {}: {error}", self.host))
     }
 
     /// For servers that may be gone.
-    pub(crate) async fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+    pub async fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
         let mut request = self.request(method, path);
         if body.is_some() {
             request = request.header("content-type", "application/json");
@@ -116,7 +133,7 @@ impl Client {
     }
 
     /// A request of ours, to be sent with a body.
-    pub(crate) fn request(&self, method: Method, path: &str) -> Builder {
+    pub fn request(&self, method: Method, path: &str) -> Builder {
         let mut request = Request::builder().method(method).uri(path).header("host", &self.host);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
@@ -124,7 +141,7 @@ impl Client {
         request
     }
 
-    pub(crate) async fn send(&self, request: Builder, body: Bytes) -> Result<Answer, String> {
+    pub async fn send(&self, request: Builder, body: Bytes) -> Result<Answer, String> {
         let whole = async {
             let (head, body) = self.begin(request, body).await?.into_parts();
             let body = body
@@ -160,7 +177,7 @@ impl Client {
     }
 
     /// Server-sent events, from the past on.
-    pub(crate) async fn events(&self, path: &str) -> Events {
+    pub async fn events(&self, path: &str) -> Events {
         let request = self.request(Method::GET, path).header("accept", "text/event-stream");
         let response = self
             .begin(request, Bytes::new())

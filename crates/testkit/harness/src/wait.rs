@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes on a machine that is busy with other tests; a fact that is not there by then does not come.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What `look` finds, as soon as it finds it.
-pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = eventually_or(look).await;
     found.unwrap_or_else(|| panic!("after {PATIENCE:?} there is still not: {what}"))
 }
 
 /// The same, or `None` when patience is over.
-pub(super) async fn eventually_or<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+pub async fn eventually_or<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
         let found = look().await;
@@ -26,7 +26,7 @@ pub(super) async fn eventually_or<T>(mut look: impl AsyncFnMut() -> Option<T>) -
 }
 
 /// The same where nothing can be awaited: in a `drop`.
-pub(super) fn eventually_blocking(patience: Duration, mut look: impl FnMut() -> bool) -> bool {
+pub fn eventually_blocking(patience: Duration, mut look: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !look() {
         if begun.elapsed() > patience {
@@ -38,7 +38,7 @@ pub(super) fn eventually_blocking(patience: Duration, mut look: impl FnMut() -> 
 }
 
 /// Lets this much time pass, to the microsecond: the timers of a runtime only know milliseconds.
-pub(crate) async fn spin(pause: Duration) {
+pub async fn spin(pause: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < pause {
         tokio::task::yield_now().await;

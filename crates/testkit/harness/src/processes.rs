@@ -3,34 +3,37 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, path::Path};
 
+/// Marks what a test starts, by its folder. It does not reach the tasks, which get an environment of their own.
+pub const MARK: &str = "TEST_FOLDER";
+
 /// A process that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) environment: Vec<String>,
-    pub(crate) command: String,
+pub struct Process {
+    pub pid: u32,
+    pub environment: Vec<String>,
+    pub command: String,
 }
 
 impl Process {
     /// The value of a variable of its environment.
-    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+    pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment
             .iter()
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))
     }
 
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         send(self.pid, Signal::KILL);
     }
 
     /// It is there, and does nothing any more.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         send(self.pid, Signal::STOP);
     }
 }
 
 /// Sends a signal to a process, if it is still there.
-pub(crate) fn send(pid: u32, signal: Signal) {
+pub fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
@@ -66,7 +69,7 @@ fn read(pid: u32) -> Option<Process> {
 }
 
 /// What a deployment started: all that carries a deployment's mark and lives in a folder of this data directory.
-pub(crate) fn tasks(data: &Path) -> Vec<Process> {
+pub fn tasks(data: &Path) -> Vec<Process> {
     let home = format!("HOME={}/", data.join("instances").display());
     find(|process| {
         process.variable("WHARF_DEPLOYMENT").is_some()
@@ -75,8 +78,8 @@ pub(crate) fn tasks(data: &Path) -> Vec<Process> {
 }
 
 /// All that is there because of a test: its servers and clients, which its folder marks, and its tasks.
-pub(super) fn all(folder: &Path, data: &Path) -> Vec<Process> {
-    let mark = format!("{}={}", super::cli::MARK, folder.display());
+pub fn all(folder: &Path, data: &Path) -> Vec<Process> {
+    let mark = format!("{}={}", MARK, folder.display());
     let mut all = find(|process| process.environment.contains(&mark));
     all.extend(tasks(data));
     all

@@ -5,23 +5,23 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::wait::PATIENCE;
+use crate::wait::PATIENCE;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Event {
-    pub(crate) id: Option<u64>,
-    pub(crate) name: String,
-    pub(crate) data: Value,
+pub struct Event {
+    pub id: Option<u64>,
+    pub name: String,
+    pub data: Value,
 }
 
 impl Event {
     /// The step that it says was begun: `task`, or `undo task`.
-    pub(crate) fn started(&self) -> Option<String> {
+    pub fn started(&self) -> Option<String> {
         self.step("started")
     }
 
-    pub(crate) fn done(&self) -> Option<String> {
+    pub fn done(&self) -> Option<String> {
         self.step("done")
     }
 
@@ -35,13 +35,13 @@ impl Event {
     }
 }
 
-pub(crate) struct Events {
+pub struct Events {
     body: Incoming,
     rest: String,
 }
 
 impl Events {
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(crate) fn new(body: Incoming) -> Self {
         Self {
             body,
             rest: String::new(),
@@ -49,7 +49,7 @@ impl Events {
     }
 
     /// The next event; `None` when the server has ended the stream, or is gone.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.rest.find("\n\n") {
                 let block: String = self.rest.drain(..end + 2).collect();
@@ -69,7 +69,7 @@ impl Events {
     }
 
     /// All until the stream's end.
-    pub(crate) async fn all(mut self) -> Vec<Event> {
+    pub async fn all(mut self) -> Vec<Event> {
         let mut all = Vec::new();
         while let Some(event) = self.next().await {
             all.push(event);

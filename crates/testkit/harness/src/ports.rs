@@ -3,7 +3,10 @@
 //! Tests are processes of their own, and each runs a deployment that leases ports from a range. Two with the same range would find
 //! each other's tasks on their ports.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::RangeInclusive,
+};
 
 /// Outside what the system takes for outgoing connections, and above where a deployment without a configuration begins.
 const FIRST: u16 = 21_000;
@@ -13,14 +16,14 @@ const STRETCH: u16 = 50;
 const STATIC: u16 = 2;
 const DYNAMIC: u16 = 10;
 
-pub(crate) struct Ports {
+pub struct Ports {
     first: u16,
     /// As long as it listens, the stretch is taken.
     _guard: TcpListener,
 }
 
 impl Ports {
-    pub(crate) fn claim() -> Self {
+    pub fn claim() -> Self {
         let stretches = (END - FIRST) / STRETCH;
         // Processes that start one after another have numbers one after another: they begin to look at different places.
         let begin = (std::process::id() % u32::from(stretches)) as u16;
@@ -35,12 +38,12 @@ impl Ports {
             .expect("a stretch of ports that nobody uses")
     }
 
-    pub(crate) fn listen(&self) -> SocketAddr {
+    pub fn listen(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.first + 1))
     }
 
     /// A range of so many ports, for a service with static ones.
-    pub(crate) fn fixed(&self, count: u16) -> String {
+    pub fn fixed(&self, count: u16) -> String {
         assert!(
             (1..=DYNAMIC - STATIC).contains(&count),
             "a stretch has no {count} of these"
@@ -49,12 +52,17 @@ impl Ports {
         format!("{first}-{}", first + count - 1)
     }
 
-    pub(crate) fn dynamic(&self) -> String {
-        format!("{}-{}", self.first + DYNAMIC, self.first + STRETCH - 1)
+    pub fn dynamic(&self) -> String {
+        let all = self.all_dynamic();
+        format!("{}-{}", all.start(), all.end())
+    }
+
+    pub fn all_dynamic(&self) -> RangeInclusive<u16> {
+        self.first + DYNAMIC..=self.first + STRETCH - 1
     }
 
     /// The first of the dynamic ones: what a first instance is leased.
-    pub(crate) fn first_dynamic(&self) -> u16 {
+    pub fn first_dynamic(&self) -> u16 {
         self.first + DYNAMIC
     }
 }
