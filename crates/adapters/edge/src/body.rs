@@ -55,7 +55,15 @@ impl Body for RequestBody {
         };
         let polled = Pin::new(&mut upload.incoming).poll_frame(cx);
         upload.line.await_client(polled.is_pending());
-        let frame = ready!(polled).transpose()?;
+        let frame = match ready!(polled).transpose() {
+            Ok(frame) => frame,
+            Err(error) => {
+                upload.line.note_broken();
+                return Poll::Ready(Some(Err(error.into())));
+            }
+        };
+        // What stands in trailers some programs take for headers: claims and credentials would come past the edge there.
+        let frame = frame.filter(Frame::is_data);
         if let (Some(left), Some(data)) = (upload.left, frame.as_ref().and_then(Frame::data_ref)) {
             let Some(left) = left.checked_sub(data.len() as u64) else {
                 upload.line.note_too_large();

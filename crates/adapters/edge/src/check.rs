@@ -36,6 +36,9 @@ pub(crate) fn request<B>(request: &Request<B>, facts: Facts, limits: &Limits) ->
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Notice::method());
     }
+    if request.uri().path() == "*" && *request.method() != Method::OPTIONS {
+        return Err(Notice::malformed("its target is a star, which only OPTIONS has"));
+    }
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > limits.uri_bytes {
         return Err(Notice::uri_too_long(limits.uri_bytes));

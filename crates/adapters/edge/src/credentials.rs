@@ -1,9 +1,9 @@
 //! Wharf's own credentials, which no tenant and no service may ever see: the admin token and the console's cookies are taken
-//! out of what is passed on.
+//! out of what is passed on, and no tenant sets a cookie of the console's name.
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{AUTHORIZATION, COOKIE},
+    header::{AUTHORIZATION, COOKIE, SET_COOKIE},
 };
 
 /// What the admin token begins with.
@@ -54,6 +54,29 @@ fn strip_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// A cookie for a whole domain reaches every host below it: one of the console's name would push the console's own aside.
+pub(crate) fn strip_answer(headers: &mut HeaderMap) {
+    // A cookie without a name comes back as its value alone.
+    let is_own = |value: &HeaderValue| {
+        let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+        let begin = value.as_bytes().iter().take_while(|byte| nameless(byte)).count();
+        is_own_cookie(&value.as_bytes()[begin..])
+    };
+    if !headers.get_all(SET_COOKIE).iter().any(is_own) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|value| !is_own(value))
+        .cloned()
+        .collect();
+    headers.remove(SET_COOKIE);
+    for value in kept {
+        headers.append(SET_COOKIE, value);
+    }
+}
+
 fn is_own_cookie(pair: &[u8]) -> bool {
     COOKIE_PREFIXES.iter().any(|prefix| {
         pair.get(..prefix.len())
@@ -86,6 +109,24 @@ mod tests {
         for theirs in ["Bearer abc", "Basic d2hhcmY6", "Bearer", "wharf_abc", ""] {
             assert_eq!(stripped(AUTHORIZATION, &[theirs]), [theirs]);
         }
+    }
+
+    #[test]
+    fn a_tenant_sets_its_own_cookies_and_not_the_consoles() {
+        let mut headers = HeaderMap::new();
+        for value in [
+            "cart=1; Path=/",
+            "wharf_session=x; Domain=localhost",
+            "WHARF_session=y",
+            " __Host-wharf_session=z; Secure; Path=/",
+            "=wharf_session=x; Domain=localhost",
+            "last=wharf_2",
+        ] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(value));
+        }
+        strip_answer(&mut headers);
+        let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(kept, ["cart=1; Path=/", "last=wharf_2"]);
     }
 
     #[test]

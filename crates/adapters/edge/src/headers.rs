@@ -96,6 +96,10 @@ pub(crate) fn for_backend(headers: &mut HeaderMap, peer: &Peer, upgradable: bool
     for name in found.gone.into_iter().chain(named) {
         headers.remove(name);
     }
+    if found.transfer_encoding {
+        // The check has let it pass in any case of letters; not every program would.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     credentials::strip(headers, found.authorization, found.cookie);
     set_forwarded(headers, peer);
     if trailers {
@@ -119,6 +123,9 @@ pub(crate) fn for_client(headers: &mut HeaderMap, length: Option<u64>) {
     }
     for name in found.gone {
         headers.remove(name);
+    }
+    if found.cookie {
+        credentials::strip_answer(headers);
     }
     // How long the body is was told by its chunks, or in several places: the client is told once, or by chunks.
     if found.transfer_encoding {
@@ -202,6 +209,12 @@ impl Found {
                     found.cookie = true;
                     continue;
                 }
+                "transfer-encoding" => {
+                    found.transfer_encoding = true;
+                    continue;
+                }
+                // Of a request they are not passed on.
+                "trailer" => {}
                 // Answered by the edge itself, when the backend's turn for the body has come.
                 "expect" => {}
                 // Many programs would read it as the environment variable HTTP_PROXY.
@@ -232,6 +245,10 @@ impl Found {
                     found.content_length = true;
                     continue;
                 }
+                "set-cookie" => {
+                    found.cookie = true;
+                    continue;
+                }
                 _ => continue,
             }
             found.gone.push(name.clone());
@@ -240,21 +257,24 @@ impl Found {
     }
 }
 
-/// Headers by which a client, or a proxy before us, says who it speaks for.
+/// Headers by which a client, or a proxy before us, says who it speaks for, or what it was asked: applications believe them, because
+/// one proxy or the other sets them.
 fn is_claim(name: &str) -> bool {
+    const FAMILIES: [&str; 4] = ["x-forwarded", "x-original-", "x-amzn-oidc-", "x-amzn-mtls-"];
     matches!(
         name,
         "forwarded"
-            | "x-forwarded-for"
-            | "x-forwarded-proto"
-            | "x-forwarded-host"
-            | "x-forwarded-port"
-            | "x-forwarded-server"
-            | "x-forwarded-prefix"
             | "x-real-ip"
             | "x-client-ip"
+            | "x-cluster-client-ip"
             | "true-client-ip"
-    )
+            | "cf-connecting-ip"
+            | "cf-connecting-ipv6"
+            | "fastly-client-ip"
+            | "x-rewrite-url"
+            | "x-url-scheme"
+            | "front-end-https"
+    ) || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 /// The headers that `Connection` names as meant for this hop. What frames or addresses the message is never among them.

@@ -106,7 +106,7 @@ fn without_port(host: &str) -> Result<&str, BadHost> {
     };
     let Some(port_at) = port_at else { return Ok(host) };
     let port = &host[port_at + 1..];
-    if port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) {
+    if port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()) {
         Ok(&host[..port_at])
     } else {
         Err(BadHost("the port in its host is not a number"))
@@ -180,6 +180,8 @@ mod tests {
             "acme.localhost:",
             "acme.localhost:x",
             "acme.localhost:123456",
+            "acme.localhost:65536",
+            "acme.localhost:+80",
             "a@b",
             "a/b",
             "[::1",

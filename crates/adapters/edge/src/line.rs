@@ -72,6 +72,8 @@ pub(crate) struct Line {
     expired: AtomicBool,
     /// The request under way sends more than it may.
     too_large: AtomicBool,
+    /// The body of the request under way ended before its end, or was none.
+    broken: AtomicBool,
     /// Bytes of a request's body are outstanding.
     uploading: AtomicBool,
     /// A backend would take more of the body than the client has sent.
@@ -97,6 +99,7 @@ impl Line {
             moved: AtomicU64::new(0),
             expired: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             uploading: AtomicBool::new(false),
             client_awaited: AtomicBool::new(false),
             head_begun: AtomicBool::new(false),
@@ -140,6 +143,7 @@ impl Line {
     pub(crate) fn begin(&self, expected: Expected) -> Facts {
         self.expired.store(false, Relaxed);
         self.too_large.store(false, Relaxed);
+        self.broken.store(false, Relaxed);
         self.client_awaited.store(false, Relaxed);
         self.head_begun.store(false, Relaxed);
         self.uploading.store(expected != Expected::Nothing, Relaxed);
@@ -223,6 +227,14 @@ impl Line {
 
     pub(crate) fn is_too_large(&self) -> bool {
         self.too_large.load(Relaxed)
+    }
+
+    pub(crate) fn note_broken(&self) {
+        self.broken.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
     pub(crate) fn expire(&self) {

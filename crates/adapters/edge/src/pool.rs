@@ -101,6 +101,13 @@ pub(crate) struct Place {
     pub(crate) most: usize,
 }
 
+impl Place {
+    /// The same with room for none: what is put there is closed.
+    pub(crate) fn without_room(self) -> Self {
+        Self { most: 0, ..self }
+    }
+}
+
 /// A connection in use by one request. It goes back to the pool when the answer has ended, and is closed otherwise.
 #[derive(Debug)]
 pub(crate) struct Borrowed {

@@ -1,6 +1,6 @@
 //! One request to one backend, and its answer back.
 
-use http::{Request, Response, StatusCode, Uri, Version, header::UPGRADE, uri::PathAndQuery};
+use http::{Method, Request, Response, StatusCode, Uri, Version, header::UPGRADE, uri::PathAndQuery};
 use hyper::{
     body::{Body, Incoming},
     client::conn::TrySendError,
@@ -37,6 +37,9 @@ pub(crate) struct Outgoing {
     client: Option<OnUpgrade>,
     /// It has no body, and twice is the same as once.
     repeatable: bool,
+    /// It has a body where most programs expect none. One that does not read it takes it for the next request, and would answer the next
+    /// visitor with it: so no other request follows on that connection.
+    last: bool,
 }
 
 #[derive(Debug)]
@@ -65,12 +68,14 @@ impl Outgoing {
         }
         parts.version = Version::HTTP_11;
         let repeatable = whole && parts.method.is_idempotent();
+        let last = !whole && [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS].contains(&parts.method);
         let body = RequestBody::new(body, front.core.shared.config.limits.body_bytes, &front.line);
         Self {
             request: Request::from_parts(parts, body),
             client: client.filter(|_| asked.upgrade.is_some()),
             asked,
             repeatable,
+            last,
         }
     }
 }
@@ -98,6 +103,7 @@ pub(crate) async fn forward(front: &Front, visit: Visit, outgoing: Outgoing) -> 
         asked,
         client,
         repeatable,
+        last,
     } = outgoing;
     let mut kept_to_try = KEPT_TRIED;
     let (sender, response) = loop {
@@ -121,6 +127,7 @@ pub(crate) async fn forward(front: &Front, visit: Visit, outgoing: Outgoing) -> 
                         asked,
                         client,
                         repeatable,
+                        last,
                     };
                     return Ok(Outcome::Refused(Box::new(Refused {
                         outgoing,
@@ -151,7 +158,8 @@ pub(crate) async fn forward(front: &Front, visit: Visit, outgoing: Outgoing) -> 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return switch(front, visit, &asked, client, response).map(Outcome::Answered);
     }
-    Ok(Outcome::Answered(answer(sender, visit, place, response)))
+    let place = if last { place.without_room() } else { place };
+    Ok(Outcome::Answered(answer(Borrowed::new(sender, visit, place), response)))
 }
 
 /// Why a request has no answer.
@@ -208,13 +216,12 @@ fn check_identity(front: &Front, upstream: &Upstream, response: &Response<Incomi
     Err(Notice::stranger(reference))
 }
 
-fn answer(sender: Sender, visit: Visit, place: crate::pool::Place, response: Response<Incoming>) -> Response<Source> {
+fn answer(mut connection: Borrowed, response: Response<Incoming>) -> Response<Source> {
     let (mut parts, incoming) = response.into_parts();
     let ended = incoming.is_end_stream();
     let length = if ended { None } else { incoming.size_hint().exact() };
     headers::for_client(&mut parts.headers, length);
     parts.version = Version::HTTP_11;
-    let mut connection = Borrowed::new(sender, visit, place);
     let source = if ended {
         connection.answer_ended();
         Source::Whole(bytes::Bytes::new())
@@ -263,6 +270,9 @@ fn switch(
 pub(crate) fn no_answer(front: &Front, upstream: &Upstream, why: &dyn std::fmt::Display) -> Notice {
     if front.line.is_too_large() {
         return Notice::body_too_large(front.core.shared.config.limits.body_bytes.unwrap_or(u64::MAX));
+    }
+    if front.line.is_broken() {
+        return Notice::malformed("its body ended too early, or is not what its head says");
     }
     let reference = front.core.shared.references.next();
     front.core.counters.backend_errors.add();

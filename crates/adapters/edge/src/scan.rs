@@ -116,15 +116,21 @@ pub(crate) enum ChunkScan {
     Data(u64),
     /// The line break after a chunk's data.
     DataEnd,
-    /// In a trailer's line; whether it is empty so far.
+    /// In a trailer's line; whether it is empty so far, and whether its last byte was a carriage return.
     Trailer {
         empty: bool,
+        returned: bool,
     },
 }
 
+/// A line of a chunked body's trailers ends in a bare line feed or carriage return, which the decoder forgives: who reads it
+/// otherwise sees the body's end elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BareLineEnd;
+
 impl ChunkScan {
     /// The number of bytes up to and with the body's end, if it is in this piece.
-    pub(crate) fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, BareLineEnd> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at).copied() {
             match self {
@@ -142,13 +148,13 @@ impl ChunkScan {
                         *self = Self::after_size(*size);
                         at += offset + 1;
                     }
-                    None => return None,
+                    None => return Ok(None),
                 },
                 Self::Data(left) => {
                     let here = (bytes.len() - at) as u64;
                     if *left > here {
                         *left -= here;
-                        return None;
+                        return Ok(None);
                     }
                     at += usize::try_from(*left).unwrap_or(usize::MAX);
                     *self = Self::DataEnd;
@@ -159,23 +165,27 @@ impl ChunkScan {
                     }
                     at += 1;
                 }
-                Self::Trailer { empty } => {
+                Self::Trailer { empty, returned } => {
                     at += 1;
-                    match byte {
-                        b'\n' if *empty => return Some(at),
-                        b'\n' => *empty = true,
-                        b'\r' => {}
+                    match (byte, *returned) {
+                        (b'\n', true) if *empty => return Ok(Some(at)),
+                        (b'\n', true) => (*empty, *returned) = (true, false),
+                        (b'\n', false) | (_, true) => return Err(BareLineEnd),
+                        (b'\r', false) => *returned = true,
                         _ => *empty = false,
                     }
                 }
             }
         }
-        None
+        Ok(None)
     }
 
     fn after_size(size: u64) -> Self {
         if size == 0 {
-            Self::Trailer { empty: true }
+            Self::Trailer {
+                empty: true,
+                returned: false,
+            }
         } else {
             Self::Data(size)
         }
@@ -250,12 +260,31 @@ mod tests {
         ] {
             let text = format!("{text}GET / HTTP/1.1");
             let end = text.len() - 14;
-            assert_eq!(ChunkScan::default().scan(text.as_bytes()), Some(end), "{text:?}");
+            assert_eq!(ChunkScan::default().scan(text.as_bytes()), Ok(Some(end)), "{text:?}");
             for cut in 1..end {
                 let mut scan = ChunkScan::default();
                 let (first, second) = text.as_bytes().split_at(cut);
-                assert_eq!(scan.scan(first), None, "cut at {cut} of {text:?}");
-                assert_eq!(scan.scan(second), Some(end - cut), "cut at {cut} of {text:?}");
+                assert_eq!(scan.scan(first), Ok(None), "cut at {cut} of {text:?}");
+                assert_eq!(scan.scan(second), Ok(Some(end - cut)), "cut at {cut} of {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_trailer_that_ends_in_a_bare_line_feed_is_noticed_however_it_is_cut() {
+        for text in [
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\nA: b\r\n\n",
+            "0\r\nA: b\rc\r\n\r\n",
+            "0\r\n\r\r\n",
+        ] {
+            assert_eq!(ChunkScan::default().scan(text.as_bytes()), Err(BareLineEnd), "{text:?}");
+            for cut in 1..text.len() {
+                let mut scan = ChunkScan::default();
+                let (first, second) = text.as_bytes().split_at(cut);
+                let noticed = scan.scan(first).is_err() || scan.scan(second).is_err();
+                assert!(noticed, "cut at {cut} of {text:?}");
             }
         }
     }

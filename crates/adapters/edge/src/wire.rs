@@ -19,7 +19,7 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use crate::{
     line::{Expected, Line},
     metrics::Gauge,
-    scan::{ChunkScan, Facts, HeadScan},
+    scan::{BareLineEnd, ChunkScan, Facts, HeadScan},
 };
 
 /// One read's worth, shared by all connections of a core: bytes are looked at here before hyper gets them.
@@ -36,6 +36,8 @@ enum Reading {
     HeadPassed,
     Body(u64),
     Chunks(ChunkScan),
+    /// Where the body ends can be read in two ways: nothing passes any more.
+    Broken,
 }
 
 #[derive(Debug)]
@@ -65,9 +67,9 @@ impl Wire {
     }
 
     /// How many of these bytes may pass now.
-    fn admit(&mut self, bytes: &[u8]) -> usize {
+    fn admit(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.line.is_tunnel() {
-            return bytes.len();
+            return Ok(bytes.len());
         }
         if matches!(self.reading, Reading::HeadPassed) {
             self.reading = match self.line.take_expected() {
@@ -79,11 +81,11 @@ impl Wire {
                         disagreement: true,
                         ..Facts::default()
                     });
-                    return bytes.len();
+                    return Ok(bytes.len());
                 }
             };
         }
-        match &mut self.reading {
+        Ok(match &mut self.reading {
             Reading::Head(scan) => {
                 let found = scan.scan(bytes);
                 if found.is_some() || scan.has_begun() {
@@ -107,14 +109,19 @@ impl Wire {
                 passing
             }
             Reading::Chunks(scan) => match scan.scan(bytes) {
-                Some(end) => {
+                Ok(Some(end)) => {
                     self.body_passed();
                     end
                 }
-                None => bytes.len(),
+                Ok(None) => bytes.len(),
+                Err(BareLineEnd) => {
+                    self.reading = Reading::Broken;
+                    return Err(broken());
+                }
             },
+            Reading::Broken => return Err(broken()),
             Reading::HeadPassed => bytes.len(),
-        }
+        })
     }
 
     fn body_passed(&mut self) {
@@ -123,13 +130,20 @@ impl Wire {
     }
 }
 
+fn broken() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a line of the body's trailers ends in a bare line feed",
+    )
+}
+
 impl Read for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.rest.is_empty() {
             this.line.received();
             let offered = this.rest.slice(..this.rest.len().min(cursor.remaining()));
-            let passing = this.admit(&offered);
+            let passing = this.admit(&offered)?;
             cursor.put_slice(&offered[..passing]);
             this.rest.advance(passing);
             return Poll::Ready(Ok(()));
@@ -141,7 +155,7 @@ impl Read for Wire {
             let filled = buffer.filled();
             if !filled.is_empty() {
                 this.line.received();
-                let passing = this.admit(filled);
+                let passing = this.admit(filled)?;
                 cursor.put_slice(&filled[..passing]);
                 this.rest = Bytes::copy_from_slice(&filled[passing..]);
             }

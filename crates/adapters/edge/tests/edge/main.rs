@@ -7,6 +7,7 @@ mod contracts;
 mod control;
 mod forwarding;
 mod health;
+mod injection;
 mod keeping;
 mod lifetime;
 mod limits;

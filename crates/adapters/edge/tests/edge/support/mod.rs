@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod strict;
 
 use futures::FutureExt;
 use http::Response;
