@@ -41,6 +41,8 @@ pub struct Server {
     /// Bytes of a request's line and headers.
     pub header_limit: u64,
     pub header_timeout: Duration,
+    /// Of one client address, at once.
+    pub connections_per_address: u32,
     pub idle_timeout: Duration,
     /// Until the head of an instance's answer.
     pub response_timeout: Duration,
@@ -95,6 +97,7 @@ impl Server {
             body_limit: from.get(PATH, &keys::BODY_LIMIT).0,
             header_limit: from.get(PATH, &keys::HEADER_LIMIT).0,
             header_timeout: from.get(PATH, &keys::HEADER_TIMEOUT),
+            connections_per_address: from.get(PATH, &keys::CONNECTIONS_PER_ADDRESS),
             idle_timeout: from.get(PATH, &keys::IDLE_TIMEOUT),
             response_timeout: from.get(PATH, &keys::RESPONSE_TIMEOUT),
         };

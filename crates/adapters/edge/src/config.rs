@@ -55,12 +55,17 @@ pub struct Limits {
     pub buffer_bytes: usize,
     /// Client connections of one core. Beyond, new ones wait in the kernel's queue.
     pub connections_per_core: usize,
+    /// Connections of one client address (of IPv6, of its /64), over all cores, [`EdgeConfig::trusted_proxies`] excepted. Beyond, new ones
+    /// are closed at once.
+    pub connections_per_address: usize,
     /// Idle connections kept to one backend by one core.
     pub idle_per_backend: usize,
     /// Requests that wait for a backend to start, over all cores.
     pub held_requests: usize,
     /// Control requests under way, over all cores. Beyond, they are a 503.
     pub control_requests: usize,
+    /// Those of one client address, as with connections.
+    pub control_requests_per_address: usize,
     /// Active health checks a second. With more backends than that allows, each is looked at less often than it asked for.
     pub checks_per_second: u32,
 }
@@ -74,9 +79,11 @@ impl Default for Limits {
             body_bytes: None,
             buffer_bytes: 64 * 1024,
             connections_per_core: 16 * 1024,
+            connections_per_address: 1024,
             idle_per_backend: 64,
             held_requests: 4096,
             control_requests: 1024,
+            control_requests_per_address: 512,
             checks_per_second: 100,
         }
     }

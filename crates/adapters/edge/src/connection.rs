@@ -28,6 +28,7 @@ use tokio::{
 
 use crate::{
     core::Core,
+    crowd::Seat,
     front::Front,
     line::{Check, Line, Phase},
     metrics::Gauge,
@@ -46,10 +47,11 @@ enum End {
     Silent,
 }
 
-pub(crate) async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+/// `places`: what the connection holds of its core's places and of its client's.
+pub(crate) async fn serve(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, places: (OwnedSemaphorePermit, Seat)) {
     let open = Gauge::up(&core.counters.connections);
     let line = Arc::new(Line::new());
-    let wire = Wire::new(stream, Arc::clone(&line), permit, open);
+    let wire = Wire::new(stream, Arc::clone(&line), places, open);
     let front = Arc::new(Front::new(Arc::clone(&core), Arc::clone(&line), peer));
     let service = service_fn(move |request| front.take(request));
     let mut connection = core.server.serve_connection(wire, service).with_upgrades();

@@ -16,6 +16,8 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
     body::{BodyError, Source},
+    config::EdgeConfig,
+    crowd::{Crowd, Seat},
     metrics::Gauge,
 };
 
@@ -53,24 +55,27 @@ pub(crate) struct Control {
     runtime: Handle,
     under_way: Arc<AtomicU64>,
     most: usize,
+    crowd: Arc<Crowd>,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ControlError {
-    /// As many are under way as may be.
+    /// As many are under way as may be, in all or of this client.
     Busy,
     /// The service panicked, or its runtime is gone.
     Gone,
 }
 
 impl Control {
-    pub(crate) fn new(service: ControlService, runtime: Handle, most: usize) -> Self {
+    pub(crate) fn new(service: ControlService, runtime: Handle, config: &EdgeConfig) -> Self {
+        let limits = &config.limits;
         Self {
             service,
             runtime,
             under_way: Arc::default(),
-            most,
+            most: limits.control_requests,
+            crowd: Crowd::new(limits.control_requests_per_address, &config.trusted_proxies),
         }
     }
 
@@ -79,7 +84,9 @@ impl Control {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Source>, ControlError> {
+        let seat = self.crowd.enter(peer.ip()).ok_or(ControlError::Busy)?;
         let under_way = Gauge::up_to(&self.under_way, self.most).ok_or(ControlError::Busy)?;
+        let under_way = (seat, under_way);
         let service = Arc::clone(&self.service);
         let answering = self.runtime.spawn(async move {
             let response = service(request, peer).await;
@@ -90,7 +97,7 @@ impl Control {
 }
 
 /// Makes the body one that another runtime can read without running the service's code.
-async fn bridge(response: Response<ControlBody>, under_way: Gauge) -> Response<Source> {
+async fn bridge(response: Response<ControlBody>, under_way: (Seat, Gauge)) -> Response<Source> {
     let (parts, mut body) = response.into_parts();
     if body.size_hint().upper().is_some_and(|length| length <= WHOLE) {
         // What fails half-way is cut off, as a streamed one would be.

@@ -13,6 +13,7 @@ use std::{
 use crate::{
     config::{DEFAULT_HEADER_COUNT, EdgeConfig},
     control::Control,
+    crowd::Crowd,
     host::Hosts,
     metrics::Counters,
     pool::Place,
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) hosts: Hosts,
     pub(crate) registry: Arc<Registry>,
     pub(crate) references: References,
+    /// The connections of each client address, over all cores.
+    pub(crate) crowd: Arc<Crowd>,
     /// Requests that wait for something to start, over all cores.
     pub(crate) held: Arc<AtomicU64>,
 }

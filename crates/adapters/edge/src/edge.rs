@@ -21,6 +21,7 @@ use crate::{
     config::EdgeConfig,
     control::{Control, ControlService},
     core::{Core, References, Shared},
+    crowd::Crowd,
     health,
     host::Hosts,
     listener,
@@ -74,6 +75,7 @@ impl Edge {
         let (registry, wanted) = Registry::new();
         let shared = Arc::new(Shared {
             hosts: Hosts::new(&config),
+            crowd: Crowd::new(config.limits.connections_per_address, &config.trusted_proxies),
             config,
             registry: Arc::new(registry),
             references: References::new(),
@@ -97,11 +99,7 @@ impl Edge {
         if listeners.is_empty() {
             return Ok(());
         }
-        let control = Control::new(
-            control,
-            self.control_runtime.clone(),
-            self.shared.config.limits.control_requests,
-        );
+        let control = Control::new(control, self.control_runtime.clone(), &self.shared.config);
         let cores = listeners.len();
         for (index, listener) in listeners.into_iter().enumerate() {
             let core = Arc::new(Core::new(index, cores, Arc::clone(&self.shared), control.clone()));

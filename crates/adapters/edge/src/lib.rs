@@ -15,6 +15,7 @@
 //! | `listener`, `holder` | the address: taken for one process, shared by its cores |
 //! | `worker`, `core`, `signal` | one core's thread and what it works with |
 //! | `connection`, `line`, `wire`, `scan` | one client connection: its time limits, its bytes |
+//! | `crowd` | how much one client address may have at once |
 //! | `front`, `check`, `host`, `hold` | one request: whether it may pass, and to whom |
 //! | `table`, `registry`, `upstream` | the routes: read, changed, and what is behind them |
 //! | `proxy`, `pool`, `connect`, `body`, `tunnel` | one request to one backend |
@@ -36,6 +37,7 @@ mod connection;
 mod control;
 mod core;
 mod credentials;
+mod crowd;
 mod edge;
 mod front;
 mod headers;

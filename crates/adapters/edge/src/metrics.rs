@@ -19,6 +19,8 @@ pub struct Metrics {
     pub replays: u64,
     /// Requests that were refused for their form: 400, 413, 414.
     pub refusals: u64,
+    /// Connections closed at once, because their client had as many as it may.
+    pub turned_away: u64,
     /// Requests under way now, upgraded connections not among them.
     pub in_flight: u64,
     /// Client connections open now, upgraded ones among them.
@@ -35,6 +37,7 @@ pub(crate) struct Counters {
     pub(crate) backend_connections: Counter,
     pub(crate) replays: Counter,
     pub(crate) refusals: Counter,
+    pub(crate) turned_away: Counter,
     pub(crate) in_flight: Arc<AtomicU64>,
     pub(crate) connections: Arc<AtomicU64>,
 }
@@ -62,6 +65,7 @@ impl Counters {
         sum.backend_connections += self.backend_connections.0.load(Relaxed);
         sum.replays += self.replays.0.load(Relaxed);
         sum.refusals += self.refusals.0.load(Relaxed);
+        sum.turned_away += self.turned_away.0.load(Relaxed);
         sum.in_flight += self.in_flight.load(Relaxed);
         sum.connections += self.connections.load(Relaxed);
     }

@@ -17,6 +17,7 @@ use std::{
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 
 use crate::{
+    crowd::Seat,
     line::{Expected, Line},
     metrics::Gauge,
     scan::{BareLineEnd, ChunkScan, Facts, HeadScan},
@@ -48,17 +49,17 @@ pub(crate) struct Wire {
     /// Read from the socket, and not yet handed over.
     rest: Bytes,
     /// The connection counts as open until its stream is gone, whoever holds it last.
-    _open: (OwnedSemaphorePermit, Gauge),
+    _open: (OwnedSemaphorePermit, Seat, Gauge),
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, line: Arc<Line>, permit: OwnedSemaphorePermit, open: Gauge) -> Self {
+    pub(crate) fn new(stream: TcpStream, line: Arc<Line>, places: (OwnedSemaphorePermit, Seat), open: Gauge) -> Self {
         Self {
             io: TokioIo::new(stream),
             line,
             reading: Reading::Head(HeadScan::default()),
             rest: Bytes::new(),
-            _open: (permit, open),
+            _open: (places.0, places.1, open),
         }
     }
 

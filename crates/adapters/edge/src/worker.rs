@@ -62,8 +62,12 @@ async fn accept(core: Arc<Core>, listener: StdListener) -> std::io::Result<()> {
         };
         match accepted {
             (Ok((stream, peer)), Ok(place)) => {
+                let Some(seat) = core.shared.crowd.enter(peer.ip()) else {
+                    core.counters.turned_away.add();
+                    continue;
+                };
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(connection::serve(Arc::clone(&core), stream, peer, place));
+                tokio::spawn(connection::serve(Arc::clone(&core), stream, peer, (place, seat)));
             }
             (Err(error), _) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -96,6 +96,13 @@ pub(crate) static HEADER_TIMEOUT: Key<Duration> = Key::new(
     "How long a client may take to send the head of a request.",
 )
 .between(&[MILLISECOND, HOUR]);
+pub(crate) static CONNECTIONS_PER_ADDRESS: Key<u32> = Key::new(
+    "connections_per_address",
+    || 1024,
+    "How many connections one client address (of IPv6, its /64) may have open at once; further ones are closed. Trusted proxies are not \
+     counted.",
+)
+.between(&[1, 1_000_000]);
 pub(crate) static IDLE_TIMEOUT: Key<Duration> = Key::new(
     "idle_timeout",
     || Duration::from_secs(75),
@@ -126,6 +133,7 @@ pub(crate) static SERVER: Section = Section {
         Leaf(&BODY_LIMIT),
         Leaf(&HEADER_LIMIT),
         Leaf(&HEADER_TIMEOUT),
+        Leaf(&CONNECTIONS_PER_ADDRESS),
         Leaf(&IDLE_TIMEOUT),
         Leaf(&RESPONSE_TIMEOUT),
     ],

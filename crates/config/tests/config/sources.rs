@@ -190,7 +190,7 @@ fn what_cannot_be_explained_is_answered_with_the_nearest() {
         ("server.lisen", "did you mean server.listen?"),
         ("listen", "did you mean server.listen?"),
         ("services.auht.tenant", "did you mean services.auth.tenant?"),
-        ("server", "name one of its keys: body_limit, console_host"),
+        ("server", "name one of its keys: body_limit, connections_per_address"),
         ("services", "name one of its keys: auth.database"),
         ("nonsense", "docs/configuration.md has all of them"),
         ("", "docs/configuration.md has all of them"),

@@ -5,6 +5,7 @@
 
 mod contracts;
 mod control;
+mod floods;
 mod forwarding;
 mod health;
 mod injection;

@@ -48,6 +48,11 @@ impl Collector for Adapters {
             ),
             ("wharf_edge_refusals", "Requests refused for their form", edge.refusals),
             (
+                "wharf_edge_turned_away",
+                "Connections closed because their client had as many as it may",
+                edge.turned_away,
+            ),
+            (
                 "wharf_store_writes",
                 "Batches, messages and mails' fates written to the registry",
                 store.writes,

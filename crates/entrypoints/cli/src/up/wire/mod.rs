@@ -252,6 +252,7 @@ fn edge_config(config: &Config) -> EdgeConfig {
     edge.trusted_proxies.clone_from(&server.trusted_proxies);
     edge.limits.header_bytes = usize::try_from(server.header_limit).unwrap_or(usize::MAX);
     edge.limits.body_bytes = Some(server.body_limit);
+    edge.limits.connections_per_address = server.connections_per_address as usize;
     edge.timeouts.client_header = server.header_timeout;
     edge.timeouts.client_idle = server.idle_timeout;
     edge.timeouts.response_header = server.response_timeout;
