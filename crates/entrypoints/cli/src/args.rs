@@ -191,6 +191,9 @@ pub(crate) struct Repair {
     /// Do it
     #[arg(long)]
     pub(crate) apply: bool,
+    /// With --apply: also remove what the registry does not know, such as what was made after the backup that it was restored from
+    #[arg(long, requires = "apply")]
+    pub(crate) remove_unknown: bool,
 }
 
 #[derive(Debug, ClapArgs)]

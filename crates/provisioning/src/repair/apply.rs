@@ -7,20 +7,25 @@ use wharf_saga::{
     store::{Expect, Kind, LeaseChange, Release},
 };
 
-use super::{Finding, Mend, Mended, leads_to};
+use super::{Class, Finding, Mend, Mended, Outcome, leads_to};
 use crate::{message::Message, wharf::Wharf};
 
 /// How long repair lets an orphan end by itself.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Wharf {
-    /// Does what the plan says. Gives one line for each mend.
-    pub async fn repair_apply(&self, plan: Vec<Finding>) -> Vec<Mended> {
+    /// Does what the plan says, as far as it is allowed. Gives one line for each mend that it came to.
+    pub async fn repair_apply(&self, plan: Vec<Finding>, allowed: Class) -> Vec<Mended> {
         let mut done = Vec::new();
-        for mend in plan.into_iter().filter_map(|finding| finding.mend) {
-            let error = self.mend(&mend).await.err().map(|failure| failure.message);
-            tracing::info!(mend = %mend, error, "repair");
-            done.push(Mended { mend, error });
+        let is_allowed = |finding: &Finding| finding.class.is_some_and(|class| class <= allowed);
+        for mend in plan.into_iter().filter(is_allowed).filter_map(|finding| finding.mend) {
+            let (outcome, text) = match self.mend(&mend).await {
+                Ok(()) => (Outcome::Done, mend.to_string()),
+                Err(failure) if failure.code == Code::InstanceState => (Outcome::PassedOver, failure.message),
+                Err(failure) => (Outcome::Failed, failure.message),
+            };
+            tracing::info!(mend = %mend, ?outcome, text, "repair");
+            done.push(Mended { mend, outcome, text });
         }
         done
     }

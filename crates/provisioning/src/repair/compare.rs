@@ -5,7 +5,7 @@ use wharf_domain::{Attempt, Failure, Instance, InstanceId, State, service::RunSp
 use wharf_platform::{Owner, Registered, RouteKey};
 use wharf_saga::store::{Kind, PAGE_MAX, Query};
 
-use super::{Finding, Mend, keys, leads_to, runs};
+use super::{Class, Finding, Mend, Subject, keys, leads_to, runs};
 use crate::wharf::{Wharf, read};
 
 /// What the registry says, as far as the comparison needs it.
@@ -17,10 +17,25 @@ struct Registry {
     /// Ended ones.
     over: Vec<InstanceId>,
     /// What is wrong with records that this version cannot read.
-    unreadable: Vec<Failure>,
+    unreadable: Vec<(InstanceId, Failure)>,
 }
 
 impl Registry {
+    /// Who may take away what is left of an instance that is not live. A registry without any record is rather the wrong one than the one whose
+    /// tasks these are.
+    fn class(&self, id: &InstanceId, known: Class) -> Class {
+        let is_known = self.is_live(id) || self.over.contains(id);
+        if is_known || (known == Class::Safe && !self.is_empty()) {
+            known
+        } else {
+            Class::Unknown
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.at_rest.is_empty() && self.moving.is_empty() && self.over.is_empty()
+    }
+
     /// Whether whatever this instance has in the world is in order, or is being seen to.
     fn is_live(&self, id: &InstanceId) -> bool {
         self.moving.contains(id) || self.at_rest.contains_key(id)
@@ -38,8 +53,18 @@ impl Wharf {
         let databases = self.platform().databases.all().await?;
         let registry = self.registry().await?;
         let mut findings = Vec::new();
-        let mut find =
-            |what: String, mend: Option<Mend>, hint: Option<String>| findings.push(Finding { what, mend, hint });
+        let mut find = |subject, instance: &InstanceId, what: String, mend: Option<(Mend, Class)>, hint: Option<String>| {
+            let (mend, class) = mend.unzip();
+            findings.push(Finding {
+                subject,
+                instance: Some(instance.clone()),
+                what,
+                cause: None,
+                mend,
+                class,
+                hint,
+            });
+        };
 
         let mut running = HashSet::new();
         for (owner, task) in &tasks {
@@ -54,12 +79,15 @@ impl Wharf {
                     owner: owner.clone(),
                     task: task.clone(),
                 };
+                let class = registry.class(&owner.instance, Class::Safe);
                 find(
+                    Subject::Task,
+                    &owner.instance,
                     format!(
                         "task {} of {} (attempt {}) runs, and the registry does not want it",
                         task.id, owner.instance, owner.attempt
                     ),
-                    Some(mend),
+                    Some((mend, class)),
                     None,
                 );
             }
@@ -82,13 +110,19 @@ impl Wharf {
                     instance: id.clone(),
                     attempt,
                 };
+                let class = registry.class(&id, Class::Safe);
                 find(
+                    Subject::Route,
+                    &id,
                     format!("a route leads to {id} (attempt {attempt}), which is not there"),
-                    Some(Mend::WithdrawRoute {
-                        owner,
-                        route: registered.key,
-                        endpoint: registered.endpoint,
-                    }),
+                    Some((
+                        Mend::WithdrawRoute {
+                            owner,
+                            route: registered.key,
+                            endpoint: registered.endpoint,
+                        },
+                        class,
+                    )),
                     None,
                 );
             }
@@ -98,19 +132,25 @@ impl Wharf {
             match &instance.state {
                 State::Ready { .. } if !running.contains(id) => {
                     find(
+                        Subject::Task,
+                        id,
                         format!("{name} is ready in the registry, and its task does not run"),
-                        Some(Mend::BringBack { instance: id.clone() }),
+                        Some((Mend::BringBack { instance: id.clone() }, Class::Safe)),
                         None,
                     );
                 }
                 State::Ready { .. } if self.settings().route_key(instance).is_some() && !routed.contains(id) => {
                     find(
+                        Subject::Route,
+                        id,
                         format!("{name} is ready in the registry, and no route leads to it"),
-                        Some(Mend::BringBack { instance: id.clone() }),
+                        Some((Mend::BringBack { instance: id.clone() }, Class::Safe)),
                         None,
                     );
                 }
                 State::Stuck { step, cause, .. } => find(
+                    Subject::Instance,
+                    id,
                     format!("{name} is stuck at step {step}: {}", cause.message),
                     None,
                     Some(format!(
@@ -118,6 +158,8 @@ impl Wharf {
                     )),
                 ),
                 State::Down { cause, .. } => find(
+                    Subject::Instance,
+                    id,
                     format!("{name} is down: {}", cause.message),
                     None,
                     Some(format!("`wharf logs {name}`, then `wharf start {name}`")),
@@ -126,6 +168,8 @@ impl Wharf {
             }
             if instance.held.secrets && !secrets.contains(id) {
                 find(
+                    Subject::Secrets,
+                    id,
                     format!("the secrets of {name} are gone"),
                     None,
                     Some("restore the data directory's `secrets` folder from a backup".to_owned()),
@@ -135,6 +179,8 @@ impl Wharf {
                 && !databases.iter().any(|(owner, name)| owner == id && name == database)
             {
                 find(
+                    Subject::Database,
+                    id,
                     format!("the database {database} of {name} is gone"),
                     None,
                     Some("restore the data directory's `databases` folder from a backup".to_owned()),
@@ -142,22 +188,29 @@ impl Wharf {
             }
         }
         for id in secrets.into_iter().filter(|id| !registry.is_live(id)) {
+            let class = registry.class(&id, Class::Asked);
             find(
-                format!("there are secrets of {id}, which is over"),
-                Some(Mend::RemoveSecrets { instance: id }),
+                Subject::Secrets,
+                &id,
+                format!("there are secrets of {id}, which is {}", whose(class)),
+                Some((Mend::RemoveSecrets { instance: id.clone() }, class)),
                 None,
             );
         }
         for (id, name) in databases.into_iter().filter(|(id, _)| !registry.is_live(id)) {
+            let class = registry.class(&id, Class::Asked);
+            let instance = id.clone();
             find(
-                format!("there is a database {name} of {id}, which is over"),
-                Some(Mend::RemoveDatabase { instance: id, name }),
+                Subject::Database,
+                &id,
+                format!("there is a database {name} of {id}, which is {}", whose(class)),
+                Some((Mend::RemoveDatabase { instance, name }, class)),
                 None,
             );
         }
-        for failure in &registry.unreadable {
+        for (id, failure) in &registry.unreadable {
             let hint = "it may be of a later version: upgrade Wharf, or restore the registry from a backup";
-            find(failure.message.clone(), None, Some(hint.to_owned()));
+            find(Subject::Record, id, failure.message.clone(), None, Some(hint.to_owned()));
         }
         for id in &registry.over {
             let held = self.store().reservations_of(id).await?;
@@ -170,8 +223,10 @@ impl Wharf {
                 .collect();
             if !kept.is_empty() {
                 find(
+                    Subject::Port,
+                    id,
                     format!("{id} is over and still holds {}", kept.join(", ")),
-                    Some(Mend::ReleaseReservations { instance: id.clone() }),
+                    Some((Mend::ReleaseReservations { instance: id.clone() }, Class::Safe)),
                     None,
                 );
             }
@@ -244,7 +299,7 @@ impl Wharf {
                     Err(failure) => {
                         // What is not understood is not touched.
                         registry.moving.insert(stored.id.clone());
-                        registry.unreadable.push(failure);
+                        registry.unreadable.push((stored.id.clone(), failure));
                         continue;
                     }
                 };
@@ -264,5 +319,12 @@ impl Wharf {
                 return Ok(registry);
             }
         }
+    }
+}
+
+fn whose(class: Class) -> &'static str {
+    match class {
+        Class::Unknown => "unknown to the registry",
+        Class::Safe | Class::Asked => "over",
     }
 }

@@ -3,94 +3,18 @@
 
 mod apply;
 mod compare;
+mod finding;
 
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 use wharf_domain::{
-    Endpoint, Instance, InstanceId, Service,
-    instance::TaskRef,
+    Instance, Service,
     service::{RouteRule, RunSpec},
 };
-use wharf_platform::{Owner, Registered, RouteKey};
+use wharf_platform::{Registered, RouteKey};
 
 use crate::settings::Settings;
 
-/// One difference between registry and world.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// In plain words, with the cause if it is known.
-    pub what: String,
-    /// What would mend it; `None` where a person has to decide.
-    pub mend: Option<Mend>,
-    /// What that person can do.
-    pub hint: Option<String>,
-}
-
-/// Something that repair can do by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "mend", rename_all = "snake_case")]
-pub enum Mend {
-    StopTask {
-        owner: Owner,
-        task: TaskRef,
-    },
-    WithdrawRoute {
-        owner: Owner,
-        route: RouteKey,
-        endpoint: Endpoint,
-    },
-    RemoveSecrets {
-        instance: InstanceId,
-    },
-    RemoveDatabase {
-        instance: InstanceId,
-        name: String,
-    },
-    ReleaseReservations {
-        instance: InstanceId,
-    },
-    BringBack {
-        instance: InstanceId,
-    },
-}
-
-impl fmt::Display for Mend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::StopTask { task, .. } => write!(f, "stop task {}", task.id),
-            Self::WithdrawRoute {
-                route: RouteKey::Host { host },
-                ..
-            } => write!(f, "withdraw the route {host}"),
-            Self::WithdrawRoute {
-                route: RouteKey::Path { prefix },
-                ..
-            } => write!(f, "withdraw the route {prefix}"),
-            Self::WithdrawRoute {
-                route: RouteKey::TargetGroups { arns, .. },
-                endpoint,
-                ..
-            } => write!(
-                f,
-                "deregister the target {} from {}",
-                endpoint.key(),
-                arns.join(" and ")
-            ),
-            Self::RemoveSecrets { instance } => write!(f, "remove the secrets of {instance}"),
-            Self::RemoveDatabase { name, .. } => write!(f, "remove the database {name}"),
-            Self::ReleaseReservations { instance } => write!(f, "release what {instance} still holds"),
-            Self::BringBack { instance } => write!(f, "bring {instance} back with a new attempt"),
-        }
-    }
-}
-
-/// What became of one mend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mended {
-    pub mend: Mend,
-    /// What went wrong, if it did.
-    pub error: Option<String>,
-}
+pub use finding::{Class, Finding, Mend, Mended, Outcome, Subject};
 
 /// Whether what a load balancer has is this instance's own, by its mark or by its address.
 fn leads_to(registered: &Registered, instance: &Instance) -> bool {

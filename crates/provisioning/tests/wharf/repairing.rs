@@ -6,7 +6,7 @@ use wharf_domain::{Attempt, DeploymentId, InstanceId};
 use wharf_platform::{Backend, Owner, RouteKey};
 use wharf_provisioning::{
     Caller,
-    repair::{Finding, Mend},
+    repair::{Class, Finding, Mend, Outcome, Subject},
 };
 use wharf_saga::store::{Batch, Expect, Kind, LeaseChange, Reserve, Store};
 use wharf_testkit::{
@@ -27,9 +27,8 @@ fn texts(plan: &[Finding]) -> Vec<&str> {
 /// Applies the plan, twice over: what takes its time is over by the second time.
 async fn mend(wharf: &SimWharf) {
     for _ in 0..2 {
-        let done = wharf.wharf().repair_apply(plan(wharf).await).await;
-        for mended in done {
-            assert_eq!(mended.error, None, "{}", mended.mend);
+        for mended in wharf.wharf().repair_apply(plan(wharf).await, Class::Unknown).await {
+            assert_eq!(mended.outcome, Outcome::Done, "{}: {}", mended.mend, mended.text);
         }
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
@@ -322,17 +321,16 @@ async fn a_plan_that_no_longer_fits_harms_nothing() {
         Mend::ReleaseReservations { instance: id.clone() },
     ];
     let findings = stale.iter().map(|mend| Finding {
+        subject: Subject::Task,
+        instance: None,
         what: "it was so a moment ago".to_owned(),
+        cause: None,
         mend: Some(mend.clone()),
+        class: Some(Class::Safe),
         hint: None,
     });
-    let done = wharf.wharf().repair_apply(findings.collect()).await;
-    for mended in done {
-        assert!(
-            mended.error.is_some_and(|error| error.contains("changed")),
-            "{}",
-            mended.mend
-        );
+    for mended in wharf.wharf().repair_apply(findings.collect(), Class::Safe).await {
+        assert_eq!(mended.outcome, Outcome::PassedOver, "{}: {}", mended.mend, mended.text);
     }
     tokio::time::sleep(Duration::from_mins(5)).await;
     let after = wharf.record(&id).await.data;
@@ -340,4 +338,45 @@ async fn a_plan_that_no_longer_fits_harms_nothing() {
     wharf.serves(&after).expect("it serves");
     assert_eq!(wharf.world.database("user_acme").expect("a database").rows.len(), 1);
     assert_eq!(plan(&wharf).await, []);
+}
+
+/// What the registry does not know may be what a newer one knew.
+#[tokio::test(start_paused = true)]
+async fn data_that_the_registry_does_not_know_is_removed_only_by_who_says_so() {
+    let wharf = SimWharf::new(1).await;
+    wharf.ready("kept", "shop").await;
+    let (over, unknown) = (ended(&wharf, "acme").await, some_instance());
+    for id in [&over, &unknown] {
+        wharf.world.plant_secrets(id);
+    }
+    wharf.world.plant_database(ours(&wharf, over.clone(), 0), "user_over");
+    wharf
+        .world
+        .plant_database(ours(&wharf, unknown.clone(), 0), "user_unknown");
+    wharf
+        .world
+        .plant_task(ours(&wharf, unknown.clone(), 1), &services::shop().name);
+    let left = async |allowed| {
+        wharf.wharf().repair_apply(plan(&wharf).await, allowed).await;
+        let database = |name| wharf.world.database(name).is_some();
+        (
+            wharf.world.live_tasks(&unknown).len(),
+            [wharf.world.secrets(&over).is_some(), database("user_over")],
+            [wharf.world.secrets(&unknown).is_some(), database("user_unknown")],
+        )
+    };
+    assert_eq!(left(Class::Safe).await, (0, [true; 2], [true; 2]));
+    assert_eq!(left(Class::Asked).await, (0, [false; 2], [true; 2]));
+    assert_eq!(left(Class::Unknown).await, (0, [false; 2], [false; 2]));
+}
+
+/// An empty registry is rather the wrong one than the one of what is there.
+#[tokio::test(start_paused = true)]
+async fn with_an_empty_registry_everything_is_unknown() {
+    let wharf = SimWharf::new(1).await;
+    plant_route(&wharf, ours(&wharf, some_instance(), 1), host("acme"));
+    let found = plan(&wharf).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|finding| finding.class == Some(Class::Unknown)), "{found:?}");
+    assert_eq!(wharf.wharf().repair_apply(found, Class::Asked).await, []);
 }

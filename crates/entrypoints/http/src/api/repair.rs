@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use wharf_domain::Code;
-use wharf_provisioning::repair::{Finding, Mended};
+use wharf_provisioning::repair::{Class, Finding, Mended};
 
 use crate::{
     answer,
@@ -19,12 +19,20 @@ use crate::{
     state::App,
 };
 
-const FIELDS: &[Field] = &[Field::new(
-    "apply",
-    Kind::Flag,
-    "Do what the plan says; without it nothing is changed",
-    "false",
-)];
+const FIELDS: &[Field] = &[
+    Field::new(
+        "apply",
+        Kind::Flag,
+        "Do what the plan says; without it nothing is changed",
+        "false",
+    ),
+    Field::new(
+        "remove_unknown",
+        Kind::Flag,
+        "With `apply`: also remove what the registry does not know, as after the restoration of an older backup",
+        "false",
+    ),
+];
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -38,8 +46,12 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answers::<Repaired>(200, "The differences, and what was done about them", "Repaired")
             .like(json!({
                 "findings": [{
-                    "what": "the database user_gone of inst_01je4q5gkv8a9xw3n2b7c6d5ef is nobody's",
+                    "subject": "database",
+                    "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef",
+                    "what": "there is a database user_gone of inst_01je4q5gkv8a9xw3n2b7c6d5ef, which is over",
+                    "cause": "its undo of step database failed: the server was restarted",
                     "mend": {"mend": "remove_database", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "name": "user_gone"},
+                    "class": "asked",
                     "hint": null
                 }],
                 "mended": []
@@ -52,10 +64,11 @@ pub(crate) fn operations() -> Vec<Operation> {
 /// The differences between registry and world, and what was done about them.
 #[derive(Debug, Serialize, ToSchema)]
 struct Repaired {
-    /// Each with `what` in plain words, `mend` (null where a person has to decide) and `hint`.
+    /// Each with its `subject`, `instance`, `what` in plain words, `cause` where it is known, `mend` (null where a person has to decide), its `class` (`safe`, `asked`:
+    /// with `apply`, `unknown`: with `remove_unknown` too) and `hint`.
     #[schema(value_type = Vec<Object>)]
     findings: Vec<Finding>,
-    /// Each with `mend`, and `error` where it could not be done.
+    /// Each with `mend`, `outcome` (`done`, `passed_over` where it was not so any more, `failed`) and `text`, one line.
     #[schema(value_type = Vec<Object>)]
     mended: Vec<Mended>,
 }
@@ -63,10 +76,12 @@ struct Repaired {
 async fn repair(State(app): State<App>, request: Request) -> Answer {
     let fields = request::object(request, FIELDS).await?;
     let apply = fields.flag("apply").unwrap_or_default();
+    let remove_unknown = fields.flag("remove_unknown").unwrap_or_default();
     fields.check()?;
+    let allowed = if remove_unknown { Class::Unknown } else { Class::Asked };
     let findings = app.wharf.repair_plan().await?;
     let mended = if apply {
-        app.wharf.repair_apply(findings.clone()).await
+        app.wharf.repair_apply(findings.clone(), allowed).await
     } else {
         Vec::new()
     };
