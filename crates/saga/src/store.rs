@@ -155,6 +155,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Those of which a [`Survey`] tells: what an instance has to itself until it gives it back.
+    pub const HELD: &[Self] = &[Self::Name, Self::Port, Self::Endpoint];
+
     pub const ALL: &[Self] = &[
         Self::Name,
         Self::Port,
@@ -275,6 +278,28 @@ pub struct Pending {
     pub body: String,
     pub tries: u32,
     pub next_at: Timestamp,
+}
+
+/// A mail that was put into the outbox and was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    pub id: String,
+    pub instance: InstanceId,
+    pub tries: u32,
+    /// When it is to be tried next; `None`: it was given up.
+    pub next_at: Option<Timestamp>,
+    /// What the last try met.
+    pub error: Option<String>,
+}
+
+/// A page of what stands beside the records. One of its lists may be empty, and both may, though there is more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Of names, ports and endpoints; also those that rest, or are over and not tidied away.
+    pub reservations: Vec<(Kind, String, Reservation)>,
+    pub mails: Vec<Unsent>,
+    /// To be given as `from` for the next page; `None` on the last one.
+    pub next: Option<String>,
 }
 
 /// What became of a try to hand a mail over.
@@ -462,6 +487,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes down what became of a mail.
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError>;
+
+    /// A page of the reservations of names, ports and endpoints and of the mails that were not sent, whoever they belong to; at most `limit` of each. It may miss what changes while its
+    /// pages are read. What another program wrote into a table that it shares with the registry is not in it.
+    async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError>;
 
     /// Removes what is over: ended reservations, inbox entries that were dealt with, mails sent long ago. Gives how much. Bounded; call it again.
     /// A store that sees to it by itself does nothing, and gives 0.

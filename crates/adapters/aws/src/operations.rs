@@ -262,6 +262,7 @@ operations! {
     DynamoGetItem: Registry, Read repeatable, [], ["dynamodb:GetItem" on Tables];
     DynamoBatchGetItem: Registry, Read repeatable, [], ["dynamodb:BatchGetItem" on Tables];
     DynamoQuery: Registry, Read repeatable, [], ["dynamodb:Query" on Tables, "dynamodb:Query" on Indexes];
+    DynamoScan: Registry, Read repeatable, [], ["dynamodb:Scan" on Tables];
     /// Its own condition tells whether it was here before; so it is with the next two. A transaction has no action of its own: it is
     /// allowed by those of its parts, and has a token.
     DynamoPutItem: Registry, Write repeatable, [], ["dynamodb:PutItem" on Tables];

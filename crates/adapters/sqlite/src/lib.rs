@@ -30,6 +30,7 @@ mod ports;
 mod queue;
 mod read;
 mod schema;
+mod survey;
 mod trouble;
 mod upkeep;
 mod writer;
@@ -43,7 +44,7 @@ use std::{ops::RangeInclusive, path::Path, sync::Arc};
 use wharf_domain::{DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_saga::{
     Batch, CommitError, Committed, Ids, Store, StoreError,
-    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Stored},
+    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Stored, Survey},
 };
 
 use batch::Prepared;
@@ -194,6 +195,10 @@ impl Store for SqliteStore {
 
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError> {
         self.write(Work::Settle(mail.to_owned(), settle)).await.map(drop)
+    }
+
+    async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
+        self.readers.survey(from, limit).await
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError> {

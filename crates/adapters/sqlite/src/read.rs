@@ -18,7 +18,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 use wharf_saga::{
     StoreError,
-    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Stored, Wake},
+    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Stored, Survey, Wake},
 };
 
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
         unreadable,
     },
     list,
+    survey,
     open::{BUSY_TIMEOUT, check_pages},
     trouble,
 };
@@ -200,6 +201,11 @@ impl Readers {
             )
         })
         .await
+    }
+
+    pub(crate) async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
+        self.long(move |connection| survey::page(connection, from.as_deref(), limit))
+            .await
     }
 
     /// Whether the whole file is as it should be.

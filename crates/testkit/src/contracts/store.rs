@@ -13,6 +13,7 @@
 //! | `ports` | a free port, to the last one |
 //! | `listings` | pages, filters, counts, what is due |
 //! | `journals` | history, outbox, tidying |
+//! | `surveys` | everybody's reservations, and the mails that were not sent |
 //! | `crowds` | hundreds at once: one name, one limit, one inbox |
 
 mod crowds;
@@ -22,6 +23,7 @@ mod listings;
 mod ports;
 mod records;
 mod reservations;
+mod surveys;
 
 pub use crowds::*;
 pub use inboxes::*;
@@ -30,6 +32,7 @@ pub use listings::*;
 pub use ports::*;
 pub use records::*;
 pub use reservations::*;
+pub use surveys::*;
 
 use std::{any::Any, fmt, future::Future, sync::Arc};
 use wharf_domain::{InstanceId, Timestamp};
@@ -129,6 +132,10 @@ macro_rules! store_contract {
             counts_are_by_service_and_state,
             what_is_due_longest_comes_first,
             a_record_at_rest_is_not_due,
+
+            a_survey_shows_what_is_held_and_not_what_ends_by_itself,
+            a_survey_shows_the_mails_that_were_not_sent,
+            the_pages_of_a_survey_join_without_gap,
 
             history_is_numbered_from_one_without_gaps,
             every_happening_is_read_back,

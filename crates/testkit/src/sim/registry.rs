@@ -6,7 +6,7 @@ use std::{fmt::Display, ops::RangeInclusive, sync::Arc};
 use wharf_domain::{InstanceId, Timestamp};
 use wharf_saga::store::{
     Batch, CommitError, Committed, Count, Due, Happening, InboxEntry, Kind, LeaseChange, Numbered, Pending, Query,
-    Reservation, Settle, Store, StoreError, Stored,
+    Reservation, Settle, Store, StoreError, Stored, Survey,
 };
 
 use super::{SimStore, SimWorld, calls::Calls};
@@ -150,6 +150,10 @@ impl Store for SimRegistry {
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError> {
         self.through("store.settle", mail, self.store.settle(mail, settle))
             .await
+    }
+
+    async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
+        self.through("store.survey", "", self.store.survey(from, limit)).await
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError> {

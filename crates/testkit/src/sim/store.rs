@@ -11,7 +11,7 @@ use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 use wharf_saga::store::{
     Batch, CommitError, Committed, Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Store,
-    StoreError, Stored,
+    StoreError, Stored, Survey,
 };
 
 use contents::Contents;
@@ -224,6 +224,10 @@ impl Store for SimStore {
         })
         .await
         .map_err(without_conditions)
+    }
+
+    async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
+        Ok(self.read(|contents| contents.survey(from.as_deref(), limit)).await)
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError> {

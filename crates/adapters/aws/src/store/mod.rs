@@ -11,6 +11,7 @@
 //! | `messages` | inbox and history |
 //! | `outbox` | mails |
 //! | `listing` | listings, counts, what is due |
+//! | `survey` | reservations and mails, whoever they belong to |
 //! | `ports` | a free port |
 //! | `action`, `write`, `read` | items written, on conditions, and read |
 //! | `attributes`, `packed` | values as attributes and back; texts made small |
@@ -22,7 +23,7 @@
 //!   asked for again with the same token, and looked for in the row; only if that does not answer either is it
 //!   [`CommitError::Unknown`].
 //! - `load`, `inbox`, `history`, `reservation`, `reservations_of` and `counts` read what is committed. `list`, `due` and
-//!   `outbox` go over an index, which DynamoDB fills a moment after the commit: they may miss what came in that moment. What
+//!   `outbox` go over an index, which DynamoDB fills a moment after the commit, and `survey` over the tables as they were a moment ago: they may miss what came in that moment. What
 //!   `list` and `outbox` give was read again and is so; what `due` gives was due a moment ago, and a driver reads the record
 //!   first. The engine depends on no more: the sweep comes again.
 //! - `at_most_live` is never exceeded by claims that have the same limit, however many there are at once (see `counters`).
@@ -46,6 +47,7 @@ mod ports;
 mod read;
 mod rights;
 mod row;
+mod survey;
 pub mod tables;
 mod tally;
 mod write;
@@ -66,7 +68,7 @@ use std::{
 use wharf_domain::{InstanceId, Timestamp};
 use wharf_saga::{
     Batch, Clock, CommitError, Committed, Ids, Store, StoreError,
-    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Stored},
+    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Stored, Survey},
 };
 
 pub use meter::StoreCounters;
@@ -302,6 +304,10 @@ impl Store for DynamoStore {
 
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError> {
         self.settle_mail(mail, settle).await
+    }
+
+    async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
+        self.survey_page(from, limit).await
     }
 
     /// Nothing to do: DynamoDB removes what is over by its time to live.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 use wharf_domain::{Failure, InstanceId, Timestamp};
 use wharf_saga::store::{
     Batch, CommitError, Committed, Count, Due, Expect, InboxEntry, Kind, Lease, LeaseChange, Numbered, PAGE_MAX,
-    Pending, Query, RecordWrite, Release, Reservation, Reserve, Settle, StoreError, Stored, Wake,
+    Pending, Query, RecordWrite, Release, Reservation, Reserve, Settle, StoreError, Stored, Survey, Unsent, Wake,
 };
 
 /// As long as the real stores know the key of a message that was dealt with.
@@ -48,6 +48,7 @@ struct Message {
 pub(super) struct Mail {
     pub(super) pending: Pending,
     fate: Fate,
+    error: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -187,6 +188,7 @@ impl Contents {
                 self.mails.push(Mail {
                     pending,
                     fate: Fate::Waits,
+                    error: None,
                 });
             }
         }
@@ -201,6 +203,10 @@ impl Contents {
             return;
         }
         mail.pending.tries += 1;
+        mail.error = match settle {
+            Settle::Sent { .. } => None,
+            Settle::Later { error, .. } | Settle::Dead { error } => Some(error.clone()),
+        };
         mail.fate = match settle {
             Settle::Sent { at } => Fate::Sent(*at),
             Settle::Later { at, .. } => {
@@ -315,12 +321,46 @@ impl Contents {
         due.take(limit).cloned().collect()
     }
 
+    /// One after the other: the reservations, then the mails. `from` is the number of what was given before.
+    pub(super) fn survey(&self, from: Option<&str>, limit: usize) -> Survey {
+        let from: usize = from.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let held = self.reservations.iter().filter(|((kind, _), _)| Kind::HELD.contains(kind));
+        let unsent = self.mails.iter().filter(|mail| !matches!(mail.fate, Fate::Sent(_)));
+        let (rights, mails) = (held.clone().count(), unsent.clone().count());
+        let upto = from.saturating_add(limit.clamp(1, PAGE_MAX));
+        Survey {
+            reservations: held
+                .take(upto)
+                .skip(from)
+                .map(|((kind, key), reservation)| (*kind, key.clone(), reservation.clone()))
+                .collect(),
+            mails: unsent
+                .take(upto.saturating_sub(rights))
+                .skip(from.saturating_sub(rights))
+                .map(Mail::unsent)
+                .collect(),
+            next: (upto < rights + mails).then(|| upto.to_string()),
+        }
+    }
+
     /// Leases are free, and what was held is due.
     pub(super) fn free_all(&mut self, now: Timestamp) {
         for instance in self.instances.values_mut() {
             if instance.lease.holder.take().is_some() {
                 instance.wake_at = instance.wake_at.map(|at| at.min(now));
             }
+        }
+    }
+}
+
+impl Mail {
+    fn unsent(&self) -> Unsent {
+        Unsent {
+            id: self.pending.id.clone(),
+            instance: self.pending.instance.clone(),
+            tries: self.pending.tries,
+            next_at: (self.fate == Fate::Waits).then_some(self.pending.next_at),
+            error: self.error.clone(),
         }
     }
 }
