@@ -27,9 +27,8 @@ use crate::{
         unreadable,
     },
     list,
-    survey,
     open::{BUSY_TIMEOUT, check_pages},
-    trouble,
+    survey, trouble,
 };
 
 /// Connections for reads of a few rows: as many can go on at once.

@@ -377,6 +377,9 @@ async fn with_an_empty_registry_everything_is_unknown() {
     plant_route(&wharf, ours(&wharf, some_instance(), 1), host("acme"));
     let found = plan(&wharf).await;
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().all(|finding| finding.class == Some(Class::Unknown)), "{found:?}");
+    assert!(
+        found.iter().all(|finding| finding.class == Some(Class::Unknown)),
+        "{found:?}"
+    );
     assert_eq!(wharf.wharf().repair_apply(found, Class::Asked).await, []);
 }

@@ -209,7 +209,10 @@ async fn repair_shows_its_plan_and_applies_it_when_asked() {
         .await
         .json();
     assert_eq!(applied["mended"], json!([]), "{applied}");
-    assert!(site.sim.world.secrets(&stranger).is_some(), "the registry does not know whose they are");
+    assert!(
+        site.sim.world.secrets(&stranger).is_some(),
+        "the registry does not know whose they are"
+    );
     let applied = site
         .post("/repair")
         .admin()

@@ -12,7 +12,10 @@ async fn survey(store: &Arc<dyn Store>, limit: usize) -> Survey {
     // Ten pages for each thing that a check puts there: more are a walk that never ends.
     for _ in 0..1000 {
         let page = store.survey(from, limit).await.expect("survey");
-        assert!(page.reservations.len() <= limit && page.mails.len() <= limit, "{page:?}");
+        assert!(
+            page.reservations.len() <= limit && page.mails.len() <= limit,
+            "{page:?}"
+        );
         whole.reservations.extend(page.reservations);
         whole.mails.extend(page.mails);
         from = page.next;

@@ -324,7 +324,10 @@ impl Contents {
     /// One after the other: the reservations, then the mails. `from` is the number of what was given before.
     pub(super) fn survey(&self, from: Option<&str>, limit: usize) -> Survey {
         let from: usize = from.and_then(|text| text.parse().ok()).unwrap_or_default();
-        let held = self.reservations.iter().filter(|((kind, _), _)| Kind::HELD.contains(kind));
+        let held = self
+            .reservations
+            .iter()
+            .filter(|((kind, _), _)| Kind::HELD.contains(kind));
         let unsent = self.mails.iter().filter(|mail| !matches!(mail.fate, Fate::Sent(_)));
         let (rights, mails) = (held.clone().count(), unsent.clone().count());
         let upto = from.saturating_add(limit.clamp(1, PAGE_MAX));
