@@ -7,8 +7,18 @@ mod configuration;
 
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
-use std::{fmt, time::Duration};
+use aws_smithy_async::{
+    rt::sleep::{SharedAsyncSleep, TokioSleep},
+    time::{SharedTimeSource, TimeSource},
+};
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::sync::OnceCell;
+use wharf_saga::Clock;
 
 use configuration::Load;
 
@@ -43,6 +53,45 @@ pub struct ClientOptions {
     pub attempts: u32,
     /// What the configuration is made by, out of all this and of what is not given here.
     pub load: Load,
+    /// What stands in for network and time; `None` for those of this machine.
+    pub surroundings: Option<Surroundings>,
+}
+
+/// Network and time, where they are not this machine's: all that the clients do besides follows from what they are asked.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Sends every request, those that are signed by hand included.
+    connector: SharedHttpConnector,
+    /// What time-outs and pauses between tries are waited for with.
+    sleep: SharedAsyncSleep,
+    /// When requests are signed, and credentials expire.
+    time: SharedTimeSource,
+}
+
+impl Surroundings {
+    /// Time-outs and pauses go by tokio's clock, which may be paused; signatures by this one.
+    pub fn new(connector: impl HttpConnector + 'static, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            connector: SharedHttpConnector::new(connector),
+            sleep: SharedAsyncSleep::new(TokioSleep::new()),
+            time: SharedTimeSource::new(SigningTime(clock)),
+        }
+    }
+}
+
+/// A clock of ours as the SDK reads it.
+struct SigningTime(Arc<dyn Clock>);
+
+impl TimeSource for SigningTime {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0.now().as_millis())
+    }
+}
+
+impl fmt::Debug for SigningTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningTime").finish_non_exhaustive()
+    }
 }
 
 impl Default for ClientOptions {
@@ -59,6 +108,16 @@ impl ClientOptions {
         Self::loaded_by(configuration::of_function)
     }
 
+    /// In these surroundings, as nobody in particular in `us-east-1`: neither the environment nor a file is read, and no socket is opened.
+    #[must_use]
+    pub fn within(surroundings: Surroundings, endpoint_url: impl Into<String>) -> Self {
+        Self {
+            surroundings: Some(surroundings),
+            load: configuration::of_nothing,
+            ..Self::emulator(endpoint_url)
+        }
+    }
+
     fn loaded_by(load: Load) -> Self {
         Self {
             region: None,
@@ -71,6 +130,7 @@ impl ClientOptions {
             registry_operation_timeout: REGISTRY_OPERATION_TIMEOUT,
             attempts: ATTEMPTS,
             load,
+            surroundings: None,
         }
     }
 
@@ -160,6 +220,12 @@ impl Clients {
         elasticloadbalancingv2: aws_sdk_elasticloadbalancingv2 governed;
         secretsmanager: aws_sdk_secretsmanager governed;
         sqs: aws_sdk_sqs governed;
+    }
+
+    /// What requests are sent by that are signed by hand, where that is not a connector of their own.
+    pub(crate) fn connector(&self) -> Option<SharedHttpConnector> {
+        let surroundings = self.options.surroundings.as_ref()?;
+        Some(surroundings.connector.clone())
     }
 
     /// What all clients are made of; for calls that are signed by hand, too.

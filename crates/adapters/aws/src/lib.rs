@@ -21,7 +21,7 @@ pub mod store;
 pub mod sts;
 pub mod waker;
 
-pub use clients::{ClientOptions, Clients};
+pub use clients::{ClientOptions, Clients, Surroundings};
 pub use doctor::Doctor;
 pub use ec2::Ec2;
 pub use ecs::EcsTasks;

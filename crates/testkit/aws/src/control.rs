@@ -2,10 +2,9 @@
 //!
 //! `GET /_simulator/state`, and `POST /_simulator/advance` with `{"seconds": 30}`. Faults are ordered in process only.
 
-use crate::server::Core;
+use crate::core::Core;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ struct Advance {
 }
 
 /// `path` is what follows [`PREFIX`].
-pub(crate) fn answer(core: &Core, method: &Method, path: &str, body: &[u8]) -> Response<Full<Bytes>> {
+pub(crate) fn answer(core: &Core, method: &Method, path: &str, body: &[u8]) -> Response<Bytes> {
     match (method, path) {
         (&Method::GET, "state") => respond(StatusCode::OK, &state(core)),
         (&Method::POST, "advance") => match serde_json::from_slice(body) {
@@ -60,8 +59,8 @@ fn state(core: &Core) -> serde_json::Value {
     })
 }
 
-fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(format!("{body}\n")));
+fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(format!("{body}\n")));
     *response.status_mut() = status;
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);

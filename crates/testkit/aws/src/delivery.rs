@@ -2,6 +2,7 @@
 
 use crate::clock::Moment;
 use crate::ecs::events::StateChange;
+use crate::weather::{EventWeather, Sky};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +30,7 @@ impl Delivery {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     delivery: Delivery,
+    sky: Sky<EventWeather>,
     waiting: BTreeMap<(Moment, u64), Value>,
     count: u64,
 }
@@ -45,6 +47,11 @@ impl Outbox {
         self.delivery = delivery;
     }
 
+    /// From now on each event is also as late, as doubled and as lost as this says.
+    pub(crate) fn weather(&mut self, sky: Sky<EventWeather>) {
+        self.sky = sky;
+    }
+
     pub(crate) fn put(&mut self, change: &StateChange) {
         let late = if change.version % 2 == 0 {
             Duration::ZERO
@@ -52,9 +59,11 @@ impl Outbox {
             self.delivery.every_second_later
         };
         for copy in 0..=self.delivery.copies {
-            self.count += 1;
             let at = change.at + self.delivery.after + late + self.delivery.every_second_later * copy;
-            self.waiting.insert((at, self.count), change.event.clone());
+            for on_its_way in self.sky.arrivals() {
+                self.count += 1;
+                self.waiting.insert((at + on_its_way, self.count), change.event.clone());
+            }
         }
     }
 

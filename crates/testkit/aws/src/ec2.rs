@@ -70,6 +70,8 @@ pub(crate) struct Ec2 {
     /// never take the same port of the same address.
     pub(crate) local_network: [u8; 2],
     addresses: u32,
+    /// Private and public addresses of interfaces that are gone.
+    free: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
 impl Ec2 {
@@ -99,10 +101,28 @@ impl Ec2 {
 }
 
 impl World {
+    /// The interface is gone, and its addresses are anybody's.
+    pub(crate) fn remove_interface(&mut self, id: &str) {
+        let Some(interface) = self.ec2.interfaces.remove(id) else {
+            return;
+        };
+        let parse = |address: &str| address.parse::<Ipv4Addr>().ok();
+        let public = interface.public_address.as_deref().and_then(parse);
+        if let Some(private) = parse(&interface.private_address).filter(Ipv4Addr::is_private) {
+            // One that had no public address leaves none: whoever has this one next is given a new one.
+            let public = public.unwrap_or_else(|| self.ec2.addresses().1);
+            self.ec2.free.push((private, public));
+        }
+    }
+
     /// The interface of a task: its id, MAC address and private address.
     pub(crate) fn make_interface(&mut self, attachment: &Attachment, serves: bool) -> (String, String, String) {
-        let (private, public, local) = self.ec2.addresses();
+        let (mut private, mut public, local) = self.ec2.addresses();
         let [_, _, high, low] = private.octets();
+        if !self.ec2.free.is_empty() && self.fortune.takes_an_address_again() {
+            let which = self.fortune.chance.of(self.ec2.free.len());
+            (private, public) = self.ec2.free.swap_remove(which);
+        }
         let interface = Interface {
             id: self.ids.ec2("eni"),
             private_address: if serves { local } else { private }.to_string(),

@@ -12,8 +12,12 @@ pub enum Mishap {
     AnswerLost,
     /// The connection ends before anything is done.
     Refused,
-    /// It takes this long (real time), then is done.
+    /// It takes this long (tokio's time), then is done.
     Delayed(Duration),
+    /// It is done twice, as by somebody on the way who tries again; the second answer goes out.
+    Twice,
+    /// The connection ends without an answer, and it is done so much later (tokio's time) all the same.
+    Late(Duration),
     /// 500, and nothing is done.
     ServerError,
     /// `ThrottlingException` or `Throttling`, and nothing is done.
@@ -84,6 +88,8 @@ impl Fault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fate {
     pub(crate) delay: Duration,
+    /// From what is done until its answer is there.
+    pub(crate) answer_delay: Duration,
     pub(crate) mishap: Option<Mishap>,
     /// Which action is denied, where that is not the call's own: its place among those that were asked for.
     pub(crate) denied: usize,

@@ -24,10 +24,12 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `simulator`, `resources`, `plan` | what a test holds, puts in, and scripts |
-//! | `server`, `wire` | the endpoint; AWS's protocols |
-//! | `world`, `clock`, `names`, `refusal` | everything there is, its time, its identifiers, how it says no |
+//! | `exchange`, `wire` | one request and its answer; AWS's protocols |
+//! | `server`, `connector` | the endpoint, by a socket; the same in process, for an SDK's clients |
+//! | `core`, `world`, `clock`, `names`, `refusal` | everything there is, its time, its identifiers, how it says no |
 //! | `ecs`, `elb`, `ec2`, `logs`, `sts` | the services |
-//! | `faults`, `throttle`, `policy` | what goes wrong, what comes too fast, what is not allowed |
+//! | `faults`, `throttle`, `policy` | what goes wrong on order, what comes too fast, what is not allowed |
+//! | `weather`, `misfortune`, `chance` | what goes wrong by itself, as a seed decides |
 //! | `calls`, `access` | what was called, and what that needs |
 //! | `delivery`, `publisher` | how events reach subscribers, in this process and outside of it |
 //! | `inventory`, `control`, `views` | what the program reads at its start, and answers to who looks on |
@@ -35,15 +37,20 @@
 
 mod access;
 mod calls;
+mod chance;
 mod clock;
+mod connector;
 mod control;
+mod core;
 mod delivery;
 mod ec2;
 mod ecs;
 mod elb;
+mod exchange;
 mod faults;
 mod inventory;
 mod logs;
+mod misfortune;
 mod names;
 mod plan;
 mod policy;
@@ -56,13 +63,16 @@ mod simulator;
 mod sts;
 mod throttle;
 mod views;
+mod weather;
 mod wire;
 mod world;
 
 pub use access::Permission;
 pub use calls::Call;
+pub use connector::Connector;
 pub use delivery::Delivery;
 pub use ec2::Ingress;
+pub use exchange::Dropped;
 pub use faults::{Fault, Mishap};
 pub use inventory::Inventory;
 pub use plan::{TargetPlan, TaskPlan, Then, Unhealthy};
@@ -71,4 +81,5 @@ pub use resources::{ContainerInstance, Host, LoadBalancer, SECURITY_GROUP, SUBNE
 pub use simulator::{Options, Simulator};
 pub use throttle::Throttling;
 pub use views::{RuleSeen, TargetSeen, TaskSeen};
+pub use weather::{CallWeather, EventWeather, ReadWeather, SIGNATURE_LIVES_FOR, TaskWeather, Weather};
 pub use world::Consistency;

@@ -2,20 +2,26 @@
 
 use crate::calls::{Call, Calls};
 use crate::clock::{Clock, FIRST_MOMENT};
+use crate::core::Core;
 use crate::delivery::{Delivery, Outbox};
 use crate::ec2::Ingress;
+use crate::ecs::placement::Scarcity;
+use crate::exchange::Dropped;
 use crate::faults::{Fault, Faults};
 use crate::inventory::Inventory;
+use crate::misfortune::befall;
 use crate::names::Account;
 use crate::plan::{TargetPlan, TaskPlan};
 use crate::policy::Policy;
 use crate::publisher::{Subscriber, publish};
 use crate::resources::{ContainerInstance, Host, LoadBalancer, TargetGroup, TaskDefinition, VPC};
 use crate::serve::Listeners;
-use crate::server::Core;
 use crate::throttle::{Throttles, Throttling};
 use crate::views::{RuleSeen, TargetSeen, TaskSeen};
+use crate::weather::{Sky, Weather};
 use crate::world::{Consistency, World};
+use bytes::Bytes;
+use http::{Request, Response};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,7 +32,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Events that a subscriber may be behind; then it is told that it missed some.
 const MOST_EVENTS_BEHIND: usize = 16_384;
@@ -77,8 +83,10 @@ impl Options {
 #[derive(Debug)]
 pub struct Simulator {
     core: Arc<Core>,
-    address: SocketAddr,
+    /// None where requests come in process only.
+    address: Option<SocketAddr>,
     running: Mutex<JoinSet<()>>,
+    misfortunes: Mutex<Option<AbortHandle>>,
 }
 
 impl Simulator {
@@ -86,6 +94,19 @@ impl Simulator {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let simulator = Self::over(options, Some(address));
+        let serving = Arc::clone(&simulator.core).serve(listener);
+        simulator.running.lock().spawn(serving);
+        Ok(simulator)
+    }
+
+    /// As [`start`](Self::start), without a socket: requests come by [`exchange`](Self::exchange). On a runtime of one thread with a paused clock,
+    /// what happens is decided by what is asked and by the seed of the [`Weather`] alone.
+    pub fn in_process(options: Options) -> Self {
+        Self::over(options, None)
+    }
+
+    fn over(options: Options, address: Option<SocketAddr>) -> Self {
         let account = Account {
             id: options.account,
             region: options.region,
@@ -98,7 +119,7 @@ impl Simulator {
             Listeners::new(Handle::current()),
         );
         world.make_default_network();
-        world.ec2.local_network = address.port().to_be_bytes();
+        world.ec2.local_network = address.map_or([0, 0], |address| address.port().to_be_bytes());
         let core = Arc::new(Core::new(
             clock,
             world,
@@ -107,18 +128,53 @@ impl Simulator {
             broadcast::channel(MOST_EVENTS_BEHIND).0,
         ));
         let mut running = JoinSet::new();
-        running.spawn(Arc::clone(&core).serve(listener));
         running.spawn(Arc::clone(&core).keep_time());
-        Ok(Self {
+        Self {
             core,
             address,
             running: Mutex::new(running),
-        })
+            misfortunes: Mutex::new(None),
+        }
     }
 
-    /// The endpoint for every service, as in `AWS_ENDPOINT_URL`.
+    /// The endpoint for every service, as in `AWS_ENDPOINT_URL`. Nobody listens there where it was made [`in_process`](Self::in_process).
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.address {
+            Some(address) => format!("http://{address}"),
+            None => "http://aws.invalid".to_owned(),
+        }
+    }
+
+    /// One signed request, and its answer. A request that was sent arrives and is done, whether or not anybody waits for the answer still.
+    pub async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Dropped> {
+        let on_its_way = tokio::spawn(Arc::clone(&self.core).respond(request));
+        // It neither panics nor is aborted but by the end of the runtime.
+        on_its_way.await.unwrap_or(Err(Dropped))
+    }
+
+    /// From now on the days are as bad as this says, and the seed decides when what happens. Orders ([`fault`](Self::fault), [`plan`](Self::plan)) come first.
+    pub fn weather(&self, seed: u64, weather: Weather) {
+        *self.core.sky.lock() = Sky::new(weather.calls, seed, 1);
+        self.core.outbox.lock().weather(Sky::new(weather.events, seed, 2));
+        self.core.with_world(|world| {
+            world.reads = Sky::new(weather.reads, seed, 3);
+            world.fortune = Sky::new(weather.tasks, seed, 4);
+        });
+        let misfortunes = befall(Arc::clone(&self.core), weather.tasks, seed);
+        let misfortunes = self.running.lock().spawn(misfortunes);
+        if let Some(earlier) = self.misfortunes.lock().replace(misfortunes) {
+            earlier.abort();
+        }
+    }
+
+    /// Nothing goes wrong any more, and what was broken is whole: hosts are there again, and Fargate has room. What is under way by then stays so.
+    pub fn calm(&self, seed: u64) {
+        self.weather(seed, Weather::FAIR);
+        self.mend();
+        self.core.with_world(|world| {
+            world.ecs.scarcity = Scarcity::default();
+            world.mend(Duration::MAX);
+        });
     }
 
     /// Simulated time since 1970.

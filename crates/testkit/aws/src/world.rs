@@ -8,8 +8,10 @@ use crate::ecs::Ecs;
 use crate::ecs::events::StateChange;
 use crate::elb::Elb;
 use crate::logs::Logs;
+use crate::misfortune::Mending;
 use crate::names::{Account, Sequence};
 use crate::serve::Listeners;
+use crate::weather::{ReadWeather, Sky, TaskWeather};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +27,10 @@ pub(crate) struct World {
     pub(crate) ec2: Ec2,
     pub(crate) logs: Logs,
     pub(crate) listeners: Listeners,
+    pub(crate) reads: Sky<ReadWeather>,
+    pub(crate) fortune: Sky<TaskWeather>,
+    /// What is broken, and when it is whole again.
+    pub(crate) mendings: Vec<(Moment, Mending)>,
     /// What changed and nobody was told of yet.
     pub(crate) changes: Vec<StateChange>,
     due: BTreeMap<(Moment, u64), u64>,
@@ -73,6 +79,9 @@ impl World {
             ec2: Ec2::default(),
             logs: Logs::default(),
             listeners,
+            reads: Sky::default(),
+            fortune: Sky::default(),
+            mendings: Vec::new(),
             changes: Vec::new(),
             due: BTreeMap::new(),
         }
@@ -102,9 +111,12 @@ impl World {
             self.advance_task(task, at);
         }
         self.now = self.now.max(now);
+        self.mend(now);
     }
 
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.due.keys().next().map(|(at, _)| *at)
+        let change = self.due.keys().next().map(|(at, _)| *at);
+        let mending = self.mendings.iter().map(|(at, _)| *at).min();
+        [change, mending].into_iter().flatten().min()
     }
 }

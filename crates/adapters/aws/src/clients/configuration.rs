@@ -7,14 +7,14 @@ use aws_config::{
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, http_client_fn};
 use aws_types::{
     origin::Origin,
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
 use futures::{FutureExt, future::BoxFuture};
 
-use super::ClientOptions;
+use super::{ClientOptions, Surroundings};
 
 /// A function, so that what is not named is not linked: the chain of credentials of a machine is a client of STS and an HTTP client for each service of
 /// metadata.
@@ -44,6 +44,11 @@ pub(super) fn of_function(options: &ClientOptions) -> BoxFuture<'_, SdkConfig> {
     std::future::ready(from(options, Environment(|name| std::env::var(name).ok()))).boxed()
 }
 
+/// Nothing but what the options say.
+pub(super) fn of_nothing(options: &ClientOptions) -> BoxFuture<'_, SdkConfig> {
+    std::future::ready(from(options, Environment(|_| None))).boxed()
+}
+
 fn from(options: &ClientOptions, environment: Environment) -> SdkConfig {
     let credentials = match &options.credentials {
         Some(credentials) => SharedCredentialsProvider::new(credentials.clone()),
@@ -52,7 +57,6 @@ fn from(options: &ClientOptions, environment: Environment) -> SdkConfig {
     let region = options.region.clone().or_else(|| environment.get("AWS_REGION"));
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(http_client())
         .timeout_config(timeouts(options))
         .retry_config(retries(options))
         .identity_cache(IdentityCache::lazy().build())
@@ -61,6 +65,16 @@ fn from(options: &ClientOptions, environment: Environment) -> SdkConfig {
         .use_fips(environment.says("AWS_USE_FIPS_ENDPOINT"))
         .use_dual_stack(environment.says("AWS_USE_DUALSTACK_ENDPOINT"));
     config.insert_origin("retry_config", Origin::shared_config());
+    match options.surroundings.clone() {
+        Some(Surroundings { connector, sleep, time }) => {
+            config.set_http_client(Some(http_client_fn(move |_, _| connector.clone())));
+            config.set_sleep_impl(Some(sleep));
+            config.set_time_source(Some(time));
+        }
+        None => {
+            config.set_http_client(Some(http_client()));
+        }
+    }
     if let Some(url) = &options.endpoint_url {
         config.insert_origin("endpoint_url", Origin::shared_config());
         config.set_endpoint_url(Some(url.clone()));

@@ -121,7 +121,7 @@ impl Looks {
         &self,
         cluster: &str,
         mut arns: impl FnMut() -> Vec<String>,
-    ) -> Result<HashMap<String, Answer>, Failure> {
+    ) -> Result<BTreeMap<String, Answer>, Failure> {
         let client = self.clients.ecs().await;
         let operation = Operation::EcsDescribeTasks;
         let answer = self
@@ -143,7 +143,7 @@ impl Looks {
                     .as_service_error()
                     .is_some_and(DescribeTasksError::is_cluster_not_found_exception) =>
             {
-                Ok(HashMap::new())
+                Ok(BTreeMap::new())
             }
             Err(error) => Err(error.into_failure(operation, |error| failure::failure(&error, &operation.on(cluster)))),
         }
@@ -162,7 +162,7 @@ impl Looks {
     }
 }
 
-fn by_arn(answer: &DescribeTasksOutput) -> HashMap<String, Answer> {
+fn by_arn(answer: &DescribeTasksOutput) -> BTreeMap<String, Answer> {
     let found = answer
         .tasks()
         .iter()

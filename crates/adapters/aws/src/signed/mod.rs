@@ -239,6 +239,9 @@ impl Transport for Sender {
 impl Sender {
     fn connector(&self) -> &SharedHttpConnector {
         self.connector.get_or_init(|| {
+            if let Some(connector) = self.clients.connector() {
+                return connector;
+            }
             let settings = HttpConnectorSettings::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .build();

@@ -17,6 +17,7 @@ const ENDED_BY_SIGTERM: i32 = 143;
 impl World {
     /// The change that is due at `at`. Whoever takes an entry out of the schedule calls this with it.
     pub(crate) fn advance_task(&mut self, number: u64, at: Moment) {
+        self.remember(number);
         let Some(task) = self.ecs.tasks.get_mut(&number) else {
             return;
         };
@@ -113,6 +114,7 @@ impl World {
     /// Somebody, or something, wants it to be stopped. Does nothing to one that is being stopped already.
     pub(crate) fn end(&mut self, number: u64, code: &'static str, reason: String, containers_ended: bool) {
         let now = self.now;
+        self.remember(number);
         let Some(task) = self.ecs.tasks.get_mut(&number).filter(|task| !task.to_be_stopped) else {
             return;
         };
@@ -306,9 +308,14 @@ impl World {
                     .chain(task.needs.tcp.iter().copied())
             })
             .collect();
+        let again = self.fortune.takes_an_address_again();
         let Some(instance) = instance.and_then(|instance| self.ecs.instances.get_mut(instance)) else {
             return *DYNAMIC_PORTS.start();
         };
+        if again {
+            // The lowest that is free: one that a task that is gone had, if there was any.
+            instance.next_port = *DYNAMIC_PORTS.start();
+        }
         let count = usize::from(DYNAMIC_PORTS.end() - DYNAMIC_PORTS.start()) + 1;
         for _ in 0..count {
             let port = instance.next_port;
@@ -367,8 +374,8 @@ impl World {
         };
         if let Some(attachment) = &mut task.attachment {
             attachment.status = "DELETED";
-            if let Some((interface, _, _)) = &attachment.interface {
-                self.ec2.interfaces.remove(interface);
+            if let Some((interface, _, _)) = attachment.interface.clone() {
+                self.remove_interface(&interface);
             }
         }
     }

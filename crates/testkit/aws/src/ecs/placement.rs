@@ -27,6 +27,9 @@ impl World {
         if let Some(reason) = self.ecs.scarcity.next.pop_front() {
             return Err(vec![json!({ "reason": reason })]);
         }
+        if self.fortune.unplaced().is_some() {
+            return Err(vec![json!({ "reason": NO_FARGATE_CAPACITY })]);
+        }
         match self.ecs.scarcity.fargate_until {
             Some(until) if self.now < until => Err(vec![json!({ "reason": NO_FARGATE_CAPACITY })]),
             _ => Ok(()),
@@ -35,7 +38,8 @@ impl World {
 
     /// The ARN of the instance with the most memory left of those that the task fits on.
     pub(crate) fn place_on_instance(&mut self, cluster: &str, needs: &Needs) -> Result<String, Failures> {
-        let scripted = self.ecs.scarcity.next.pop_front();
+        let unplaced = self.fortune.unplaced().map(str::to_owned);
+        let scripted = self.ecs.scarcity.next.pop_front().or(unplaced);
         let mut failures = Vec::new();
         let mut best: Option<(i64, &ContainerInstance)> = None;
         for instance in self

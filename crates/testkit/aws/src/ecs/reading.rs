@@ -1,6 +1,6 @@
 //! DescribeTasks, ListTasks and StopTask.
 
-use super::task::Task;
+use super::task::{Before, Task};
 use crate::names::last_part;
 use crate::refusal::Refusal;
 use crate::world::World;
@@ -52,7 +52,7 @@ impl World {
                 .task_by(&cluster, reference)
                 .filter(|task| task.described_from <= self.now);
             match shown {
-                Some(task) => tasks.push(self.task_shape(task, with_tags)),
+                Some(task) => tasks.push(self.shown(task, with_tags)),
                 None => failures.push(json!({ "arn": self.task_arn(&cluster, reference), "reason": "MISSING" })),
             }
         }
@@ -86,7 +86,11 @@ impl World {
             .ecs
             .tasks
             .values()
-            .filter(|task| task.cluster == cluster && task.listed_from <= self.now && task.to_be_stopped == stopped)
+            .filter(|task| task.cluster == cluster && task.listed_from <= self.now)
+            .filter(|task| {
+                let before = task.shown_before(self.now);
+                before.map_or(task.to_be_stopped, |before| before.to_be_stopped) == stopped
+            })
             .filter(|task| same(&input.started_by, task.started_by.as_deref().unwrap_or_default()))
             .filter(|task| same(&input.family, &task.family) && same(&input.launch_type, task.launch.name()))
             .filter(|task| {
@@ -137,6 +141,33 @@ impl World {
             reference.to_owned()
         } else {
             self.account.ecs(&format!("task/{cluster}/{reference}"))
+        }
+    }
+
+    /// As reads show it: perhaps not as it is by now.
+    fn shown(&self, task: &Task, with_tags: bool) -> Value {
+        let Some(before) = task.shown_before(self.now) else {
+            return self.task_shape(task, with_tags);
+        };
+        let mut shape = before.shape.clone();
+        if !with_tags {
+            shape["tags"] = json!([]);
+        }
+        shape
+    }
+
+    /// Reads may go on to show the task as it is now, for a while after it has changed.
+    pub(crate) fn remember(&mut self, number: u64) {
+        let Some(time) = self.reads.unseen_for() else { return };
+        let Some((shape, task)) = self.shape_of(number).zip(self.ecs.tasks.get_mut(&number)) else {
+            return;
+        };
+        if task.shown_before(self.now).is_none() {
+            task.before = Some(Before {
+                until: self.now + time,
+                shape,
+                to_be_stopped: task.to_be_stopped,
+            });
         }
     }
 

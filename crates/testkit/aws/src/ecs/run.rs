@@ -184,16 +184,21 @@ impl World {
                 .or_else(|| plans.get(&None))
                 .cloned()
         };
-        next.or_else(lasting).unwrap_or_else(|| match launch {
+        if let Some(ordered) = next {
+            return ordered;
+        }
+        let usual = lasting().unwrap_or_else(|| match launch {
             Launch::Fargate => TaskPlan::fargate(),
             Launch::Ec2 => TaskPlan::container_instance(),
-        })
+        });
+        self.fortune.plan(usual)
     }
 
     fn start(&mut self, order: &Order<'_>, instance: Option<String>, needs: Needs) -> u64 {
         let (request, definition) = (order.request, order.definition);
         let now = self.now;
         let plan = self.plan_for(&definition.family, order.launch);
+        let unseen_for = self.reads.unseen_for().unwrap_or_default();
         let number = self.ids.number();
         let id = self.ids.long();
         let arn = self.account.ecs(&format!("task/{}/{id}", order.cluster));
@@ -253,8 +258,9 @@ impl World {
             attachment,
             plan,
             due: None,
-            described_from: now + self.consistency.described_after,
-            listed_from: now + self.consistency.listed_after,
+            described_from: now + self.consistency.described_after + unseen_for,
+            listed_from: now + self.consistency.listed_after + unseen_for,
+            before: None,
         };
         self.ecs.tasks.insert(number, task);
         self.ecs.task_numbers.insert(arn, number);

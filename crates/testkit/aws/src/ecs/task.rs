@@ -131,12 +131,29 @@ pub(crate) struct Task {
     pub(crate) due: Option<(Moment, u64)>,
     pub(crate) described_from: Moment,
     pub(crate) listed_from: Moment,
+    /// As reads show it that miss its latest changes.
+    pub(crate) before: Option<Before>,
+}
+
+/// What a task was.
+#[derive(Clone, Debug)]
+pub(crate) struct Before {
+    /// Reads show it until then.
+    pub(crate) until: Moment,
+    /// As DescribeTasks shows it, with its tags.
+    pub(crate) shape: Value,
+    pub(crate) to_be_stopped: bool,
 }
 
 impl Task {
     /// 32 hex digits.
     pub(crate) fn id(&self) -> &str {
         crate::names::last_part(&self.arn)
+    }
+
+    /// What reads show of it that is over already.
+    pub(crate) fn shown_before(&self, now: Moment) -> Option<&Before> {
+        self.before.as_ref().filter(|before| now < before.until)
     }
 
     pub(crate) const fn desired(&self) -> &'static str {

@@ -5,7 +5,6 @@ use super::xml::Xml;
 use crate::refusal::Refusal;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 /// What an operation answers when it did what it was asked.
@@ -16,7 +15,7 @@ pub(crate) enum Answer {
     Xml(Xml),
 }
 
-pub(crate) fn success(service: Service, operation: &str, answer: Answer, request_id: &str) -> Response<Full<Bytes>> {
+pub(crate) fn success(service: Service, operation: &str, answer: Answer, request_id: &str) -> Response<Bytes> {
     let body = match answer {
         Answer::Json(value) => return respond(200, JSON, request_id, value.to_string()),
         Answer::Xml(inner) => {
@@ -38,7 +37,7 @@ pub(crate) fn success(service: Service, operation: &str, answer: Answer, request
     respond(200, XML, request_id, body)
 }
 
-pub(crate) fn refused(service: Service, refusal: &Refusal, request_id: &str) -> Response<Full<Bytes>> {
+pub(crate) fn refused(service: Service, refusal: &Refusal, request_id: &str) -> Response<Bytes> {
     if service.speaks_json() {
         return json_refusal(refusal, request_id);
     }
@@ -63,7 +62,7 @@ pub(crate) fn refused(service: Service, refusal: &Refusal, request_id: &str) -> 
 }
 
 /// A refusal of what names no service that could be asked.
-pub(crate) fn unreadable(json: bool, refusal: &Refusal, request_id: &str) -> Response<Full<Bytes>> {
+pub(crate) fn unreadable(json: bool, refusal: &Refusal, request_id: &str) -> Response<Bytes> {
     if json {
         json_refusal(refusal, request_id)
     } else {
@@ -83,7 +82,7 @@ const fn namespace(service: Service) -> &'static str {
     }
 }
 
-fn json_refusal(refusal: &Refusal, request_id: &str) -> Response<Full<Bytes>> {
+fn json_refusal(refusal: &Refusal, request_id: &str) -> Response<Bytes> {
     let mut body = json!({ "__type": refusal.code, "message": refusal.message });
     if let Some((name, value)) = &refusal.members {
         body[name] = value.clone();
@@ -96,8 +95,8 @@ fn code_and_message(xml: &mut Xml, refusal: &Refusal) {
     xml.leaf("Message", &refusal.message);
 }
 
-fn respond(status: u16, content_type: &str, request_id: &str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn respond(status: u16, content_type: &str, request_id: &str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     for (name, value) in [

@@ -94,7 +94,7 @@ impl Client {
     }
 }
 
-fn authorization(service: &str) -> String {
+pub(crate) fn authorization(service: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=AKID/20261102/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
     )

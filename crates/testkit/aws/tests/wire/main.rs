@@ -5,6 +5,7 @@ mod client;
 mod definitions;
 mod events;
 mod faults;
+mod in_process;
 mod program;
 mod rules;
 mod serving;
