@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod recovery;
 pub mod repair;
 pub mod sagas;
+mod sessions;
 pub mod settings;
 mod steps;
 mod tasks;

@@ -152,6 +152,8 @@ pub enum Kind {
     Token,
     /// A first password that may still be shown.
     Reveal,
+    /// The hash of a console session that was ended before its time; no instance's, and over when the session would be.
+    Session,
 }
 
 impl Kind {
@@ -165,6 +167,7 @@ impl Kind {
         Self::Trigger,
         Self::Token,
         Self::Reveal,
+        Self::Session,
     ];
 
     #[must_use]
@@ -176,6 +179,7 @@ impl Kind {
             Self::Trigger => "trigger",
             Self::Token => "token",
             Self::Reveal => "reveal",
+            Self::Session => "session",
         }
     }
 }

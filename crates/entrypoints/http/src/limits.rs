@@ -42,6 +42,8 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a console session lasts.
 pub(crate) const SESSION: Duration = Duration::from_hours(12);
+/// Good session cookies of one request that are looked at: a browser has one.
+pub(crate) const SESSIONS_SHOWN: usize = 4;
 /// Failed logins of one address within [`LOGIN_WINDOW`].
 pub(crate) const LOGINS: u32 = 10;
 pub(crate) const LOGIN_WINDOW: Duration = Duration::from_mins(1);

@@ -23,7 +23,8 @@ use sha2::{Digest, Sha256};
 use std::{convert::Infallible, sync::Arc};
 use subtle::ConstantTimeEq;
 use wharf_domain::{Code, Timestamp};
-use wharf_provisioning::Caller;
+use wharf_provisioning::{Caller, Wharf};
+use wharf_saga::Ids;
 
 use crate::{
     operation::Access,
@@ -93,8 +94,10 @@ impl Door {
     }
 
     /// The cookie that begins a console session.
-    pub(crate) fn open_session(&self, now: Timestamp) -> HeaderValue {
-        self.sessions.open(now)
+    pub(crate) fn open_session(&self, now: Timestamp, ids: &dyn Ids) -> HeaderValue {
+        let mut nonce = [0; 16];
+        ids.fill(&mut nonce);
+        self.sessions.open(now, nonce)
     }
 
     /// The cookie that ends one.
@@ -102,11 +105,24 @@ impl Door {
         self.sessions.close()
     }
 
-    pub(crate) fn has_session(&self, headers: &HeaderMap, now: Timestamp) -> bool {
-        self.sessions.is_open(headers, now)
+    /// Ends the sessions that a request shows, for good: who has copied their cookie does not get in by it either.
+    pub(crate) async fn end_sessions(&self, wharf: &Wharf, headers: &HeaderMap, now: Timestamp) -> Answer<()> {
+        for session in self.sessions.shown(headers, now) {
+            wharf.end_session(&session.hash, session.until).await?;
+        }
+        Ok(())
     }
 
-    fn identify(&self, headers: &HeaderMap, now: Timestamp) -> Answer<Identity> {
+    async fn has_session(&self, wharf: &Wharf, headers: &HeaderMap, now: Timestamp) -> Answer<bool> {
+        for session in self.sessions.shown(headers, now) {
+            if !wharf.is_session_ended(&session.hash).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn identify(&self, wharf: &Wharf, headers: &HeaderMap, now: Timestamp) -> Answer<Identity> {
         match bearer(headers)? {
             Some(token) if self.is_token(token) => Ok(Identity::Operator),
             Some(_) => Err(Problem::new(
@@ -114,7 +130,7 @@ impl Door {
                 "the token is not this server's admin token",
                 "it is in the file admin-token of the data directory, or in the secret that `aws.admin_token_secret` names",
             )),
-            None if self.has_session(headers, now) => Ok(Identity::Console),
+            None if self.has_session(wharf, headers, now).await? => Ok(Identity::Console),
             None => Ok(Identity::Visitor),
         }
     }
@@ -146,9 +162,9 @@ fn bearer(headers: &HeaderMap) -> Answer<Option<&str>> {
 
 /// Lets a request pass to its operation, or tells why not.
 pub(crate) async fn guard(State((app, gate)): State<(App, Gate)>, mut request: Request, next: Next) -> Response {
-    let identity = match admit(&app, gate, request.headers()) {
+    let identity = match admit(&app, gate, request.headers()).await {
         Ok(identity) => identity,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return problem.for_visitors().into_response(),
     };
     request.extensions_mut().insert(identity);
     let response = next.run(request).await;
@@ -165,13 +181,13 @@ pub(crate) async fn guard(State((app, gate)): State<(App, Gate)>, mut request: R
     }
 }
 
-fn admit(app: &App, gate: Gate, headers: &HeaderMap) -> Answer<Identity> {
+async fn admit(app: &App, gate: Gate, headers: &HeaderMap) -> Answer<Identity> {
     if gate.is_change {
         app.origins.check(headers)?;
     }
     let identity = match gate.access {
         Access::Anyone => Identity::Visitor,
-        Access::Known | Access::Admin => app.door.identify(headers, app.clock.now())?,
+        Access::Known | Access::Admin => app.door.identify(&app.wharf, headers, app.clock.now()).await?,
     };
     match (gate.access, identity) {
         (Access::Admin, Identity::Visitor) => Err(Problem::new(

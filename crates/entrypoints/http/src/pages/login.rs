@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use maud::html;
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     answer, around,
     fields::Field,
-    operation::{Access, Operation, Tag},
+    operation::{Access, Operation, STORE, Tag},
     problem::{Answer, Problem},
     request,
     state::App,
@@ -45,9 +45,13 @@ pub(super) fn operations() -> Vec<Operation> {
             .with_header("Set-Cookie", "The session: HttpOnly, SameSite=Strict, for twelve hours")
             .fails(&[Code::AuthDenied, Code::LimitRate]),
         Operation::post("/logout", "logout", Tag::Pages, Access::Anyone, logout)
-            .says("End the console session", "")
+            .says(
+                "End the console session",
+                "For good: its cookie opens nothing any more, whoever has kept it.",
+            )
             .redirects("Ended", "The login page")
-            .with_header("Set-Cookie", "Takes the session's cookie away"),
+            .with_header("Set-Cookie", "Takes the session's cookie away")
+            .fails(STORE),
     ]
 }
 
@@ -66,7 +70,7 @@ async fn login(State(app): State<App>, request: Request) -> Answer {
     if app.door.is_token(token.trim()) {
         return Ok(with_cookie(
             answer::see_other(CONSOLE),
-            app.door.open_session(app.clock.now()),
+            app.door.open_session(app.clock.now(), &*app.ids),
         ));
     }
     app.logins.take(client)?;
@@ -84,8 +88,9 @@ async fn login(State(app): State<App>, request: Request) -> Answer {
     Ok(response)
 }
 
-async fn logout(State(app): State<App>) -> Response {
-    with_cookie(answer::see_other(LOGIN), app.door.close_session())
+async fn logout(State(app): State<App>, headers: HeaderMap) -> Answer {
+    app.door.end_sessions(&app.wharf, &headers, app.clock.now()).await?;
+    Ok(with_cookie(answer::see_other(LOGIN), app.door.close_session()))
 }
 
 fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::site::{ORIGIN, Plan, Site, TOKEN};
 
 /// Logs in, and gives the cookie as a browser sends it back.
-async fn log_in(site: &Site) -> String {
+pub(crate) async fn log_in(site: &Site) -> String {
     let reply = site
         .post("/login")
         .browser()
@@ -94,6 +94,42 @@ async fn a_session_ends() {
         out.header("set-cookie")
             .starts_with("wharf_session=; Path=/; Max-Age=0;")
     );
+    let copied = site.get("/instances").header("cookie", &cookie).send().await;
+    assert_eq!(
+        (copied.status, copied.code().as_str()),
+        (401, "auth.missing"),
+        "who has copied the cookie has nothing of it"
+    );
+    let page = site.get("/console").browser().header("cookie", &cookie).send().await;
+    assert_eq!((page.status, page.header("location")), (303, "/login"));
+    // Again, and with what is no session: nothing to be told of.
+    for shown in [cookie.as_str(), "wharf_session=x.y", "a=b"] {
+        let again = site.post("/logout").header("cookie", shown).form(&[]).send().await;
+        assert_eq!(again.status, 303, "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_ended_alone_and_over_restarts() {
+    let site = Site::new().await;
+    let (ended, other) = (log_in(&site).await, log_in(&site).await);
+    assert_ne!(ended, other, "two logins at one moment are two sessions");
+    let out = site.post("/logout").header("cookie", &ended).form(&[]).send().await;
+    assert_eq!(out.status, 303);
+    // Another process, or this one after a restart: it has the registry and the keys, and nothing else.
+    let later = site.again();
+    for site in [&site, &later] {
+        let is_open = async |cookie: &str| site.get("/instances").header("cookie", cookie).send().await.status;
+        assert_eq!((is_open(&ended).await, is_open(&other).await), (401, 200));
+        let both = site.get("/instances").header("cookie", &format!("{ended}; {other}"));
+        assert_eq!(both.send().await.status, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_over_by_itself() {
+    let site = Site::new().await;
+    let cookie = log_in(&site).await;
     tokio::time::advance(Duration::from_hours(13)).await;
     let late = site.get("/instances").header("cookie", &cookie).send().await;
     assert_eq!((late.status, late.code().as_str()), (401, "auth.missing"));

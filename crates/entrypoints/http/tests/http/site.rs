@@ -24,7 +24,7 @@ pub(crate) const ORIGIN: &str = "http://localhost:8080";
 pub(crate) const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 pub(crate) struct Site {
-    pub(crate) sim: SimWharf,
+    pub(crate) sim: Arc<SimWharf>,
     pub(crate) router: Router,
     pub(crate) stopping: CancellationToken,
     document: Arc<Document>,
@@ -66,30 +66,18 @@ impl Site {
     }
 
     pub(crate) async fn with(plan: Plan, adjust: impl FnOnce(&SimWorld, &mut Settings)) -> Self {
-        let sim = SimWharf::with(1, adjust).await;
+        let sim = Arc::new(SimWharf::with(1, adjust).await);
+        Self::over(sim, plan, 99)
+    }
+
+    /// Another entrance to the same registry, with the same keys: as after a restart.
+    pub(crate) fn again(&self) -> Self {
+        Self::over(self.sim.clone(), Plan::default(), 100)
+    }
+
+    fn over(sim: Arc<SimWharf>, plan: Plan, seed: u64) -> Self {
         let stopping = CancellationToken::new();
-        let router = wharf_http::router(HttpState {
-            tally: plan.tally,
-            wharf: sim.wharf().clone(),
-            clock: Arc::new(sim.world.clock()),
-            ids: Arc::new(SimIds::new(99)),
-            admin_token: SecretString::from(TOKEN),
-            session_key: SecretSlice::from(vec![5; 32]),
-            limits: plan.limits,
-            trusted_proxies: plan
-                .trusted_proxies
-                .iter()
-                .map(|network| network.parse().expect("a network"))
-                .collect(),
-            public_url: plan.public_url.to_owned(),
-            secure: plan.secure,
-            metrics: Box::new(|registry| {
-                let counter = wharf_http::prometheus_client::metrics::counter::Counter::<u64>::default();
-                registry.register("hooked", "Registered by the binary", counter);
-            }),
-            restoring: Arc::new(move || if plan.panics { panic!("SECRET-PLACE") } else { 3 }),
-            stopping: stopping.clone(),
-        });
+        let router = router(&sim, plan, seed, stopping.clone());
         Self {
             sim,
             router,
@@ -136,6 +124,31 @@ impl Site {
         self.sim.until(&id, "ready").await;
         path
     }
+}
+
+fn router(sim: &SimWharf, plan: Plan, seed: u64, stopping: CancellationToken) -> Router {
+    wharf_http::router(HttpState {
+        tally: plan.tally,
+        wharf: sim.wharf().clone(),
+        clock: Arc::new(sim.world.clock()),
+        ids: Arc::new(SimIds::new(seed)),
+        admin_token: SecretString::from(TOKEN),
+        session_key: SecretSlice::from(vec![5; 32]),
+        limits: plan.limits,
+        trusted_proxies: plan
+            .trusted_proxies
+            .iter()
+            .map(|network| network.parse().expect("a network"))
+            .collect(),
+        public_url: plan.public_url.to_owned(),
+        secure: plan.secure,
+        metrics: Box::new(|registry| {
+            let counter = wharf_http::prometheus_client::metrics::counter::Counter::<u64>::default();
+            registry.register("hooked", "Registered by the binary", counter);
+        }),
+        restoring: Arc::new(move || if plan.panics { panic!("SECRET-PLACE") } else { 3 }),
+        stopping,
+    })
 }
 
 /// Every byte as a percent sign and its number: fit for a path and for a form.
