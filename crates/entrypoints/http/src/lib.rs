@@ -8,6 +8,7 @@
 //! | `state` | what a router is built from |
 //! | `operation` | an operation as data: address, who may, what it takes, what it answers; router, guard and document come from it |
 //! | `openapi` | the document |
+//! | `access` | the list of who may ask for what, for people |
 //! | `fields` | what a request may say, as tables; everything that is wrong with one is said at once |
 //! | `request`, `answer` | bodies, queries and answers, each within bounds |
 //! | `problem` | RFC 9457, with the stable code |
@@ -20,6 +21,7 @@
 //!
 //! What must not be here: decisions about instances, and anything that names an adapter.
 
+mod access;
 mod answer;
 mod api;
 mod around;
@@ -61,6 +63,12 @@ pub fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(around::other_method)
         .layer(middleware::from_fn_with_state(app.clone(), around::around))
         .with_state(app)
+}
+
+/// Who may ask for what, as it stands in `docs/access.md`.
+#[must_use]
+pub fn access() -> String {
+    access::text(&operations())
 }
 
 /// The OpenAPI document, as it is served and as it stands in `docs/openapi.json`.

@@ -9,6 +9,7 @@ use utoipa::{
         ComponentsBuilder, Content, ContentBuilder, HeaderBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder,
         PathsBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
         example::ExampleBuilder,
+        extensions::Extensions,
         path::{
             HttpMethod, Operation as Documented, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
         },
@@ -27,6 +28,8 @@ use crate::{
     problem::{self, ProblemBody},
 };
 
+/// Who may ask, beyond what `security` can say: a link is not among its schemes.
+const CALLERS: &str = "x-callers";
 const TOKEN: &str = "admin_token";
 const SESSION: &str = "console_session";
 
@@ -123,6 +126,10 @@ fn documented(operation: &Operation) -> Documented {
         .summary(Some(operation.summary))
         .description(Some(operation.about).filter(|about| !about.is_empty()))
         .securities(securities(operation.access))
+        .extensions(Some(Extensions::from_iter([(
+            CALLERS,
+            json!(operation.access.callers()),
+        )])))
         .request_body(operation.body.as_ref().map(body));
     for (word, about) in words(operation.path) {
         let text = ObjectBuilder::new().schema_type(Type::String);
@@ -153,7 +160,7 @@ fn securities(access: Access) -> Option<Vec<SecurityRequirement>> {
     let token = SecurityRequirement::new(TOKEN, none);
     let session = SecurityRequirement::new(SESSION, none);
     match access {
-        Access::Anyone => None,
+        Access::Anyone | Access::StatusLink | Access::PasswordLink => None,
         Access::Known => Some(vec![SecurityRequirement::default(), token, session]),
         Access::Admin => Some(vec![token, session]),
     }
@@ -320,7 +327,9 @@ fn problems(operation: &Operation) -> Vec<(u16, Response)> {
     if operation.is_change() {
         add(status(Code::OriginRefused), Code::OriginRefused);
     }
-    if operation.access != Access::Anyone {
+    if operation.access.knows_operators() {
+        // A console session may have been ended: the registry knows.
+        add(status(Code::StoreUnavailable), Code::StoreUnavailable);
         add(status(Code::AuthDenied), Code::AuthDenied);
         add(status(Code::RequestInvalid), Code::RequestInvalid);
     }

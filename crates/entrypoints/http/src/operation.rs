@@ -28,8 +28,29 @@ pub(crate) enum Access {
     Anyone,
     /// Anybody; the bearer of the admin token or of a console session is known as such.
     Known,
+    /// Whoever has the link of a sign-up's status: the token in its path. The admin token does not open it.
+    StatusLink,
+    /// Whoever has the link of the mail, once: the token in its path. Neither the admin token nor a status link opens it.
+    PasswordLink,
     /// The bearer of the admin token or of a console session.
     Admin,
+}
+
+impl Access {
+    /// Who may ask, in words: of each operation they stand in the document as `x-callers`, and in `docs/access.md`.
+    pub(crate) const fn callers(self) -> &'static [&'static str] {
+        match self {
+            Self::Anyone | Self::Known => &["anybody"],
+            Self::StatusLink => &["the bearer of the status link"],
+            Self::PasswordLink => &["the bearer of the password link"],
+            Self::Admin => &["the admin token", "a console session"],
+        }
+    }
+
+    /// Whether the admin token and a console session are looked at.
+    pub(crate) const fn knows_operators(self) -> bool {
+        matches!(self, Self::Known | Self::Admin)
+    }
 }
 
 /// The sections of the document.

@@ -27,7 +27,7 @@ use crate::{
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::get("/provision/{token}", "status", Tag::SignUp, Access::Anyone, show)
+        Operation::get("/provision/{token}", "status", Tag::SignUp, Access::StatusLink, show)
             .says(
                 "How a sign-up goes",
                 "JSON, or a page where a browser asks. The steps are those of what began last: a first start, a new attempt, an end.",
@@ -43,7 +43,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .sends(200, "text/html", "The same as a page, which follows by itself")
             .fails(&[Code::InstanceUnknown])
             .fails(STORE),
-        Operation::get("/provision/{token}/events", "status_events", Tag::SignUp, Access::Anyone, events)
+        Operation::get("/provision/{token}/events", "status_events", Tag::SignUp, Access::StatusLink, events)
             .says(
                 "Follow a sign-up",
                 "Server-sent events: `step`, `state` and `note`, numbered, the past first; `end` when nothing more will happen by \

@@ -28,12 +28,12 @@ use crate::{
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        Operation::get("/password/{token}", "password_page", Tag::Pages, Access::Anyone, ask)
+        Operation::get("/password/{token}", "password_page", Tag::Pages, Access::PasswordLink, ask)
             .says("The page of the mail's link", "Shows a button. Nothing is revealed by looking.")
             .sends(200, "text/html", "The page")
             .fails(&[Code::PasswordShown])
             .fails(STORE),
-        Operation::post("/password/{token}", "reveal_password", Tag::Pages, Access::Anyone, reveal)
+        Operation::post("/password/{token}", "reveal_password", Tag::Pages, Access::PasswordLink, reveal)
             .says("Show the first password, once", "As a page where a browser asks.")
             .answers::<Revealed>(200, "The password", "Revealed")
             .like(json!({"company_name": "Acme Inc.", "url": "http://acme.localhost:8080/", "password": "correct-horse-battery"}))

@@ -6,7 +6,7 @@ use wharf_provisioning::tokens::TokenKey;
 use crate::site::{ORIGIN, Site};
 
 /// The path of the mail's link.
-async fn link(site: &Site) -> String {
+pub(crate) async fn link(site: &Site) -> String {
     site.ready("acme").await;
     // The mail is handed over a moment later.
     tokio::time::sleep(Duration::from_secs(10)).await;
