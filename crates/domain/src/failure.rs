@@ -102,6 +102,8 @@ codes! {
     PortBusy = "port.busy", Operator, true, "another program listens on the port";
     DatabaseFailed = "database.failed", Operator, true, "the tenant's database could not be made or removed";
     SecretsFailed = "secrets.failed", Operator, true, "the instance's secrets could not be kept or removed";
+    DatabaseLost = "database.lost", Operator, false, "the database of an instance that was ready is gone";
+    SecretsLost = "secrets.lost", Operator, false, "the secrets of an instance that was ready are gone";
     DatabaseUnsupported = "database.unsupported", Operator, false, "this platform has no databases for tenants";
     AwsDenied = "aws.denied", Operator, false, "AWS does not allow a call";
     AwsThrottled = "aws.throttled", Operator, true, "AWS takes no more calls of this kind now";
@@ -113,6 +115,11 @@ codes! {
     StoreFull = "store.full", Operator, true, "the disk of the registry is full";
     StoreDamaged = "store.damaged", Operator, false, "the registry's file is damaged";
     StoreNewer = "store.newer", Operator, false, "the registry was written by a later version";
+    BackupExists = "backup.exists", Caller, false, "a file is in the place where the backup is to be";
+    BackupFailed = "backup.failed", Operator, true, "the backup cannot be written";
+    BackupUnusable = "backup.unusable", Caller, false, "the file is no backup that can be restored";
+    BackupForeign = "backup.foreign", Caller, false, "the backup is another deployment's";
+    BackupUnsupported = "backup.unsupported", Caller, false, "this deployment's registry is not a file";
     StepTimeout = "step.timeout", Operator, true, "a step did not return in time";
     StepUnknown = "step.unknown", Operator, false, "the saga has a step that this version does not have";
     ConfigInvalid = "config.invalid", Operator, false, "the configuration has errors";

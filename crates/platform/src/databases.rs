@@ -16,12 +16,21 @@ pub struct Database {
 ///
 /// Guarantees wanted:
 /// - `create` again gives the same database, with what is in it. A database of that name that is not this instance's is `resource.foreign`, and is not touched.
+/// - `open` makes nothing: where it is not, nobody is given an empty one in its stead.
 /// - `remove` removes only what is this instance's; gone already is a success.
 /// - No tenant can reach another's.
 #[async_trait]
 pub trait Databases: Send + Sync + 'static {
     /// `name` is `user_<tenant>`; `password` is the role's, where the server has roles.
     async fn create(&self, instance: &InstanceId, name: &str, password: &SecretString) -> Result<Database, Failure>;
+
+    /// The database that `create` gave. `None`: it is gone.
+    async fn open(
+        &self,
+        instance: &InstanceId,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<Option<Database>, Failure>;
 
     async fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure>;
 
@@ -41,6 +50,10 @@ impl Databases for NoDatabases {
             format!("this platform has no databases, and {name} was to be made"),
         )
         .hint("remove `database = true` from the service, or run it on a platform that has databases"))
+    }
+
+    async fn open(&self, _: &InstanceId, _: &str, _: &SecretString) -> Result<Option<Database>, Failure> {
+        Ok(None)
     }
 
     /// Of what was never made nothing is left.

@@ -50,6 +50,10 @@ impl Provisioning {
     /// Its task died, or its host did. A crash counts towards the limit; a loss counts towards one of its own, which only a platform reaches that loses everything.
     fn bring_back(&self, instance: &mut Instance, cause: Failure, crashed: bool, now: Timestamp) -> Decision {
         let heal = &self.settings.heal;
+        // No attempt brings back what is lost.
+        if matches!(cause.code, Code::DatabaseLost | Code::SecretsLost) {
+            return turn_to(instance, State::Restoring { since: now, cause }, sagas::take_down());
+        }
         if !crashed {
             instance.losses.retain(|at| now.since(*at) < heal.within);
             instance.losses.push(now);
@@ -380,12 +384,17 @@ impl Workflow for Provisioning {
                     .cause()
                     .cloned()
                     .unwrap_or_else(|| Failure::internal("it was taken down without a cause"));
-                writes.notes.push(format!(
-                    "given up after {} crashes and {} losses; `wharf start {}` tries again",
-                    instance.crashes.len(),
-                    instance.losses.len(),
-                    instance.name()
-                ));
+                let name = instance.name();
+                writes.notes.push(match cause.code {
+                    Code::DatabaseLost | Code::SecretsLost => {
+                        format!("given up: {}; `wharf start {name}` tries again", cause.message)
+                    }
+                    _ => format!(
+                        "given up after {} crashes and {} losses; `wharf start {name}` tries again",
+                        instance.crashes.len(),
+                        instance.losses.len(),
+                    ),
+                });
                 (State::Down { since: now, cause }, Next::Rest)
             }
             // It was stopped on its way to its first Ready.

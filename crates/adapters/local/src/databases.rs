@@ -4,10 +4,10 @@
 //!
 //! # What a loss of power leaves
 //!
-//! `create` does not sync. What it makes is empty; if it is lost the next `create` makes it again, and each attempt of
-//! a task calls that, because only `create` tells the URL. Once the tenant's program has synced something into its
-//! file, a journaling file system has written the folders above it before. `archive` does sync: nobody calls that
-//! again.
+//! `create` does not sync. What it makes is empty; if it is lost before the instance was Ready the next `create` makes it
+//! again. Every sync that comes after it, of the registry or of the tenant's own file, lets a journaling file system write
+//! the folders too that were made before; so it is there once Ready is committed, and after that only `open` is asked.
+//! `archive` does sync: nobody calls that again.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -109,6 +109,10 @@ fn foreign(instance: &InstanceId, what: &str) -> Failure {
         .hint("it is left as it is: look whose it is, and move it out of the data directory")
 }
 
+fn no_file(instance: &InstanceId) -> Failure {
+    foreign(instance, "has something in the database's place that is not a file")
+}
+
 fn check_name(name: &str) -> Result<(), Failure> {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(is_plain) {
@@ -196,29 +200,38 @@ impl Places {
             self.make_folder(instance)
                 .map_err(|error| failed("make", instance, &error))?;
         }
-        let path = self.of(instance).join(format!("{name}{SUFFIX}"));
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => {
-                return Err(foreign(
-                    instance,
-                    "has something in the database's place that is not a file",
-                ));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(&path)
-                    .map_err(|error| failed("make a database in", instance, &error))?;
-            }
-            Err(error) => return Err(failed("look at", instance, &error)),
+        if let Some(database) = self.open(instance, name)? {
+            return Ok(database);
         }
+        let path = self.of(instance).join(format!("{name}{SUFFIX}"));
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| failed("make a database in", instance, &error))?;
         Ok(Database {
             name: name.to_owned(),
             url: url(&path)?,
         })
+    }
+
+    /// The database where it is; nothing is made.
+    fn open(&self, instance: &InstanceId, name: &str) -> Result<Option<Database>, Failure> {
+        check_name(name)?;
+        if let Place::Nothing = self.look(instance)? {
+            return Ok(None);
+        }
+        let path = self.of(instance).join(format!("{name}{SUFFIX}"));
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(Database {
+                name: name.to_owned(),
+                url: url(&path)?,
+            })),
+            Ok(_) => Err(no_file(instance)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("look at", instance, &error)),
+        }
     }
 
     /// The databases in an instance's own folder.
@@ -306,6 +319,11 @@ impl Databases for FileDatabases {
     async fn create(&self, instance: &InstanceId, name: &str, _password: &SecretString) -> Result<Database, Failure> {
         let (places, instance, name) = (self.places.clone(), instance.clone(), name.to_owned());
         files::blocking(move || places.create(&instance, &name)).await
+    }
+
+    async fn open(&self, instance: &InstanceId, name: &str, _: &SecretString) -> Result<Option<Database>, Failure> {
+        let (places, instance, name) = (self.places.clone(), instance.clone(), name.to_owned());
+        files::blocking(move || places.open(&instance, &name)).await
     }
 
     async fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {

@@ -78,7 +78,7 @@ impl Task {
             own("DB_NAME", database_name(instance));
             own("DATABASE_URL", database.url.expose_secret().to_owned());
         }
-        let secrets = self.0.platform.secrets.get(&instance.id).await?.unwrap_or_default();
+        let secrets = self.0.secrets(instance).await?;
         if let Some(password) = secrets.get(APP_PASSWORD) {
             environment.insert(APP_PASSWORD.to_owned(), password.clone());
         }

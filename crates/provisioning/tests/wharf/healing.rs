@@ -358,3 +358,39 @@ async fn a_crash_of_wharf_in_the_middle_of_a_heal_is_gone_on_from() {
         assert_eq!(wharf.leftovers().await, [""; 0]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_database_is_told_at_once_and_never_replaced_by_an_empty_one() {
+    let (wharf, id) = ready(1).await;
+    wharf.world.lose_database("user_acme");
+    wharf.world.exit(&id, 1);
+    let cause = wharf.until(&id, "down").await.cause.expect("a cause");
+    assert_eq!(cause.code, Code::DatabaseLost);
+    assert!(cause.hint.is_some_and(|hint| hint.contains("wharf start acme")));
+    assert!(
+        wharf.world.database("user_acme").is_none(),
+        "nothing stands in its place"
+    );
+    assert_eq!(
+        wharf.record(&id).await.data.crashes.len(),
+        1,
+        "it is not tried again and again"
+    );
+    wharf.wharf().start(&id).await.expect("asked for");
+    wharf.until(&id, "down").await;
+    assert!(wharf.world.database("user_acme").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_never_starts_without_the_secrets_that_it_had() {
+    for service in ["shop", "site"] {
+        let wharf = SimWharf::new(1).await;
+        let id = wharf.ready("acme", service).await;
+        wharf.world.lose_secrets(&id);
+        let started = wharf.world.tasks(&id).len();
+        wharf.world.exit(&id, 1);
+        let cause = wharf.until(&id, "down").await.cause.expect("a cause");
+        assert_eq!(cause.code, Code::SecretsLost);
+        assert_eq!(wharf.world.tasks(&id).len(), started);
+    }
+}

@@ -19,6 +19,7 @@ macro_rules! databases_contract {
         $crate::contract_tests! { databases, $time $make:
             a_database_is_made_and_listed,
             a_database_made_again_is_the_same,
+            a_database_is_opened_where_it_is_and_never_made_by_that,
             two_instances_have_two_databases,
             a_removed_database_is_gone,
             a_removal_said_again_is_a_success,
@@ -49,6 +50,14 @@ impl Fixture {
             .expect("it can be made")
     }
 
+    async fn open(&self, instance: &InstanceId, name: &str) -> Option<Database> {
+        let password = SecretString::from("correct horse");
+        self.databases
+            .open(instance, name, &password)
+            .await
+            .expect("it can be looked for")
+    }
+
     async fn remove(&self, instance: &InstanceId, name: &str) {
         self.databases.remove(instance, name).await.expect("it can be removed");
     }
@@ -75,6 +84,20 @@ pub async fn a_database_made_again_is_the_same(fixture: Fixture) {
     let again = fixture.create(&instance, "user_acme").await;
     assert_eq!(first.url.expose_secret(), again.url.expose_secret());
     assert_eq!(fixture.all().await.len(), 1);
+}
+
+pub async fn a_database_is_opened_where_it_is_and_never_made_by_that(fixture: Fixture) {
+    let instance = some_instance();
+    assert!(fixture.open(&instance, "user_acme").await.is_none());
+    assert_eq!(fixture.all().await, []);
+    let made = fixture.create(&instance, "user_acme").await;
+    let opened = fixture.open(&instance, "user_acme").await.expect("it is there");
+    assert_eq!(opened.name, made.name);
+    assert_eq!(opened.url.expose_secret(), made.url.expose_secret());
+    assert!(fixture.open(&instance, "user_bolt").await.is_none());
+    fixture.remove(&instance, "user_acme").await;
+    assert!(fixture.open(&instance, "user_acme").await.is_none());
+    assert_eq!(fixture.all().await, []);
 }
 
 pub async fn two_instances_have_two_databases(fixture: Fixture) {

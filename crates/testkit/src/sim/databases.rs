@@ -17,6 +17,15 @@ pub struct SimDatabase {
     password: String,
 }
 
+impl SimDatabase {
+    fn as_told(&self, name: &str) -> Database {
+        Database {
+            name: name.to_owned(),
+            url: SecretString::from(format!("sim://{name}:{}@databases/{name}", self.password)),
+        }
+    }
+}
+
 /// Databases, as one process reaches them.
 pub(crate) struct SimDatabases(pub(crate) Calls);
 
@@ -38,10 +47,19 @@ impl Databases for SimDatabases {
                 if database.owner != owner {
                     return Err(foreign(name));
                 }
-                Ok(Database {
-                    name: name.to_owned(),
-                    url: SecretString::from(format!("sim://{name}:{}@databases/{name}", database.password)),
-                })
+                Ok(database.as_told(name))
+            })
+            .await
+    }
+
+    async fn open(&self, instance: &InstanceId, name: &str, _: &SecretString) -> Result<Option<Database>, Failure> {
+        let owner = self.0.world.mark(instance);
+        self.0
+            .make("databases.open", format!("{name} {instance}"), |state, _| {
+                match state.databases.get(name) {
+                    Some(database) if database.owner != owner => Err(foreign(name)),
+                    found => Ok(found.map(|database| database.as_told(name))),
+                }
             })
             .await
     }
