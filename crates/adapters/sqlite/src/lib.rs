@@ -7,6 +7,8 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `open` | a registry is made, checked, brought to the present format and taken over |
+//! | `backup` | a copy of it is made beside everything else, and what makes a file such a copy |
+//! | `restore` | a copy is put in its place |
 //! | `schema` | the formats, one SQL file each, and the way from one to the next |
 //! | `writer` | the writing thread as its callers see it: the answers, and the bounds on every wait |
 //! | `queue` | what waits for it, handed out in groups |
@@ -21,6 +23,7 @@
 //! One process at a time: whoever opens a registry holds an exclusive lock on its data directory (the `wharf` program sees to
 //! that), for opening takes every lease from the dead.
 
+mod backup;
 mod batch;
 mod columns;
 mod group;
@@ -29,6 +32,7 @@ mod open;
 mod ports;
 mod queue;
 mod read;
+mod restore;
 mod schema;
 mod survey;
 mod trouble;
@@ -53,6 +57,8 @@ use read::Readers;
 use upkeep::Message;
 use writer::{Done, Work, Writer};
 
+pub use backup::{Snapshot, backup};
+pub use restore::{Restored, restore};
 pub use writer::Counters;
 
 /// The registry in one SQLite file.

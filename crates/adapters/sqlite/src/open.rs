@@ -11,13 +11,14 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use wharf_domain::{Code, DeploymentId, Failure, Timestamp};
+use wharf_domain::{DeploymentId, Failure, Timestamp};
 use wharf_saga::{Ids, store::Kind};
 
 use crate::{
     columns::{optional_time, time_column},
     ports::{Ports, taken_until},
     read::rows,
+    restore,
     schema::{self, APPLICATION_ID, MIGRATIONS},
     trouble,
 };
@@ -44,7 +45,10 @@ pub(crate) struct Opened {
 
 pub(crate) fn open(path: &Path, ids: &dyn Ids, now: Timestamp) -> Result<Opened, Failure> {
     match fs::symlink_metadata(path) {
-        Ok(_) => check_file(path)?,
+        Ok(_) => {
+            check_file(path)?;
+            restore::clear(path).map_err(|error| trouble::opening_file(&error, path))?;
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, ids, now)?,
         Err(error) => return Err(trouble::opening_file(&error, path)),
     }
@@ -65,32 +69,41 @@ pub(crate) fn open(path: &Path, ids: &dyn Ids, now: Timestamp) -> Result<Opened,
 }
 
 /// Looks at the file itself, before SQLite does.
-fn check_file(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
     let trouble = |error: io::Error| trouble::opening_file(&error, path);
     // For writing too, so that a file that cannot be written is found out before anything is read from it.
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(trouble)?;
     if !file.metadata().map_err(trouble)?.is_file() {
         return Err(trouble::unusable(path, "it is no file"));
     }
-    let mut header = [0; HEADER];
-    match file.read_exact(&mut header) {
-        Ok(()) if !header.starts_with(MAGIC) => Err(trouble::damaged(path, "it does not begin as a registry does")),
-        Ok(()) if !header[APPLICATION_ID_AT..].starts_with(&APPLICATION_ID.to_be_bytes()) => Err(trouble::damaged(
-            path,
-            "it is a database, but not a registry of Wharf's",
-        )),
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(trouble::damaged(path, "it is cut off, or empty"))
-        }
-        Err(error) => Err(trouble(error)),
+    match header_defect(&mut file).map_err(trouble)? {
+        Some(defect) => Err(trouble::damaged(path, defect)),
+        None => Ok(()),
     }
+}
+
+/// What keeps a file from being a registry, as far as its first bytes tell.
+pub(crate) fn header_defect(file: &mut File) -> io::Result<Option<&'static str>> {
+    let mut header = [0; HEADER];
+    Ok(match file.read_exact(&mut header) {
+        Ok(()) if !header.starts_with(MAGIC) => Some("it does not begin as a registry does"),
+        Ok(()) if !header[APPLICATION_ID_AT..].starts_with(&APPLICATION_ID.to_be_bytes()) => {
+            Some("it is a database, but not a registry of Wharf's")
+        }
+        Ok(()) => None,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some("it is cut off, or empty"),
+        Err(error) => return Err(error),
+    })
 }
 
 fn create(path: &Path, ids: &dyn Ids, now: Timestamp) -> Result<(), Failure> {
     // SQLite would take it for the new registry's, and write an old one's pages into that.
     if beside(path, "-wal").exists() {
         return Err(trouble::damaged(path, "its log is there without it"));
+    }
+    // Everything that was registered is in a file beside it, and an empty registry would hide that.
+    if beside(path, restore::READY).exists() {
+        return Err(restore::unfinished(path));
     }
     let unfinished = beside(path, ".new");
     let trouble = |error: io::Error| trouble::opening_file(&error, path);
@@ -113,11 +126,9 @@ fn create(path: &Path, ids: &dyn Ids, now: Timestamp) -> Result<(), Failure> {
         return Err(failure);
     }
     fs::rename(&unfinished, path).map_err(trouble)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(trouble)
+    File::open(folder_of(path))
+        .and_then(|folder| folder.sync_all())
+        .map_err(trouble)
 }
 
 fn fill(path: &Path, ids: &dyn Ids, now: Timestamp) -> rusqlite::Result<()> {
@@ -134,7 +145,7 @@ fn fill(path: &Path, ids: &dyn Ids, now: Timestamp) -> rusqlite::Result<()> {
     connection.close().map_err(|(_, error)| error)
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
@@ -161,16 +172,8 @@ fn check(connection: &Connection, path: &Path) -> Result<(), Failure> {
     let format = schema::format(connection)
         .map_err(trouble)?
         .ok_or_else(|| trouble::damaged(path, "it does not say which format it has"))?;
-    let known = MIGRATIONS.len();
-    if format > known {
-        return Err(Failure::new(
-            Code::StoreNewer,
-            format!(
-                "the registry {} has format {format}, and this version knows formats up to {known}",
-                path.display()
-            ),
-        )
-        .hint("start the version of wharf that wrote it, or a later one: a registry never goes back"));
+    if format > MIGRATIONS.len() {
+        return Err(trouble::newer(path, format));
     }
     let size = fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
     if size <= CHECKED_UP_TO {
@@ -196,7 +199,7 @@ pub(crate) fn check_pages(connection: &Connection, path: &Path) -> rusqlite::Res
 /// Nobody else has it open (the data directory is locked), so every lease is a dead one's: it is free, and its epoch stays, so that a
 /// write of the dead process that some queue still holds would be refused. Whoever held one was in the middle of something: it is due now.
 /// What slept lets its lease go before it did, and is due at its time.
-fn take_over(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn take_over(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
     let format = schema::format(connection)?.unwrap_or_default();
     schema::migrate(connection, format, MIGRATIONS)?;
     let transaction = connection.transaction()?;
@@ -243,7 +246,15 @@ fn know(connection: Connection, path: &Path) -> Result<Opened, Failure> {
     })
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

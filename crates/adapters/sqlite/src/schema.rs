@@ -33,6 +33,21 @@ pub(crate) fn migrate(connection: &mut Connection, from: usize, migrations: &[&s
     transaction.commit()
 }
 
+/// Tables and indexes, each with the statement that made it.
+pub(crate) fn shape(connection: &Connection) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    connection
+        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
+/// The shape of a registry of this format, which is one of those that are known.
+pub(crate) fn shape_of(format: usize) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection, 0, &MIGRATIONS[..format])?;
+    shape(&connection)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@ use rusqlite::ErrorCode;
 use std::path::Path;
 use wharf_domain::{Code, Failure};
 
+use crate::schema::MIGRATIONS;
+
 /// With less than this left on the disk, an error of the disk's is taken for a lack of space: SQLite asks for up to 32 KiB of
 /// its index at once, and reports that it did not get them as an input/output error.
 const FULL_BELOW: u64 = 64 * 1024;
@@ -60,8 +62,20 @@ pub(crate) fn leaves_doubt(error: &rusqlite::Error) -> bool {
 pub(crate) fn damaged(path: &Path, what: &str) -> Failure {
     let at = path.display();
     Failure::new(Code::StoreDamaged, format!("the registry {at} is damaged: {what}")).hint(format!(
-        "nothing was changed in it. Restore {at} from a backup; or move it away together with {at}-wal and {at}-shm, and begin with an empty one"
+        "nothing was changed in it. `wharf restore FILE` puts a backup in its place; or move it away together with {at}-wal and {at}-shm, and begin with an empty one"
     ))
+}
+
+pub(crate) fn newer(path: &Path, format: usize) -> Failure {
+    Failure::new(
+        Code::StoreNewer,
+        format!(
+            "the registry {} has format {format}, and this version knows formats up to {}",
+            path.display(),
+            MIGRATIONS.len()
+        ),
+    )
+    .hint("start the version of wharf that wrote it, or a later one: a registry never goes back")
 }
 
 fn full(path: &Path) -> Failure {

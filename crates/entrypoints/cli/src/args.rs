@@ -59,6 +59,10 @@ pub(crate) enum Command {
     Resume(Named),
     /// Give up a stuck instance: its name goes free, what is left in the world is yours to remove
     Abandon(Abandon),
+    /// Copy the registry to a file, while the server runs
+    Backup(Backup),
+    /// Put a backup in the registry's place, while no server runs
+    Restore(Restore),
     /// Check this machine and the configuration before anything is started
     Doctor(OnPlatform),
     /// Check, explain or describe the configuration
@@ -195,6 +199,27 @@ pub(crate) struct Repair {
     #[arg(long, requires = "apply")]
     pub(crate) remove_unknown: bool,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = BACKUP_HELP)]
+pub(crate) struct Backup {
+    /// Where the copy is to be
+    pub(crate) file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = BACKUP_HELP)]
+pub(crate) struct Restore {
+    /// A file that `wharf backup` has made
+    pub(crate) file: PathBuf,
+}
+
+const BACKUP_HELP: &str =
+    "The registry alone is in it: databases, secrets and keys are the data directory's other folders.
+A registry in DynamoDB is restored to a point in time by AWS. docs/backup.md has both.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Abandon {

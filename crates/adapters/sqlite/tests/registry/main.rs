@@ -1,5 +1,6 @@
 //! The SQLite registry held to its promises: the Store's contract, and what is its own (files, formats, disks, killed processes).
 
+mod backups;
 mod contract;
 mod disk;
 mod durability;

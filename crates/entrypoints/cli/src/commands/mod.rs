@@ -1,5 +1,6 @@
 //! The commands: one file for each group of them.
 
+mod backup;
 mod config;
 mod cost;
 mod deploy;
@@ -30,6 +31,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(&global, command),
         Command::Doctor(on) => doctor::run(&global, on),
         Command::Cost(options) => cost::run(&global, &options),
+        Command::Backup(options) => backup::backup(&global, &options),
+        Command::Restore(options) => backup::restore(&global, &options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "wharf", &mut script);
@@ -65,6 +68,8 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::Up(_)
         | Command::Config(_)
         | Command::Cost(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Doctor(_)
         | Command::Completions { .. }
         | Command::Storefront => Err(Failure::internal("a command without a server was sent to one")),

@@ -22,6 +22,11 @@ pub(crate) fn seen(name: &str, deployment: &Deployment, ran: &Ran) {
     settings.add_filter(r#""task": "\d+:\d+""#, r#""task": "[task]""#);
     settings.add_filter(r"(?m)^task {7}\d+:\d+$", "task       [task]");
     settings.add_filter(r"pid \d+", "pid [pid]");
+    settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+s ago\)", "[date] ([age] ago)");
+    settings.add_filter(r"replaced-\d{8}T\d{6}Z", "replaced-[date]");
+    settings.add_filter(r"dep_[0-9a-z]{16}", "[deployment]");
+    settings.add_filter(r"\d+ KiB", "[size] KiB");
+    settings.add_filter(r#""bytes": \d+"#, r#""bytes": [bytes]"#);
     settings.add_filter(r"\d+ MiB free", "[space] MiB free");
     settings.add_filter(r"\d+ at the most", "[files] at the most");
     settings.add_filter(
@@ -61,6 +66,8 @@ const COMMANDS: &[&str] = &[
     "repair",
     "resume",
     "abandon",
+    "backup",
+    "restore",
     "doctor",
     "config",
     "config check",

@@ -8,6 +8,7 @@ mod harness;
 mod service;
 
 mod admission;
+mod backup;
 mod bad_services;
 mod cli;
 mod cost;

@@ -5,6 +5,7 @@ pub(crate) mod account;
 mod ecs;
 pub(crate) mod examine;
 pub(crate) mod process;
+pub(crate) mod registry;
 mod routes;
 
 use axum::{Router, body::Body, extract::ConnectInfo};
