@@ -96,7 +96,8 @@ pub enum LeaseChange {
     },
     /// Renewals one higher.
     Renew,
-    /// Held by nobody; the epoch stays.
+    /// Held by nobody; the epoch stays, and renewals are one higher: of two who have read it at rest, and write, the second has not read what the
+    /// first one wrote.
     Release,
 }
 

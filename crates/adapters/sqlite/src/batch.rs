@@ -301,7 +301,10 @@ fn changed(lease: &Lease, change: &LeaseChange) -> Lease {
             lease.holder = Some(holder.clone());
         }
         LeaseChange::Renew => lease.renewals += 1,
-        LeaseChange::Release => lease.holder = None,
+        LeaseChange::Release => {
+            lease.renewals += 1;
+            lease.holder = None;
+        }
     }
     lease
 }

@@ -168,14 +168,14 @@ impl<W: Workflow> Drive<W> {
         );
     }
 
-    /// The lease change of a commit that goes on working: taken if it is not ours, renewed when there is no longer enough of it for a step.
+    /// The lease change of a commit that goes on working: taken if it is not ours, and else renewed, however much of it is left. Each commit has to
+    /// change the lease's numbers: whoever has read the record just before it, to take the lease over, has not read what it wrote.
     pub(super) fn working_lease(&self) -> LeaseChange {
         match self.held_since {
             None => LeaseChange::Take {
                 holder: self.engine.holder.clone(),
             },
-            Some(_) if self.lease_left() < limits::STEP_TIMEOUT + limits::LEASE_MARGIN => LeaseChange::Renew,
-            Some(_) => LeaseChange::Keep,
+            Some(_) => LeaseChange::Renew,
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `waiting` | waits as data; wakes lost, doubled and stale; a thousand asleep |
 //! | `failing` | retries, time-outs, panics, refused reservations |
 //! | `stores` | a registry that fails for a while, and answers that are lost |
+//! | `races` | two who have read the same record: what one writes is not written over by the other |
 //! | `resuming` | a crash at every single call; steps that this version lacks |
 
 mod failing;
@@ -17,6 +18,7 @@ mod handing_over;
 mod inboxes;
 mod journaling;
 mod leases;
+mod races;
 mod resuming;
 mod stores;
 mod support;

@@ -88,7 +88,10 @@ pub(super) fn next(
             row.lease.holder = Some(holder.clone());
         }
         LeaseChange::Renew => row.lease.renewals += 1,
-        LeaseChange::Release => row.lease.holder = None,
+        LeaseChange::Release => {
+            row.lease.renewals += 1;
+            row.lease.holder = None;
+        }
     }
     if let Some(record) = &batch.record {
         let facts = Facts {

@@ -133,7 +133,7 @@ async fn opening_frees_what_was_held_and_leaves_what_slept() {
 
     let store = open(folder.path());
     let now = Some(Wake { at: NOW, seq: 4 });
-    for (n, wake, renewals) in [(1, now, 1), (2, late, 0), (3, early, 1), (4, None, 1)] {
+    for (n, wake, renewals) in [(1, now, 1), (2, late, 1), (3, early, 1), (4, None, 1)] {
         let stored = store.load(&id(n)).await.expect("load").expect("record");
         assert_eq!(stored.wake, wake, "{n}");
         assert_eq!(

@@ -99,7 +99,7 @@ pub async fn each_lease_change_does_what_it_says(store: Arc<dyn Store>) {
         (LeaseChange::Keep, 1, 0, Some("one")),
         (LeaseChange::Renew, 1, 1, Some("one")),
         (LeaseChange::Renew, 1, 2, Some("one")),
-        (LeaseChange::Release, 1, 2, None),
+        (LeaseChange::Release, 1, 3, None),
         (take("two"), 2, 0, Some("two")),
         (take("one"), 3, 0, Some("one")),
         (LeaseChange::Keep, 3, 0, Some("one")),

@@ -447,6 +447,9 @@ fn change_lease(lease: &mut Lease, change: LeaseChange) {
             lease.holder = Some(holder);
         }
         LeaseChange::Renew => lease.renewals += 1,
-        LeaseChange::Release => lease.holder = None,
+        LeaseChange::Release => {
+            lease.renewals += 1;
+            lease.holder = None;
+        }
     }
 }
