@@ -132,6 +132,13 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "the binary wires what is shipped, and the simulated world is not",
     },
     Layer {
+        name: "models",
+        folder: "sim/models",
+        names: &["domain", "saga"],
+        tests_name: &[],
+        reason: "a model has the engine's pure core and nothing that acts: what it says of the rest it says by itself",
+    },
+    Layer {
         name: "benches",
         folder: "benches",
         names: &[
@@ -225,6 +232,11 @@ pub(crate) const OWNERS: &[Owner] = &[
         ],
         reason: "connections are served by the edge, probed by the platform and opened by the command line, by what looks at the program from \
                  outside, and by the tests of the function that is deployed; the rest sees requests",
+    },
+    Owner {
+        library: "stateright",
+        packages: &["wharf-models"],
+        reason: "models are checked, and never shipped",
     },
     Owner {
         library: "toml",
