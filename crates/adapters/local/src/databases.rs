@@ -8,6 +8,11 @@
 //! again. Every sync that comes after it, of the registry or of the tenant's own file, lets a journaling file system write
 //! the folders too that were made before; so it is there once Ready is committed, and after that only `open` is asked.
 //! `archive` does sync: nobody calls that again.
+//!
+//! A file's name may come back without its content: a file system writes what is in it up to half a minute later, and
+//! the folder's other files do not wait for it. So an owner mark without content is one of ours that lost it, and is
+//! written anew. Nobody else makes one in a folder that has an instance's id, in a data directory that is this
+//! deployment's alone; and the database beside it may hold orders.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -57,6 +62,8 @@ struct OwnerMark {
 enum Place {
     Nothing,
     Own,
+    /// Ours, with a mark that lost its content with the power.
+    Unmarked,
 }
 
 impl FileDatabases {
@@ -165,6 +172,9 @@ impl Places {
             }
             Err(error) => return Err(look(error)),
         };
+        if text.iter().all(|byte| *byte == 0) {
+            return Ok(Place::Unmarked);
+        }
         match serde_json::from_slice::<OwnerMark>(&text) {
             Ok(mark) if mark.deployment == self.deployment && mark.instance == *instance => Ok(Place::Own),
             Ok(mark) => Err(foreign(
@@ -186,17 +196,33 @@ impl Places {
             fs::remove_dir_all(&passing)?;
         }
         DirBuilder::new().mode(0o700).create(&passing)?;
+        self.write_mark(&passing, instance)?;
+        fs::rename(&passing, self.of(instance))
+    }
+
+    fn write_mark(&self, folder: &Path, instance: &InstanceId) -> io::Result<()> {
         let mark = OwnerMark {
             deployment: self.deployment.clone(),
             instance: instance.clone(),
         };
-        fs::write(passing.join(OWNER_FILE), serde_json::to_vec(&mark)?)?;
-        fs::rename(&passing, self.of(instance))
+        fs::write(folder.join(OWNER_FILE), serde_json::to_vec(&mark)?)
+    }
+
+    /// Whether there is a folder of ours. If its mark has lost its content it gets it back.
+    fn has_folder(&self, instance: &InstanceId) -> Result<bool, Failure> {
+        match self.look(instance)? {
+            Place::Nothing => return Ok(false),
+            Place::Own => {}
+            Place::Unmarked => self
+                .write_mark(&self.of(instance), instance)
+                .map_err(|error| failed("mark", instance, &error))?,
+        }
+        Ok(true)
     }
 
     fn create(&self, instance: &InstanceId, name: &str) -> Result<Database, Failure> {
         check_name(name)?;
-        if let Place::Nothing = self.look(instance)? {
+        if !self.has_folder(instance)? {
             self.make_folder(instance)
                 .map_err(|error| failed("make", instance, &error))?;
         }
@@ -219,7 +245,7 @@ impl Places {
     /// The database where it is; nothing is made.
     fn open(&self, instance: &InstanceId, name: &str) -> Result<Option<Database>, Failure> {
         check_name(name)?;
-        if let Place::Nothing = self.look(instance)? {
+        if !self.has_folder(instance)? {
             return Ok(None);
         }
         let path = self.of(instance).join(format!("{name}{SUFFIX}"));
@@ -300,7 +326,7 @@ impl Places {
                 continue;
             };
             // What is another's, or was removed since it was listed, is not of this deployment.
-            if matches!(self.look(&instance), Ok(Place::Own)) {
+            if matches!(self.look(&instance), Ok(Place::Own | Place::Unmarked)) {
                 match self.names(&instance) {
                     Ok(names) => all.extend(names.into_iter().map(|name| (instance.clone(), name))),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}

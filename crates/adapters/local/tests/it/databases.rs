@@ -134,6 +134,33 @@ async fn what_is_not_ours_is_a_failure_and_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_mark_that_lost_its_content_with_the_power_is_ours_and_is_written_anew() {
+    for left in [&b""[..], &[0; 64]] {
+        let fixture = Fixture::new();
+        fixture.create().await.unwrap();
+        let (mark, file) = (fixture.folder().join("owner"), fixture.folder().join("user_acme.db"));
+        let whole = fs::read(&mark).unwrap();
+        fs::write(&file, "orders").unwrap();
+
+        fs::write(&mark, left).unwrap();
+        let all = fixture.databases.all().await.unwrap();
+        assert_eq!(all, [(instance(), "user_acme".to_owned())]);
+        let password = SecretString::from("unused");
+        let opened = fixture.databases.open(&instance(), "user_acme", &password).await;
+        assert!(opened.unwrap().is_some(), "the tenant comes back");
+        assert_eq!(fs::read(&mark).unwrap(), whole);
+        fs::write(&mark, left).unwrap();
+        fixture.create().await.unwrap();
+        assert_eq!(fs::read(&mark).unwrap(), whole);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "orders");
+
+        fs::write(&mark, left).unwrap();
+        fixture.databases.remove(&instance(), "user_acme").await.unwrap();
+        assert!(!fixture.folder().exists());
+    }
+}
+
+#[tokio::test]
 async fn a_link_in_the_place_of_the_file_is_not_followed() {
     let fixture = Fixture::new();
     fixture.create().await.unwrap();
