@@ -9,6 +9,7 @@ mod error;
 mod layers;
 mod links;
 mod python;
+mod soak;
 mod test;
 mod tools;
 mod workspace;
@@ -40,6 +41,8 @@ enum Task {
     Audit,
     /// Measure, in a release build: a table, and a file for machines
     Bench(bench::Arguments),
+    /// Run chaos with ever new seeds, in a release build, until something is wrong
+    Soak(soak::Arguments),
     /// Format all code
     Fmt {
         /// Change nothing, and fail if something is not formatted
@@ -67,6 +70,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<bool, Error> {
         Task::Layers => layers::run(workspace),
         Task::Audit => audit::run(workspace),
         Task::Bench(arguments) => bench::run(workspace, &arguments),
+        Task::Soak(arguments) => soak::run(workspace, &arguments),
         Task::Fmt { check } => format(workspace, check),
     }
 }

@@ -158,6 +158,13 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "measurements may look at everything that is a library; nothing of them is shipped",
     },
     Layer {
+        name: "chaos",
+        folder: "sim/chaos",
+        names: &["harness"],
+        tests_name: &[],
+        reason: "it sees what customers, operators and administrators see; what it knew from inside, it would not have to find out",
+    },
+    Layer {
         name: "xtask",
         folder: "xtask",
         names: &[],
@@ -245,7 +252,7 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "clap",
-        packages: &["wharf", "wharf-benches", "wharf-aws-simulator", "xtask"],
+        packages: &["wharf", "wharf-benches", "wharf-aws-simulator", "wharf-chaos", "xtask"],
         reason: "a command line belongs to a binary",
     },
     Owner {

@@ -18,6 +18,8 @@ use crate::{
 const BROWSER: &str = "binary(browser)";
 /// Which tests run against emulated services of AWS.
 const EMULATED: &str = "binary(emulated) or binary(deployed)";
+/// Which tests strike the whole program, with seeds that stay the same.
+const CHAOS: &str = "binary(chaos)";
 /// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
 const NEXTEST_FOLDER: &str = "target/nextest";
 const NEXTEST_REPORT: &str = "junit.xml";
@@ -72,9 +74,9 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "tests",
-        about: "every test but those in a browser and against emulated services",
+        about: "every test but those in a browser, against emulated services, and chaos",
         needs: &[&NEXTEST],
-        check: |machine| nextest(machine, &format!("not ({BROWSER} or {EMULATED})"), &[]),
+        check: |machine| nextest(machine, &format!("not ({BROWSER} or {EMULATED} or {CHAOS})"), &[]),
     },
     Suite {
         name: "aws",
@@ -87,6 +89,12 @@ pub(crate) const SUITES: &[Suite] = &[
             let variables = [(MINISTACK_VARIABLE, ministack.get_program()), template, package];
             nextest(machine, EMULATED, &variables)
         },
+    },
+    Suite {
+        name: "chaos",
+        about: "the program used, killed, paused, starved of room and damaged, and the world compared with the registry",
+        needs: &[&NEXTEST],
+        check: |machine| nextest(machine, CHAOS, &[]),
     },
     Suite {
         name: "doctests",

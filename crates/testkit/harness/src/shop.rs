@@ -21,8 +21,7 @@ impl Customer {
 
     /// The order is there, with its customer's name.
     pub async fn finds(&self, order: &str, name: &str) {
-        let page = self.shop.get(order).await.is(200).text();
-        assert!(page.contains(name), "{page}");
+        self.try_find(order, name).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The same for shops that may be gone in the middle of it. An error does not say whether the order was placed.
@@ -45,6 +44,15 @@ impl Customer {
             .header("location")
             .ok_or("the shop does not say where the order is")?;
         Ok(order.to_owned())
+    }
+
+    /// The order is there, with its customer's name; or what is there in its place.
+    pub async fn try_find(&self, order: &str, name: &str) -> Result<(), String> {
+        let page = self.ask(&self.shop, order, None).await?.text();
+        if page.contains(name) {
+            return Ok(());
+        }
+        Err(format!("{order} of {} is not the order of {name}: {page}", self.shop.host))
     }
 
     /// A page that is there, or a form that was taken.
