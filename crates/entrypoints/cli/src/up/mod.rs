@@ -56,6 +56,12 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::internal(error.to_string()))?;
 
     let server = wire::wire(config, layout).await?;
+    // Before anything is taken up: where even this cannot be written the start ends here, and not in the middle of what has begun and of what
+    // somebody has asked. The address is taken already: whoever connects waits until it is opened.
+    layout.announce(&Running {
+        pid: std::process::id(),
+        url: server.api.clone(),
+    })?;
     let wharf = server.wharf.clone();
     let queue = wharf.recover().await?;
     server.open(&queue)?;
@@ -89,10 +95,6 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
         }),
     ]);
 
-    layout.announce(&Running {
-        pid: std::process::id(),
-        url: server.api.clone(),
-    })?;
     greet(global, &server);
     tokio::select! {
         _ = terminate.recv() => {}

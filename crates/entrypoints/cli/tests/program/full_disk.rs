@@ -104,3 +104,24 @@ async fn a_full_disk_refuses_sign_ups_and_loses_nothing_that_was_taken() {
     let repair = admin.post("/repair", &serde_json::json!({})).await.is(200).json();
     assert_eq!(repair["findings"], serde_json::json!([]), "{repair:#}");
 }
+
+#[tokio::test]
+async fn a_server_that_cannot_write_where_it_is_found_takes_nothing_up() {
+    let mut deployment = Deployment::new().await;
+    deployment.ready("acme").await;
+    deployment.kill().await;
+    // Stands for a full disk: what is to be written there cannot be.
+    let obstacle = deployment.data().join("server.json.new");
+    fs::create_dir(&obstacle).expect("an obstacle");
+    let before = deployment.log().len();
+    let refused = deployment.try_up().await.expect_err("it cannot be found");
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains("data.directory"), "{refused:#?}");
+    let since = &deployment.log()[before..];
+    assert!(!since.contains("going on where the last run ended"), "{since}");
+
+    fs::remove_dir(&obstacle).expect("no obstacle");
+    deployment.up().await;
+    deployment.becomes("acme", "ready").await;
+    deployment.agrees().await;
+}
