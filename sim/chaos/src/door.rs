@@ -144,7 +144,10 @@ impl Door {
             findings: texts(&value["findings"], |finding| {
                 finding["what"].as_str().map(str::to_owned)
             }),
-            failed: texts(&value["mended"], |mended| mended["error"].as_str().map(str::to_owned)),
+            failed: texts(&value["mended"], |mended| {
+                let text = mended["text"].as_str().unwrap_or_default();
+                (mended["outcome"] == "failed").then(|| text.to_owned())
+            }),
         })
     }
 }

@@ -52,6 +52,10 @@ enum Action {
     Stop,
     Start,
     Delete,
+    /// A stop, and a start as soon as it is granted.
+    Restart,
+    /// Two operators who do not know of each other.
+    StopAndDelete,
     Repair,
 }
 
@@ -69,6 +73,8 @@ impl Action {
             (Self::Stop, 8),
             (Self::Start, 12),
             (Self::Delete, go),
+            (Self::Restart, 6),
+            (Self::StopAndDelete, go / 3),
             (Self::Repair, 3),
         ];
         let mut drawn = seed.below(weights.iter().map(|(_, weight)| weight).sum());
@@ -142,6 +148,23 @@ impl Load<'_> {
             Action::Delete => {
                 if let Some(tenant) = self.take(seed, Tenant::may_be_live) {
                     self.wish(tenant, Wish::End).await;
+                }
+            }
+            Action::Restart => {
+                if let Some(mut tenant) = self.take(seed, |tenant| tenant.may_be.contains("ready")) {
+                    self.ask(&mut tenant, Wish::Stop).await;
+                    self.wish(tenant, Wish::Start).await;
+                }
+            }
+            Action::StopAndDelete => {
+                if let Some(mut tenant) = self.take(seed, Tenant::may_be_live) {
+                    let mut other = tenant.clone();
+                    tokio::join!(self.ask(&mut other, Wish::Stop), self.ask(&mut tenant, Wish::End));
+                    // Of the two the end counts, if it was granted.
+                    if tenant.may_be.iter().any(|state| !["failed", "ended"].contains(state)) {
+                        tenant.may_be.extend(other.may_be);
+                    }
+                    self.ledger.borrow_mut().put(tenant);
                 }
             }
             Action::Repair => match self.door.repair(seed.percent(50)).await {
@@ -296,31 +319,24 @@ impl Load<'_> {
     }
 
     async fn wish(&self, mut tenant: Tenant, wish: Wish) {
-        let (admin, name) = (self.door.admin(), &tenant.name);
-        let (what, answer) = match wish {
-            Wish::Stop => (
-                "stop",
-                admin
-                    .try_ask(Method::POST, &format!("/instances/{name}/stop"), Some(&json!({})))
-                    .await,
-            ),
-            Wish::Start => (
-                "start",
-                admin
-                    .try_ask(Method::POST, &format!("/instances/{name}/start"), Some(&json!({})))
-                    .await,
-            ),
-            Wish::End | Wish::SignUp => (
-                "delete",
-                admin.try_ask(Method::DELETE, &format!("/tenants/{name}"), None).await,
-            ),
-        };
-        let outcome = self.outcome(&tenant, what, &answer);
-        tenant.wished(wish, outcome);
-        if outcome == Outcome::Granted {
-            tenant.id = tenant.id.or_else(|| id_of(answer.as_ref().ok()?));
-        }
+        self.ask(&mut tenant, wish).await;
         self.ledger.borrow_mut().put(tenant);
+    }
+
+    async fn ask(&self, tenant: &mut Tenant, wish: Wish) {
+        let (admin, name) = (self.door.admin(), &tenant.name);
+        let (what, method, path) = match wish {
+            Wish::Stop => ("stop", Method::POST, format!("/instances/{name}/stop")),
+            Wish::Start => ("start", Method::POST, format!("/instances/{name}/start")),
+            Wish::End | Wish::SignUp => ("delete", Method::DELETE, format!("/tenants/{name}")),
+        };
+        let body = (method == Method::POST).then(|| json!({}));
+        let answer = admin.try_ask(method, &path, body.as_ref()).await;
+        let outcome = self.outcome(tenant, what, &answer);
+        tenant.wished(wish, outcome);
+        if outcome == Outcome::Granted && tenant.id.is_none() {
+            tenant.id = answer.ok().and_then(|answer| id_of(&answer));
+        }
     }
 
     /// Says what was answered, and what it amounts to.
