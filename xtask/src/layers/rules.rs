@@ -92,6 +92,13 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "what both binaries make of a configuration is the same, whichever adapters they put behind it",
     },
     Layer {
+        name: "sim",
+        folder: "sim",
+        names: &["domain", "saga", "platform", "provisioning", "testkit"],
+        tests_name: &[],
+        reason: "the simulation plays Wharf itself in the simulated world, without any adapter or entrance",
+    },
+    Layer {
         name: "storefront",
         folder: "examples/storefront",
         names: &[],

@@ -1,6 +1,6 @@
 //! What every call goes through: its process's gate, the faults that were ordered, the trace.
 
-use std::{fmt::Display, sync::Arc};
+use std::{fmt::Display, sync::Arc, time::Duration};
 use wharf_domain::{Code, Failure, Timestamp};
 use wharf_saga::Clock;
 
@@ -47,30 +47,56 @@ impl Calls {
     }
 
     /// A call that changes or reads the world.
-    pub(crate) async fn make<T>(
+    pub(crate) async fn make<T: Send + 'static>(
         &self,
         call: &'static str,
         what: impl Display,
-        mut act: impl FnMut(&mut State, Timestamp) -> Result<T, Failure>,
+        mut act: impl FnMut(&mut State, Timestamp) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let begun = self.enter(call).await;
         let fate = begun.fate;
-        let mut result = match fate.refuse {
-            Some(code) => Err(ordered(code, "the call was refused")),
-            None => self.world.change(&mut act),
+        let result = if let Some(code) = fate.refuse {
+            Err(ordered(code, "the call was refused"))
+        } else if let Some((after, code)) = fate.lands {
+            self.land(after, call, what.to_string(), act);
+            Err(ordered(code, "the answer did not come"))
+        } else {
+            let mut result = self.world.change(&mut act);
+            if fate.twice {
+                result = self.world.change(&mut act);
+            }
+            match (fate.lose, result) {
+                (Some(code), Ok(_)) => Err(ordered(code, "the answer was lost")),
+                (_, result) => result,
+            }
         };
-        if fate.twice && fate.refuse.is_none() {
-            result = self.world.change(&mut act);
-        }
-        if let (Some(code), Ok(_)) = (fate.lose, &result) {
-            result = Err(ordered(code, "the answer was lost"));
-        }
         let outcome = match &result {
-            Ok(_) => "ok".to_owned(),
-            Err(failure) => failure.code.to_string(),
+            Ok(_) => "ok",
+            Err(failure) => failure.code.as_str(),
         };
         self.leave(begun, what, outcome).await;
         result
+    }
+
+    /// Does so much later what was asked for, and tells nobody.
+    fn land<T>(
+        &self,
+        after: Duration,
+        call: &'static str,
+        what: String,
+        mut act: impl FnMut(&mut State, Timestamp) -> Result<T, Failure> + Send + 'static,
+    ) {
+        let (world, name) = (self.world.clone(), self.gate.name.clone());
+        world.state().on_their_way += 1;
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            world.note(&name, format_args!("{call} {what} lands"));
+            world.state().landing = true;
+            let _ = world.change(&mut act);
+            let mut state = world.state();
+            state.landing = false;
+            state.on_their_way -= 1;
+        });
     }
 
     /// A call that nobody waits for, and that cannot fail.
@@ -96,6 +122,7 @@ impl SimWorld {
         for ending in endings {
             self.foretell(ending);
         }
+        self.audit(|audit| audit.world_changed(self));
         result
     }
 }

@@ -3,6 +3,27 @@
 use parking_lot::Mutex;
 use wharf_saga::Ids;
 
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const fn mix(mut mixed: u64) -> u64 {
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn fraction(number: u64) -> f64 {
+    (number >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// From 0 up to, and without, 1: what the seed says of these numbers, whatever was drawn before.
+#[must_use]
+pub fn draw(seed: u64, of: &[u64]) -> f64 {
+    let number = of.iter().fold(mix(seed.wrapping_add(STEP)), |mixed, number| {
+        mix(mixed.wrapping_add(STEP) ^ number.wrapping_mul(STEP))
+    });
+    fraction(number)
+}
+
 /// A stream of numbers (SplitMix64) that its seed decides.
 #[derive(Debug)]
 pub struct Chance(Mutex<u64>);
@@ -15,16 +36,13 @@ impl Chance {
 
     pub fn next(&self) -> u64 {
         let mut state = self.0.lock();
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = *state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        *state = state.wrapping_add(STEP);
+        mix(*state)
     }
 
     /// From 0 up to, and without, 1.
     pub fn fraction(&self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        fraction(self.next())
     }
 
     /// Below `bound`, which is not 0.

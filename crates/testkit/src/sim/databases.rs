@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wharf_domain::{Attempt, Code, Failure, InstanceId};
 use wharf_platform::{Database, Databases, Owner};
 
-use super::{SimWorld, calls::Calls};
+use super::{Flaw, SimWorld, calls::Calls};
 
 /// A tenant's database.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct SimDatabase {
     /// The attempt means nothing here.
     pub owner: Owner,
     pub rows: BTreeMap<String, String>,
+    /// Which one of all that were ever made it is.
+    pub number: u64,
     password: String,
 }
 
@@ -37,28 +39,40 @@ fn foreign(name: &str) -> Failure {
 impl Databases for SimDatabases {
     async fn create(&self, instance: &InstanceId, name: &str, password: &SecretString) -> Result<Database, Failure> {
         let owner = self.0.world.mark(instance);
+        let (what, name, password) = (format!("{name} {instance}"), name.to_owned(), password.clone());
         self.0
-            .make("databases.create", format!("{name} {instance}"), |state, _| {
-                let database = state.databases.entry(name.to_owned()).or_insert_with(|| SimDatabase {
+            .make("databases.create", what, move |state, _| {
+                if state.has(Flaw::FreshDatabase)
+                    && state.databases.get(&name).is_some_and(|found| found.owner == owner)
+                {
+                    state.databases.remove(&name);
+                }
+                let made = &mut state.databases_made;
+                let database = state.databases.entry(name.clone()).or_insert_with(|| SimDatabase {
+                    number: {
+                        *made += 1;
+                        *made
+                    },
                     owner: owner.clone(),
                     rows: BTreeMap::new(),
                     password: password.expose_secret().to_owned(),
                 });
                 if database.owner != owner {
-                    return Err(foreign(name));
+                    return Err(foreign(&name));
                 }
-                Ok(database.as_told(name))
+                Ok(database.as_told(&name))
             })
             .await
     }
 
     async fn open(&self, instance: &InstanceId, name: &str, _: &SecretString) -> Result<Option<Database>, Failure> {
         let owner = self.0.world.mark(instance);
+        let (what, name) = (format!("{name} {instance}"), name.to_owned());
         self.0
-            .make("databases.open", format!("{name} {instance}"), |state, _| {
-                match state.databases.get(name) {
-                    Some(database) if database.owner != owner => Err(foreign(name)),
-                    found => Ok(found.map(|database| database.as_told(name))),
+            .make("databases.open", what, move |state, _| {
+                match state.databases.get(&name) {
+                    Some(database) if database.owner != owner => Err(foreign(&name)),
+                    found => Ok(found.map(|database| database.as_told(&name))),
                 }
             })
             .await
@@ -66,15 +80,16 @@ impl Databases for SimDatabases {
 
     async fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
         let owner = self.0.world.mark(instance);
+        let (what, name) = (format!("{name} {instance}"), name.to_owned());
         self.0
-            .make("databases.remove", format!("{name} {instance}"), |state, _| {
+            .make("databases.remove", what, move |state, _| {
                 // Another's is not ours to remove: of ours there is nothing left.
                 if state
                     .databases
-                    .get(name)
-                    .is_some_and(|database| database.owner == owner)
+                    .get(&name)
+                    .is_some_and(|database| database.owner == owner || state.has(Flaw::RemovesForeign))
                 {
-                    state.databases.remove(name);
+                    state.databases.remove(&name);
                 }
                 Ok(())
             })
@@ -84,7 +99,7 @@ impl Databases for SimDatabases {
     async fn all(&self) -> Result<Vec<(InstanceId, String)>, Failure> {
         let deployment = self.0.world.deployment_id().clone();
         self.0
-            .make("databases.all", "", |state, _| {
+            .make("databases.all", "", move |state, _| {
                 Ok(state
                     .databases
                     .iter()
@@ -124,6 +139,7 @@ impl SimWorld {
     pub fn plant_database(&self, owner: Owner, name: &str) {
         let database = SimDatabase {
             owner,
+            number: 0,
             rows: BTreeMap::from([("whose".to_owned(), "planted".to_owned())]),
             password: String::new(),
         };

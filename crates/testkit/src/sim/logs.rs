@@ -58,10 +58,10 @@ impl Logs for SimLogs {
         lines: usize,
         follow: bool,
     ) -> Result<BoxStream<'static, LogLine>, Failure> {
-        let instance = &printer.instance;
+        let instance = printer.instance.clone();
         let (past, future) = self
             .0
-            .make("logs.read", instance, |state, _| {
+            .make("logs.read", instance.to_string(), move |state, _| {
                 let output = state.output.entry(instance.clone()).or_default();
                 let skipped = output.lines.len().saturating_sub(lines);
                 let past: Vec<String> = output.lines.iter().skip(skipped).cloned().collect();
@@ -80,9 +80,10 @@ impl Logs for SimLogs {
     }
 
     async fn remove(&self, instance: &InstanceId) -> Result<(), Failure> {
+        let instance = instance.clone();
         self.0
-            .make("logs.remove", instance, |state, _| {
-                state.output.remove(instance);
+            .make("logs.remove", instance.to_string(), move |state, _| {
+                state.output.remove(&instance);
                 Ok(())
             })
             .await

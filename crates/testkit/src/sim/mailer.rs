@@ -5,7 +5,7 @@ use wharf_domain::Email;
 use wharf_platform::{Mail, MailError, Mailer};
 
 use super::{
-    SimWorld,
+    Flaw, SimWorld,
     calls::{Calls, ordered},
 };
 
@@ -25,7 +25,7 @@ impl Mailer for SimMailer {
             if state.refused_mailboxes.contains(&mail.to) {
                 Err(MailError::Permanent(format!("there is no mailbox {}", mail.to)))
             } else {
-                if state.mails.iter().all(|known| known.id != mail.id) {
+                if state.mails.iter().all(|known| known.id != mail.id) || state.has(Flaw::FreshMailId) {
                     state.mails.push(mail.clone());
                 }
                 match fate.lose {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use wharf_domain::{Code, Endpoint, Failure, Timestamp};
 use wharf_platform::{Owner, Probe, Prober, Proof};
 
-use super::{Answers, SimWorld, calls::Calls, world::State};
+use super::{Answers, Flaw, SimWorld, calls::Calls, world::State};
 
 impl State {
     /// Who answers at an address, if it is this owner's own task and it answers well.
@@ -19,6 +19,9 @@ impl State {
             Failure::new(Code::RouteIdentity, format!("{who} answers at {}", endpoint.key()))
                 .hint("find out what listens there, and end it")
         };
+        if self.has(Flaw::ProbesNobody) {
+            return Ok(Proof::Platform);
+        }
         if let Some(squatter) = self.squatters.get(&endpoint.key()) {
             return Err(another(squatter));
         }
@@ -32,14 +35,22 @@ impl State {
                 Code::RouteUnhealthy,
                 format!("nobody answers at {}", endpoint.key()),
             )),
-            Some((whose, _)) if whose != owner => Err(another(&whose.instance.to_string())),
+            Some((whose, _)) if whose != owner && !self.has(Flaw::TrustsAnyAnswer) => {
+                Err(another(&whose.instance.to_string()))
+            }
             Some((_, Answers::As(name))) => Err(another(name)),
             Some((_, Answers::Status(status))) if !(200..400).contains(status) => Err(Failure::new(
                 Code::RouteUnhealthy,
                 format!("{} answers {status}", endpoint.key()),
             )),
-            Some(_) if identity_header.is_some() => Ok(Proof::Header),
-            Some(_) => Ok(Proof::Platform),
+            Some((whose, _)) => {
+                self.answered.borrow_mut().insert(whose.clone());
+                Ok(if identity_header.is_some() {
+                    Proof::Header
+                } else {
+                    Proof::Platform
+                })
+            }
         }
     }
 }
@@ -50,8 +61,9 @@ pub(crate) struct SimProber(pub(crate) Calls);
 #[async_trait]
 impl Prober for SimProber {
     async fn probe(&self, probe: &Probe) -> Result<Proof, Failure> {
+        let probe = probe.clone();
         self.0
-            .make("prober.probe", probe.endpoint.key(), |state, now| {
+            .make("prober.probe", probe.endpoint.key(), move |state, now| {
                 state.ask(&probe.owner, &probe.endpoint, probe.identity_header.as_deref(), now)
             })
             .await

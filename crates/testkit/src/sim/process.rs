@@ -97,6 +97,11 @@ impl Process {
         Self { world, gate }
     }
 
+    #[must_use]
+    pub const fn world(&self) -> &SimWorld {
+        &self.world
+    }
+
     fn calls(&self) -> Calls {
         Calls {
             world: self.world.clone(),
@@ -149,6 +154,11 @@ impl Process {
     /// It will be killed at its n-th call, counted from its beginning.
     pub fn kill_at(&self, call: u64, edge: Edge) {
         *self.gate.doom.lock() = Some((call, edge));
+    }
+
+    /// It will not be killed at a call, if it was to be.
+    pub fn spare(&self) {
+        *self.gate.doom.lock() = None;
     }
 
     #[must_use]

@@ -1,42 +1,169 @@
-//! The registry as one process sees it: every call passes the process's gate and stands in the trace. What goes wrong with a
-//! write is ordered from the store itself.
+//! The registry as one process sees it: every call passes the process's gate, meets what was ordered for it, and stands in the
+//! trace.
 
 use async_trait::async_trait;
-use std::{fmt::Display, ops::RangeInclusive, sync::Arc};
-use wharf_domain::{InstanceId, Timestamp};
+use std::{
+    fmt::Display,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 use wharf_saga::store::{
-    Batch, CommitError, Committed, Count, Due, Happening, InboxEntry, Kind, LeaseChange, Numbered, Pending, Query,
-    Reservation, Settle, Store, StoreError, Stored, Survey,
+    Batch, CommitError, Committed, Count, Due, Expect, Happening, InboxEntry, Kind, LeaseChange, Numbered, Pending,
+    Query, Reservation, Settle, Store, StoreError, Stored, Survey,
 };
 
-use super::{SimStore, SimWorld, calls::Calls};
+use super::{
+    Flaw, SimStore, SimWorld,
+    calls::{Begun, Calls, ordered},
+};
+
+/// Of so many messages one is lost by [`Flaw::LosesMessages`].
+const LOST_OF: u64 = 7;
 
 pub(crate) struct SimRegistry {
     store: Arc<SimStore>,
     calls: Calls,
+    appended: AtomicU64,
+}
+
+fn lost(code: Code) -> Failure {
+    ordered(code, "the answer was lost")
+}
+
+fn refused(code: Code) -> StoreError {
+    StoreError {
+        failure: ordered(code, "the call was refused"),
+    }
 }
 
 impl SimRegistry {
     pub(crate) const fn new(store: Arc<SimStore>, calls: Calls) -> Self {
-        Self { store, calls }
+        Self {
+            store,
+            calls,
+            appended: AtomicU64::new(0),
+        }
     }
 
-    /// A call that goes through the gate, both ways.
-    async fn through<T, E: Display>(
+    /// A call that changes nothing: through the gate, both ways.
+    async fn read<T>(
         &self,
         call: &'static str,
         what: impl Display,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let begun = self.calls.enter(call).await;
-        let result = work.await;
-        let outcome = match &result {
-            Ok(_) => "ok".to_owned(),
-            Err(error) => error.to_string(),
+        let result = match begun.fate.refuse.or(begun.fate.lose) {
+            Some(code) => Err(refused(code)),
+            None => work.await,
         };
-        self.calls.leave(begun, what, outcome).await;
+        self.leave(begun, what, &result).await;
         result
     }
+
+    /// A call that writes and cannot leave its caller in doubt of more than whether it was done.
+    async fn write<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        what: impl Display,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let begun = self.calls.enter(call).await;
+        let fate = begun.fate;
+        let result = if let Some(code) = fate.refuse {
+            Err(refused(code))
+        } else if let Some((after, code)) = fate.lands {
+            self.land(after, call, what.to_string(), async move {
+                let _ = work.await;
+            });
+            Err(StoreError { failure: lost(code) })
+        } else {
+            match (fate.lose, work.await) {
+                (Some(code), Ok(_)) => Err(StoreError { failure: lost(code) }),
+                (_, result) => result,
+            }
+        };
+        self.leave(begun, what, &result).await;
+        result
+    }
+
+    async fn leave<T, E: Display>(&self, begun: Begun, what: impl Display, result: &Result<T, E>) {
+        match result {
+            Ok(_) => self.calls.leave(begun, what, "ok").await,
+            Err(error) => self.calls.leave(begun, what, error).await,
+        }
+    }
+
+    /// Does so much later what was asked for, and tells nobody.
+    fn land(&self, after: Duration, call: &'static str, what: String, work: impl Future<Output = ()> + Send + 'static) {
+        let (world, name) = (self.calls.world.clone(), self.calls.gate.name.clone());
+        world.state().on_their_way += 1;
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            world.note(&name, format_args!("{call} {what} lands"));
+            work.await;
+            world.state().on_their_way -= 1;
+        });
+    }
+
+    /// A batch, as the mistake of this world has it written.
+    async fn bend(&self, batch: &mut Batch) {
+        let Some(flaw) = self.calls.world.flaw() else { return };
+        let stored = self.store.load(&batch.instance).await.ok().flatten();
+        match (flaw, &mut batch.expect) {
+            (Flaw::SkipsFencing, Expect::Lease { epoch, renewals }) => {
+                if let Some(stored) = stored {
+                    (*epoch, *renewals) = (stored.lease.epoch, stored.lease.renewals);
+                }
+            }
+            (Flaw::IgnoresInbox, _) => batch.inbox_at = None,
+            (Flaw::SharesNames, _) => batch.reserve.retain(|reserve| reserve.kind != Kind::Name),
+            (Flaw::ForgetsKeys, _) => batch.reserve.retain(|reserve| reserve.kind != Kind::Trigger),
+            (Flaw::NeverRests, _) => batch.release.iter_mut().for_each(|release| release.rest_until = None),
+            _ => {}
+        }
+    }
+
+    /// What [`Flaw::JournalsAfter`] answers instead of writing an intent.
+    async fn skipped(&self, batch: &Batch) -> Option<Committed> {
+        let is_intent = batch.lease == LeaseChange::Keep
+            && batch
+                .history
+                .iter()
+                .any(|entry| matches!(entry.what, Happening::Started { undo: false, .. }));
+        if !(self.calls.world.has(Flaw::JournalsAfter) && is_intent) {
+            return None;
+        }
+        let stored = self.store.load(&batch.instance).await.ok()??;
+        let Expect::Lease { epoch, renewals } = batch.expect else {
+            return None;
+        };
+        ((stored.lease.epoch, stored.lease.renewals) == (epoch, renewals)).then_some(Committed {
+            inbox_head: stored.inbox_head,
+            lease: stored.lease,
+        })
+    }
+}
+
+/// Writes a batch, and says so to whoever checks.
+async fn commit(
+    world: SimWorld,
+    store: Arc<SimStore>,
+    process: String,
+    batch: Batch,
+) -> Result<Committed, CommitError> {
+    let told = batch.clone();
+    let committed = store.commit(batch).await?;
+    if let Some(record) = &told.record {
+        world.state().journal.push((told.instance.clone(), record.body.clone()));
+    }
+    world.audit(|audit| audit.committed(&process, &told, &committed));
+    Ok(committed)
 }
 
 /// A batch in one line.
@@ -77,20 +204,42 @@ fn happening(what: &Happening) -> String {
 impl Store for SimRegistry {
     async fn commit(&self, batch: Batch) -> Result<Committed, CommitError> {
         let what = shown(&batch);
-        let body = batch.record.as_ref().map(|record| record.body.clone());
-        let id = batch.instance.clone();
-        let result = self.through("store.commit", what, async {
-            let result = self.store.commit(batch).await;
-            if let (Ok(_), Some(body)) = (&result, body) {
-                self.calls.world.state().journal.push((id, body));
+        let begun = self.calls.enter("store.commit").await;
+        let fate = begun.fate;
+        let mut batch = batch;
+        self.bend(&mut batch).await;
+        if fate.lose.is_some() && self.calls.world.has(Flaw::TearsCommits) {
+            (batch.reserve, batch.release, batch.outbox) = Default::default();
+        }
+        let (world, store) = (self.calls.world.clone(), self.store.clone());
+        let name = self.calls.gate.name.clone();
+        let result = if let Some(code) = fate.refuse {
+            Err(CommitError::Store(refused(code)))
+        } else if let Some((after, code)) = fate.lands {
+            self.land(after, "store.commit", what.clone(), async move {
+                let _ = commit(world, store, name, batch).await;
+            });
+            Err(CommitError::Unknown(lost(code)))
+        } else if let Some(committed) = self.skipped(&batch).await {
+            Ok(committed)
+        } else {
+            match (fate.lose, commit(world, store, name, batch).await) {
+                (Some(code), Ok(_)) => Err(CommitError::Unknown(lost(code))),
+                (_, result) => result,
             }
-            result
-        });
-        result.await
+        };
+        self.leave(begun, what, &result).await;
+        result
     }
 
     async fn load(&self, id: &InstanceId) -> Result<Option<Stored>, StoreError> {
-        self.through("store.load", id, self.store.load(id)).await
+        let mut stored = self.read("store.load", id, self.store.load(id)).await?;
+        if self.calls.world.has(Flaw::TakesAtOnce)
+            && let Some(stored) = &mut stored
+        {
+            stored.lease.holder = None;
+        }
+        Ok(stored)
     }
 
     async fn append(
@@ -101,63 +250,79 @@ impl Store for SimRegistry {
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
         let what = format!("{id} {body}");
-        self.through("store.append", what, self.store.append(id, body, key, now))
-            .await
+        let (world, store, id) = (self.calls.world.clone(), self.store.clone(), id.clone());
+        let nth = self.appended.fetch_add(1, Ordering::Relaxed);
+        let is_lost = world.has(Flaw::LosesMessages) && nth % LOST_OF == LOST_OF - 1;
+        let work = async move {
+            let seq = if is_lost {
+                store.load(&id).await?.map(|stored| stored.inbox_head + 1)
+            } else {
+                store.append(&id, body.clone(), key, now).await?
+            };
+            world.audit(|audit| audit.appended(&id, &body));
+            Ok(seq)
+        };
+        self.write("store.append", what, work).await
     }
 
     async fn inbox(&self, id: &InstanceId, after: u64, limit: usize) -> Result<Vec<InboxEntry>, StoreError> {
-        self.through("store.inbox", id, self.store.inbox(id, after, limit))
-            .await
+        self.read("store.inbox", id, self.store.inbox(id, after, limit)).await
     }
 
     async fn reservation(&self, kind: Kind, key: &str) -> Result<Option<Reservation>, StoreError> {
-        self.through("store.reservation", kind, self.store.reservation(kind, key))
+        self.read("store.reservation", kind, self.store.reservation(kind, key))
             .await
     }
 
     async fn reservations_of(&self, owner: &InstanceId) -> Result<Vec<(Kind, String, Reservation)>, StoreError> {
-        self.through("store.reservations_of", owner, self.store.reservations_of(owner))
+        self.read("store.reservations_of", owner, self.store.reservations_of(owner))
             .await
     }
 
     async fn free_port(&self, range: RangeInclusive<u16>, now: Timestamp) -> Result<Option<u16>, StoreError> {
         let what = format!("{}-{}", range.start(), range.end());
-        self.through("store.free_port", what, self.store.free_port(range, now))
+        self.read("store.free_port", what, self.store.free_port(range, now))
             .await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        self.through("store.due", "", self.store.due(now, limit)).await
+        let mut due = self.read("store.due", "", self.store.due(now, limit)).await?;
+        if self.calls.world.has(Flaw::ForgetsTheDead) {
+            due.retain(|due| !self.store.is_held(&due.id));
+        }
+        Ok(due)
     }
 
     async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
-        self.through("store.list", "", self.store.list(query)).await
+        self.read("store.list", "", self.store.list(query)).await
     }
 
     async fn counts(&self) -> Result<Vec<Count>, StoreError> {
-        self.through("store.counts", "", self.store.counts()).await
+        self.read("store.counts", "", self.store.counts()).await
     }
 
     async fn history(&self, id: &InstanceId, after: u64, limit: usize) -> Result<Vec<Numbered>, StoreError> {
-        self.through("store.history", id, self.store.history(id, after, limit))
+        self.read("store.history", id, self.store.history(id, after, limit))
             .await
     }
 
     async fn outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<Pending>, StoreError> {
-        self.through("store.outbox", "", self.store.outbox(now, limit)).await
+        self.read("store.outbox", "", self.store.outbox(now, limit)).await
     }
 
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError> {
-        self.through("store.settle", mail, self.store.settle(mail, settle))
+        let (store, id) = (self.store.clone(), mail.to_owned());
+        self.write("store.settle", mail, async move { store.settle(&id, settle).await })
             .await
     }
 
     async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
-        self.through("store.survey", "", self.store.survey(from, limit)).await
+        self.read("store.survey", "", self.store.survey(from, limit)).await
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.through("store.tidy", "", self.store.tidy(now)).await
+        let store = self.store.clone();
+        self.write("store.tidy", "", async move { store.tidy(now).await }).await
     }
 }
 

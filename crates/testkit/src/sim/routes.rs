@@ -5,7 +5,7 @@ use std::time::Duration;
 use wharf_domain::{Code, Endpoint, Failure, InstanceId, Timestamp};
 use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing};
 
-use super::{SimWorld, calls::Calls, world::State};
+use super::{Flaw, SimWorld, calls::Calls, world::State};
 
 /// How soon a balancer that checks by itself may have something new to say.
 const LOOK_IN: Duration = Duration::from_millis(500);
@@ -71,6 +71,9 @@ impl State {
             .requests
             .values()
             .any(|(route, whose)| route == key && whose == owner);
+        if self.has(Flaw::WithdrawsUnconfirmed) {
+            return true;
+        }
         let Some(routes) = self.routes.get_mut(key) else {
             return true;
         };
@@ -109,17 +112,20 @@ fn shown(owner: &Owner, key: &RouteKey) -> String {
 impl Routes for SimRoutes {
     async fn register(&self, backend: Backend) -> Result<(), Failure> {
         self.0
-            .make("routes.register", shown(&backend.owner, &backend.key), |state, _| {
-                state.register(&backend)
-            })
+            .make(
+                "routes.register",
+                shown(&backend.owner, &backend.key),
+                move |state, _| state.register(&backend),
+            )
             .await
     }
 
     async fn open(&self, owner: &Owner, key: &RouteKey) -> Result<(), Failure> {
+        let (what, owner, key) = (shown(owner, key), owner.clone(), key.clone());
         self.0
-            .make("routes.open", shown(owner, key), |state, _| {
-                let routes = state.routes.get_mut(key).map(Vec::as_mut_slice).unwrap_or_default();
-                for route in routes.iter_mut().filter(|route| route.backend.owner == *owner) {
+            .make("routes.open", what, move |state, _| {
+                let routes = state.routes.get_mut(&key).map(Vec::as_mut_slice).unwrap_or_default();
+                for route in routes.iter_mut().filter(|route| route.backend.owner == owner) {
                     route.open = true;
                 }
                 Ok(())
@@ -134,28 +140,30 @@ impl Routes for SimRoutes {
         _endpoint: Option<&Endpoint>,
         drain: Duration,
     ) -> Result<bool, Failure> {
+        let (what, owner, key) = (shown(owner, key), owner.clone(), key.clone());
         self.0
-            .make("routes.withdraw", shown(owner, key), |state, now| {
-                Ok(state.withdraw(owner, key, drain, now))
+            .make("routes.withdraw", what, move |state, now| {
+                Ok(state.withdraw(&owner, &key, drain, now))
             })
             .await
     }
 
     async fn health(&self, owner: &Owner, key: &RouteKey, _endpoint: &Endpoint) -> Result<Option<Health>, Failure> {
+        let (what, owner, key) = (shown(owner, key), owner.clone(), key.clone());
         self.0
-            .make("routes.health", shown(owner, key), |state, now| {
+            .make("routes.health", what, move |state, now| {
                 if !state.balancer_checks_health {
                     return Ok(None);
                 }
                 let pending = |why| Health::Pending { why, look_in: LOOK_IN };
-                let Some(route) = state.find_route(owner, key) else {
+                let Some(route) = state.find_route(&owner, &key) else {
                     return Ok(Some(pending(Failure::new(
                         Code::RouteUnhealthy,
                         "nothing is registered",
                     ))));
                 };
                 let endpoint = route.backend.endpoint.clone();
-                Ok(Some(match state.ask(owner, &endpoint, None, now) {
+                Ok(Some(match state.ask(&owner, &endpoint, None, now) {
                     Ok(_) => Health::Good,
                     Err(failure) => pending(failure),
                 }))

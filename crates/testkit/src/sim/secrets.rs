@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wharf_domain::{Failure, InstanceId};
 use wharf_platform::Secrets;
 
-use super::{SimWorld, calls::Calls};
+use super::{Flaw, SimWorld, calls::Calls};
 
 /// Secrets, as one process reaches them.
 pub(crate) struct SimSecrets(pub(crate) Calls);
@@ -23,8 +23,12 @@ impl Secrets for SimSecrets {
         instance: &InstanceId,
         values: BTreeMap<String, SecretString>,
     ) -> Result<BTreeMap<String, SecretString>, Failure> {
+        let instance = instance.clone();
         self.0
-            .make("secrets.put", instance, |state, _| {
+            .make("secrets.put", instance.to_string(), move |state, _| {
+                if state.has(Flaw::NewPassword) {
+                    state.secrets.remove(&instance);
+                }
                 let present = state.secrets.entry(instance.clone()).or_insert_with(|| {
                     let open =
                         |(name, value): (&String, &SecretString)| (name.clone(), value.expose_secret().to_owned());
@@ -36,17 +40,21 @@ impl Secrets for SimSecrets {
     }
 
     async fn get(&self, instance: &InstanceId) -> Result<Option<BTreeMap<String, SecretString>>, Failure> {
+        let instance = instance.clone();
         self.0
-            .make("secrets.get", instance, |state, _| {
-                Ok(state.secrets.get(instance).map(sealed))
+            .make("secrets.get", instance.to_string(), move |state, _| {
+                Ok(state.secrets.get(&instance).map(sealed))
             })
             .await
     }
 
     async fn remove(&self, instance: &InstanceId) -> Result<(), Failure> {
+        let instance = instance.clone();
         self.0
-            .make("secrets.remove", instance, |state, _| {
-                state.secrets.remove(instance);
+            .make("secrets.remove", instance.to_string(), move |state, _| {
+                if !state.has(Flaw::KeepsSecrets) {
+                    state.secrets.remove(&instance);
+                }
                 Ok(())
             })
             .await

@@ -90,6 +90,19 @@ impl SimStore {
             .collect()
     }
 
+    /// A reservation as it stands, for whoever may not wait.
+    pub fn reservation_now(&self, kind: Kind, key: &str) -> Option<Reservation> {
+        let state = self.state.lock();
+        state.contents.reservations.get(&(kind, key.to_owned())).cloned()
+    }
+
+    /// Whether a driver holds the instance's lease, dead or alive.
+    pub(crate) fn is_held(&self, id: &InstanceId) -> bool {
+        let state = self.state.lock();
+        let instance = state.contents.instances.get(id);
+        instance.is_some_and(|instance| instance.stored(id).lease.holder.is_some())
+    }
+
     /// Every mail that was ever put and not tidied away, also those that were sent or given up.
     pub fn mails(&self) -> Vec<Pending> {
         let state = self.state.lock();

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use wharf_domain::{Code, Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
 use wharf_platform::{Owner, PortSource, RouteKey, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 
-use super::{SimWorld, calls::Calls, world::State};
+use super::{Flaw, SimWorld, calls::Calls, chance::draw, world::State};
 
 /// What a probe of a task finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Answers {
 /// How a task behaves.
 #[derive(Clone, Debug, Default)]
 pub struct Behaviour {
+    /// The platform starts it twice: two tasks with one mark.
+    pub twin: bool,
     /// Why its start is refused from the beginning.
     pub refused: Option<Failure>,
     /// How long it is pending.
@@ -55,6 +57,17 @@ pub struct Behaviour {
     pub endpoint: Option<Endpoint>,
 }
 
+/// How well events are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EventManner {
+    /// The share that nobody ever hears of, from 0 to 1.
+    pub lose: f64,
+    /// The share that is told twice.
+    pub double: f64,
+    /// Each comes too late by anything up to this much: that is how they change places.
+    pub late: Duration,
+}
+
 /// A task, as the world remembers it.
 #[derive(Clone, Debug)]
 pub struct SimTask {
@@ -66,6 +79,8 @@ pub struct SimTask {
     pub environment: BTreeMap<String, String>,
     pub endpoint: Endpoint,
     pub started_at: Timestamp,
+    /// Nobody waited for it any more when it was started, or nobody asked for it.
+    pub unexpected: bool,
     behaviour: Behaviour,
     end: Option<End>,
 }
@@ -91,8 +106,15 @@ impl SimTask {
     }
 
     /// Whether something of it is on the machine.
-    pub(crate) fn is_there(&self, now: Timestamp) -> bool {
+    #[must_use]
+    pub fn is_there(&self, now: Timestamp) -> bool {
         self.end.as_ref().is_none_or(|end| end.at > now)
+    }
+
+    /// Whether somebody who asks at its address gets an answer from it, good or bad.
+    #[must_use]
+    pub fn listens(&self, now: Timestamp) -> bool {
+        self.answer(now).is_some()
     }
 
     /// What somebody finds who asks at its address.
@@ -157,7 +179,9 @@ fn stopped() -> Failure {
 
 impl State {
     fn start(&mut self, spec: &TaskSpec, now: Timestamp) -> Result<TaskRef, Failure> {
-        if let Some(task) = self.tasks.values().find(|task| task.owner == spec.owner) {
+        if !self.has(Flaw::ForgetsToken)
+            && let Some(task) = self.tasks.values().find(|task| task.owner == spec.owner)
+        {
             return Ok(task.reference.clone());
         }
         let program = program(&spec.run);
@@ -174,6 +198,40 @@ impl State {
         if let Some(next) = self.next_behaviours.get_mut(program) {
             next.pop_front();
         }
+        let mut behaviour = behaviour;
+        let twin = std::mem::take(&mut behaviour.twin);
+        let reference = self.launch(spec, behaviour.clone(), now);
+        if twin {
+            let reference = self.launch(spec, behaviour, now);
+            if let Some(task) = self.tasks.get_mut(&reference.id) {
+                task.unexpected = true;
+            }
+        }
+        Ok(reference)
+    }
+
+    /// An address that no task has.
+    fn free_address(&self, number: u32, now: Timestamp) -> Endpoint {
+        let address = |number: u32| Endpoint::Address {
+            ip: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)),
+            port: 8000,
+        };
+        if !self.scarce_addresses {
+            return address(number);
+        }
+        let is_free = |at: &Endpoint| {
+            !self
+                .tasks
+                .values()
+                .any(|task| task.endpoint == *at && task.is_there(now))
+        };
+        (1..=number)
+            .map(address)
+            .find(is_free)
+            .unwrap_or_else(|| address(number))
+    }
+
+    fn launch(&mut self, spec: &TaskSpec, behaviour: Behaviour, now: Timestamp) -> TaskRef {
         self.tasks_started += 1;
         let number = self.tasks_started;
         let endpoint = behaviour.endpoint.clone().unwrap_or_else(|| match spec.port {
@@ -181,10 +239,7 @@ impl State {
                 ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 port,
             },
-            None => Endpoint::Address {
-                ip: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)),
-                port: 8000,
-            },
+            None => self.free_address(number, now),
         });
         let reference = TaskRef {
             id: format!("task-{number}"),
@@ -202,6 +257,7 @@ impl State {
                 .collect(),
             endpoint,
             started_at: now,
+            unexpected: self.landing,
             behaviour,
             end: None,
         };
@@ -216,7 +272,7 @@ impl State {
         }
         self.tasks.insert(reference.id.clone(), task);
         self.print(&spec.owner.instance, &format!("=== {} starts", reference.id));
-        Ok(reference)
+        reference
     }
 
     /// How the next task of a program behaves.
@@ -237,7 +293,7 @@ impl State {
 
     fn ours(&mut self, owner: &Owner, task: &TaskRef) -> Result<Option<&mut SimTask>, Failure> {
         match self.tasks.get_mut(&task.id) {
-            Some(found) if found.owner != *owner => Err(Failure::new(
+            Some(found) if found.owner != *owner && self.flaw != Some(Flaw::StopsForeign) => Err(Failure::new(
                 Code::ResourceForeign,
                 format!("task {} is another's", task.id),
             )),
@@ -253,7 +309,8 @@ impl State {
         if task.is_there(now) && !task.behaviour.cannot_be_stopped {
             ending = task.end(now + task.behaviour.ends_after.min(grace), stopped(), 143);
         }
-        let stopping = if task.is_there(now) {
+        let is_there = task.is_there(now);
+        let stopping = if is_there && !self.has(Flaw::StopsUnconfirmed) {
             Stopping::Underway
         } else {
             Stopping::Stopped
@@ -281,17 +338,17 @@ impl Tasks for SimTasks {
     }
 
     async fn can_have_port(&self, port: u16) -> bool {
-        let free = self.0.make("tasks.can_have_port", port, |state, now| {
+        let free = self.0.make("tasks.can_have_port", port, move |state, now| {
             Ok(state.listener(port, now).is_none())
         });
         free.await.unwrap_or(true)
     }
 
     async fn check(&self, run: &RunSpec, _route: Option<&RouteKey>) -> Result<(), Failure> {
-        let program = program(run);
+        let program = program(run).to_owned();
         self.0
-            .make("tasks.check", program, |state, _| {
-                match &state.behaviour(program).refused {
+            .make("tasks.check", program.clone(), move |state, _| {
+                match &state.behaviour(&program).refused {
                     Some(failure) => Err(failure.clone()),
                     None => Ok(()),
                 }
@@ -301,34 +358,38 @@ impl Tasks for SimTasks {
 
     async fn start(&self, spec: TaskSpec) -> Result<TaskRef, Failure> {
         self.0
-            .make("tasks.start", shown(&spec.owner), |state, now| state.start(&spec, now))
+            .make("tasks.start", shown(&spec.owner), move |state, now| {
+                state.start(&spec, now)
+            })
             .await
     }
 
     async fn look(&self, owner: &Owner, task: &TaskRef) -> Result<TaskStatus, Failure> {
+        let (what, owner, task) = (shown(owner), owner.clone(), task.clone());
         self.0
-            .make("tasks.look", shown(owner), |state, now| {
+            .make("tasks.look", what, move |state, now| {
                 Ok(state
-                    .ours(owner, task)?
+                    .ours(&owner, &task)?
                     .map_or(TaskStatus::Gone, |task| task.status(now)))
             })
             .await
     }
 
     async fn find(&self, spec: &TaskSpec) -> Result<Option<TaskRef>, Failure> {
-        let owner = &spec.owner;
+        let owner = spec.owner.clone();
         self.0
-            .make("tasks.find", shown(owner), |state, _| {
-                let found = state.tasks.values().find(|task| task.owner == *owner);
+            .make("tasks.find", shown(&spec.owner), move |state, _| {
+                let found = state.tasks.values().find(|task| task.owner == owner);
                 Ok(found.map(|task| task.reference.clone()))
             })
             .await
     }
 
     async fn stop(&self, owner: &Owner, task: &TaskRef, grace: Duration) -> Result<Stopping, Failure> {
+        let (what, owner, task) = (shown(owner), owner.clone(), task.clone());
         self.0
-            .make("tasks.stop", shown(owner), |state, now| {
-                state.stop(owner, task, grace, now)
+            .make("tasks.stop", what, move |state, now| {
+                state.stop(&owner, &task, grace, now)
             })
             .await
     }
@@ -337,10 +398,11 @@ impl Tasks for SimTasks {
         self.0
             .make("tasks.all", "", |state, now| {
                 let deployment = state.deployment.clone();
+                let all = state.has(Flaw::StopsForeign);
                 Ok(state
                     .tasks
                     .values()
-                    .filter(|task| task.is_there(now) && Some(&task.owner.deployment) == deployment.as_ref())
+                    .filter(|task| task.is_there(now) && (all || Some(&task.owner.deployment) == deployment.as_ref()))
                     .map(|task| (task.owner.clone(), task.reference.clone()))
                     .collect())
             })
@@ -359,6 +421,16 @@ impl SimWorld {
     /// From now on tasks of this program (the first word of their command) behave like this.
     pub fn behave(&self, program: &str, behaviour: Behaviour) {
         self.state().behaviours.insert(program.to_owned(), behaviour);
+    }
+
+    /// From now on every task behaves well, those that are there too: what could not be stopped can.
+    pub fn behave_well(&self) {
+        let mut state = self.state();
+        state.behaviours.clear();
+        state.next_behaviours.clear();
+        for task in state.tasks.values_mut() {
+            task.behaviour.cannot_be_stopped = false;
+        }
     }
 
     /// The next task of this program behaves like this; called again, the one after it.
@@ -403,9 +475,13 @@ impl SimWorld {
         }
     }
 
-    /// The machine loses every task, and nothing remembers them.
+    /// The machine loses every task of this deployment, and nothing remembers them.
     pub fn lose_tasks(&self) {
-        self.state().tasks.clear();
+        let mut state = self.state();
+        let deployment = state.deployment.clone();
+        state
+            .tasks
+            .retain(|_, task| Some(&task.owner.deployment) != deployment.as_ref());
     }
 
     /// Puts a task there that nobody asked for.
@@ -443,20 +519,51 @@ impl SimWorld {
         let world = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ending.at.since(world.now())).await;
-            let state = world.state();
-            let Some(task) = state.tasks.get(&ending.task) else {
-                return;
-            };
-            let comes_true = task.end.as_ref().is_some_and(|end| end.at == ending.at);
-            if comes_true && !state.events_are_lost {
+            let (event, manner) = {
+                let state = world.state();
+                let Some(task) = state.tasks.get(&ending.task) else {
+                    return;
+                };
+                if task.end.as_ref().is_none_or(|end| end.at != ending.at) {
+                    return;
+                }
                 let event = TaskEvent {
                     instance: task.owner.instance.clone(),
                     task: task.reference.clone(),
                     status: task.status(ending.at),
                 };
+                (event, state.events)
+            };
+            world.audit(|audit| audit.world_changed(&world));
+            world.tell(event, manner);
+        });
+    }
+
+    /// Tells of a task, as well as events are told just now.
+    fn tell(&self, event: TaskEvent, manner: EventManner) {
+        let number = event.task.id.trim_start_matches("task-").parse().unwrap_or(0);
+        let drawn = |nth| draw(self.seed(), &[number, nth]);
+        if drawn(0) < manner.lose {
+            self.faults().count("event lost");
+            return;
+        }
+        let times = if drawn(1) < manner.double {
+            self.faults().count("event told twice");
+            2
+        } else {
+            1
+        };
+        for nth in 0..times {
+            let late = manner.late.mul_f64(drawn(2 + nth));
+            if !late.is_zero() {
+                self.faults().count("event late");
+            }
+            let (world, event) = (self.clone(), event.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
                 // Nobody may be listening.
                 let _ = world.events().send(event);
-            }
-        });
+            });
+        }
     }
 }

@@ -11,7 +11,7 @@ use wharf_provisioning::{
 };
 use wharf_saga::{Clock, Driving, Record, Step, Store, limits, store::Kind};
 
-use super::{Process, SimClock, SimIds, SimStore, SimWaker, SimWorld, services};
+use super::{Flaw, Process, SimClock, SimIds, SimStore, SimWaker, SimWorld, services};
 
 /// Longer than anything that ends by itself takes to end.
 const PATIENCE: Duration = Duration::from_hours(2);
@@ -96,23 +96,39 @@ pub struct Run {
 }
 
 impl Run {
+    /// A server that starts: it reads the registry, takes up what was under way, and does from then on what a server does beside answering.
+    pub async fn serve(&mut self) -> Result<(), Failure> {
+        let queue = self.wharf.recover().await?;
+        let restoring = self.wharf.clone();
+        self.keep(async move { restoring.restore(queue).await });
+        self.tend();
+        Ok(())
+    }
+
     /// What a server does beside answering: sweeps, hands over mails, listens to its tasks.
     fn tend(&mut self) {
+        let world = self.process.world().clone();
         let wharf = self.wharf.clone();
-        self.keep(async move { wharf.engine().sweep_forever().await });
+        if !world.has(Flaw::NeverSweeps) {
+            self.keep(async move { wharf.engine().sweep_forever().await });
+        }
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.deliver_forever().await });
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.follow_tasks().await });
         let wharf = self.wharf.clone();
-        self.keep(async move { wharf.check_tasks_forever(Duration::from_secs(30)).await });
+        if !world.has(Flaw::NeverLooks) {
+            self.keep(async move { wharf.check_tasks_forever(Duration::from_secs(30)).await });
+        }
     }
 
-    fn keep(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Does this as long as the run lives.
+    pub fn keep(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         self.loops.push(tokio::spawn(work).abort_handle());
     }
 
-    fn end(&mut self) {
+    /// It dies: nothing that it has begun goes on.
+    pub fn end(&mut self) {
         self.process.kill();
         for handle in self.loops.drain(..) {
             handle.abort();
@@ -174,11 +190,7 @@ impl SimWharf {
     }
 
     async fn take_up(&mut self) {
-        let wharf = &self.run.wharf;
-        let queue = wharf.recover().await.expect("the registry can be read");
-        let restoring = wharf.clone();
-        self.run.keep(async move { restoring.restore(queue).await });
-        self.run.tend();
+        self.run.serve().await.expect("the registry can be read");
     }
 
     #[must_use]
@@ -357,7 +369,9 @@ pub fn code<T>(result: &Result<T, Failure>) -> Option<Code> {
     result.as_ref().err().map(|failure| failure.code)
 }
 
-fn assemble(
+/// Puts a run together on a registry, with something around every step. `number` tells it from every other run in this world.
+#[must_use]
+pub fn assemble(
     world: &SimWorld,
     store: &Arc<SimStore>,
     settings: &Settings,

@@ -3,9 +3,10 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    cell::RefCell,
+    collections::{BTreeMap, HashSet, VecDeque},
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 use tokio::sync::broadcast;
 use wharf_domain::{DeploymentId, Email, InstanceId, Timestamp};
@@ -13,7 +14,7 @@ use wharf_platform::{Mail, Owner, Platform, PortSource, RouteKey, Standing, Task
 use wharf_saga::Clock;
 
 use super::{
-    Behaviour, Process, SimClock,
+    Audit, Behaviour, EventManner, Flaw, Process, SimClock,
     chance::Chance,
     databases::SimDatabase,
     faults::Faults,
@@ -39,6 +40,9 @@ struct Inner {
     faults: Faults,
     trace: Trace,
     events: broadcast::Sender<TaskEvent>,
+    audit: OnceLock<Arc<dyn Audit>>,
+    /// The mistake that is made on purpose.
+    flaw: OnceLock<Flaw>,
     state: Mutex<State>,
 }
 
@@ -56,7 +60,16 @@ pub(crate) struct State {
     pub(crate) endings: Vec<Ending>,
     pub(crate) leased_ports: Option<(u16, u16)>,
     pub(crate) embedded: bool,
-    pub(crate) events_are_lost: bool,
+    pub(crate) events: EventManner,
+    /// Endpoints are given out again as soon as they are free, out of so few.
+    pub(crate) scarce_addresses: bool,
+    /// Calls that will reach the world although nobody waits for them.
+    pub(crate) on_their_way: usize,
+    /// One of them reaches it now.
+    pub(crate) landing: bool,
+    pub(crate) flaw: Option<Flaw>,
+    /// Whose task has answered well.
+    pub(crate) answered: RefCell<HashSet<Owner>>,
     pub(crate) routes: BTreeMap<RouteKey, Vec<SimRoute>>,
     pub(crate) standings: BTreeMap<RouteKey, (InstanceId, Standing)>,
     pub(crate) balancer_checks_health: bool,
@@ -67,6 +80,7 @@ pub(crate) struct State {
     /// By endpoint: somebody who is none of ours listens there.
     pub(crate) squatters: BTreeMap<String, String>,
     pub(crate) databases: BTreeMap<String, SimDatabase>,
+    pub(crate) databases_made: u64,
     pub(crate) secrets: BTreeMap<InstanceId, BTreeMap<String, String>>,
     pub(crate) mails: Vec<Mail>,
     pub(crate) mail_tries: u32,
@@ -104,6 +118,8 @@ impl SimWorld {
                 faults: Faults::new(chance.next()),
                 trace: Trace::default(),
                 events: broadcast::Sender::new(EVENTS),
+                audit: OnceLock::new(),
+                flaw: OnceLock::new(),
                 state: Mutex::new(state),
             }),
         }
@@ -161,7 +177,10 @@ impl SimWorld {
     pub fn wharf_died(&self) {
         let mut state = self.state();
         if state.embedded {
-            state.tasks.clear();
+            let deployment = state.deployment.clone();
+            state
+                .tasks
+                .retain(|_, task| Some(&task.owner.deployment) != deployment.as_ref());
             state.routes.clear();
             state.standings.clear();
             state.requests.clear();
@@ -170,7 +189,42 @@ impl SimWorld {
 
     /// From now on no event of a task reaches anybody.
     pub fn lose_events(&self, lost: bool) {
-        self.state().events_are_lost = lost;
+        self.state().events = EventManner {
+            lose: if lost { 1.0 } else { 0.0 },
+            ..EventManner::default()
+        };
+    }
+
+    /// From now on events of tasks are told like this.
+    pub fn tell_events(&self, manner: EventManner) {
+        self.state().events = manner;
+    }
+
+    /// Addresses are few, and one that is free is the next to be given out again.
+    pub fn scarce_addresses(&self, they_are: bool) {
+        self.state().scarce_addresses = they_are;
+    }
+
+    /// Makes a mistake on purpose, from the beginning and for good.
+    pub fn plant_flaw(&self, flaw: Flaw) {
+        if self.inner.flaw.set(flaw).is_ok() {
+            self.state().flaw = Some(flaw);
+        }
+    }
+
+    /// Whether this mistake is made on purpose.
+    #[must_use]
+    pub fn has(&self, flaw: Flaw) -> bool {
+        self.inner.flaw.get() == Some(&flaw)
+    }
+
+    #[must_use]
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.inner.flaw.get().copied()
+    }
+
+    pub(crate) fn audit_cell(&self) -> &OnceLock<Arc<dyn Audit>> {
+        &self.inner.audit
     }
 
     /// What carries the mark of this instance: a line each, empty when nothing is left of it.
@@ -215,7 +269,8 @@ impl SimWorld {
         &self.inner.events
     }
 
-    pub(crate) fn note(&self, who: &str, what: fmt::Arguments<'_>) {
+    /// Writes a line into the trace.
+    pub fn note(&self, who: &str, what: fmt::Arguments<'_>) {
         self.inner.trace.note(self.now(), who, what);
     }
 
@@ -226,6 +281,10 @@ impl SimWorld {
 }
 
 impl State {
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
     pub(crate) fn port_source(&self) -> PortSource {
         self.leased_ports
             .map_or(PortSource::Platform, |(first, last)| PortSource::Leased(first..=last))

@@ -1,0 +1,92 @@
+//! What the rules know of one instance: what its record has said so far, and what was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use wharf_domain::{Attempt, Instance, Timestamp};
+use wharf_provisioning::Message;
+use wharf_saga::{Record, store::Lease};
+
+/// One instance, as its commits have told it.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    pub(super) instance: Instance,
+    pub(super) lease: Lease,
+    /// When its holder last wrote.
+    pub(super) written_at: Timestamp,
+    /// Steps whose intent was ever written, with the attempt they were written for.
+    pub(super) begun: BTreeSet<(Attempt, String)>,
+    /// What its tenant has from the first Ready on, until an end is asked for.
+    pub(super) kept: Option<Kept>,
+    /// Somebody has asked for its end, or given it up.
+    pub(super) is_to_end: bool,
+    /// Of stop and start, what was asked for last, and how often anything was.
+    pub(super) last_order: Option<Message>,
+    pub(super) orders: u32,
+    pub(super) moving: bool,
+}
+
+/// What nothing but an explicit end may take away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) secrets: BTreeMap<String, String>,
+    /// Its database's name, and the how-manieth database it is that the world has seen.
+    pub(super) database: Option<(String, u64)>,
+}
+
+impl Ledger {
+    pub(super) fn new(instance: Instance, now: Timestamp) -> Self {
+        Self {
+            instance,
+            lease: Lease::default(),
+            written_at: now,
+            begun: BTreeSet::new(),
+            kept: None,
+            is_to_end: false,
+            last_order: None,
+            orders: 0,
+            moving: true,
+        }
+    }
+
+    /// A record was written.
+    pub(super) fn write(&mut self, record: Record<Instance>) {
+        self.moving = record
+            .progress
+            .as_ref()
+            .is_some_and(|progress| progress.halted.is_none());
+        if let Some(progress) = record.progress.filter(|progress| progress.begun)
+            && let Some(planned) = progress.current()
+        {
+            self.begun.insert((record.data.attempt, planned.step.clone()));
+        }
+        self.instance = record.data;
+    }
+
+    pub(super) fn has_begun(&self, attempt: Attempt, step: &str) -> bool {
+        self.begun.contains(&(attempt, step.to_owned()))
+    }
+
+    pub(super) fn has_ever_begun(&self, step: &str) -> bool {
+        self.begun.iter().any(|(_, begun)| begun == step)
+    }
+
+    /// A message was put into its inbox.
+    pub(super) fn told(&mut self, body: &str) {
+        let Ok(message) = serde_json::from_str::<Message>(body) else {
+            return;
+        };
+        match message {
+            Message::End | Message::Abandon { .. } => self.is_to_end = true,
+            // Before its first Ready, and without a tenant to come back for, a stop is an end.
+            Message::Stop | Message::StopKeepingTargets
+                if self.instance.tenant.is_none() || self.instance.first_ready_at.is_none() =>
+            {
+                self.is_to_end = true;
+            }
+            Message::Stop | Message::StopKeepingTargets | Message::Start => {
+                self.orders += 1;
+                self.last_order = Some(message);
+            }
+            _ => {}
+        }
+    }
+}

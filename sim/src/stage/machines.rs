@@ -1,0 +1,220 @@
+//! The machines: each runs Wharf, dies now and then, and is started again.
+
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use wharf_provisioning::{Settings, Wharf};
+use wharf_testkit::sim::{Edge, Flaw, Process, SimClock, SimStore, SimWaker, SimWorld, waker::Manner, wharf::assemble};
+
+use crate::{
+    rules::Rules,
+    script::{Layout, Setting},
+};
+
+/// How often a server compares registry and world by itself.
+const REPAIR: Duration = Duration::from_mins(10);
+/// How soon a machine is back when nobody says otherwise.
+const BACK: Duration = Duration::from_secs(1);
+
+/// All of them. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Machines {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: SimWorld,
+    store: Arc<SimStore>,
+    settings: Settings,
+    layout: Layout,
+    rules: Arc<Rules>,
+    machines: Vec<Machine>,
+    /// Lives begun: tells each from every other.
+    lives: AtomicU32,
+    wakes: Mutex<Manner>,
+}
+
+struct Machine {
+    clock: SimClock,
+    /// What runs on it, if it is up.
+    life: Mutex<Option<Life>>,
+    down: Mutex<Duration>,
+}
+
+#[derive(Clone)]
+struct Life {
+    process: Process,
+    wharf: Wharf,
+    waker: Arc<SimWaker>,
+    /// It has read the registry, and does its work.
+    serves: bool,
+}
+
+impl Machines {
+    pub(super) fn new(
+        world: &SimWorld,
+        store: &Arc<SimStore>,
+        settings: Settings,
+        setting: &Setting,
+        rules: &Arc<Rules>,
+    ) -> Self {
+        let clock = |skew: &i64| {
+            let by = Duration::from_millis(skew.unsigned_abs());
+            if *skew < 0 {
+                world.clock().behind(by)
+            } else {
+                world.clock().ahead(by)
+            }
+        };
+        let machine = |skew| Machine {
+            clock: clock(skew),
+            life: Mutex::new(None),
+            down: Mutex::new(BACK),
+        };
+        Self {
+            inner: Arc::new(Inner {
+                world: world.clone(),
+                store: store.clone(),
+                settings,
+                layout: setting.layout,
+                rules: rules.clone(),
+                machines: setting.skews.iter().map(machine).collect(),
+                lives: AtomicU32::new(0),
+                wakes: Mutex::new(Manner::Reliable),
+            }),
+        }
+    }
+
+    pub(super) fn start(&self) {
+        for index in 0..self.inner.machines.len() {
+            let machines = self.clone();
+            tokio::spawn(async move {
+                loop {
+                    machines.live(index).await;
+                }
+            });
+        }
+    }
+
+    /// One life of a machine, and the time until the next.
+    async fn live(&self, index: usize) {
+        let inner = &self.inner;
+        let machine = &inner.machines[index];
+        let number = inner.lives.fetch_add(1, Ordering::Relaxed) + 1;
+        let around: wharf_testkit::sim::wharf::Around = Arc::new(|step| step);
+        let clock = machine.clock.clone();
+        let mut run = assemble(&inner.world, &inner.store, &inner.settings, &around, number, clock);
+        run.waker.set(*inner.wakes.lock());
+        let process = run.process.clone();
+        let mut life = Life {
+            process: process.clone(),
+            wharf: run.wharf.clone(),
+            waker: run.waker.clone(),
+            serves: false,
+        };
+        *machine.life.lock() = Some(life.clone());
+        let served = tokio::select! {
+            biased;
+            () = process.died() => false,
+            served = run.serve() => served.is_ok(),
+        };
+        if served {
+            life.serves = true;
+            *machine.life.lock() = Some(life);
+            if !inner.world.has(Flaw::NeverLooks) {
+                run.keep(repair_forever(run.wharf.clone()));
+            }
+            process.died().await;
+        }
+        inner.world.note("world", format_args!("run{number} is dead"));
+        run.end();
+        *machine.life.lock() = None;
+        if inner.layout == Layout::OneMachine {
+            inner.world.wharf_died();
+        }
+        let down = *machine.down.lock();
+        tokio::time::sleep(down).await;
+        if inner.layout == Layout::OneMachine {
+            // Whoever gets the lock on the data directory knows that nobody else has it.
+            inner.store.restart(inner.world.now());
+            inner.rules.leases_were_freed();
+        }
+    }
+
+    fn life(&self, index: usize) -> Option<Life> {
+        self.inner.machines[index % self.inner.machines.len()]
+            .life
+            .lock()
+            .clone()
+    }
+
+    /// Wharf as it runs on a machine, or on the next one that is up.
+    pub(super) fn wharf(&self, index: usize) -> Option<Wharf> {
+        let lives = (0..self.inner.machines.len()).filter_map(|next| self.life(index + next));
+        lives.map(|life| life.wharf).next()
+    }
+
+    pub(super) fn are_up(&self) -> bool {
+        (0..self.inner.machines.len()).all(|index| self.life(index).is_some_and(|life| life.serves))
+    }
+
+    pub(super) fn kill(&self, index: usize, at_call: Option<(u64, Edge)>, down: Duration) {
+        let Some(life) = self.life(index) else { return };
+        *self.inner.machines[index % self.inner.machines.len()].down.lock() = down;
+        self.inner.world.faults().count("machine killed");
+        match at_call {
+            Some((calls, edge)) => life.process.kill_at(life.process.calls_begun() + calls, edge),
+            None => life.process.kill(),
+        }
+    }
+
+    pub(super) fn pause(&self, index: usize, pause: Duration) {
+        let Some(life) = self.life(index) else { return };
+        self.inner.world.faults().count("machine paused");
+        life.process.pause();
+        super::after(pause, move || life.process.resume());
+    }
+
+    pub(super) fn repair(&self, index: usize) {
+        let Some(wharf) = self.wharf(index) else { return };
+        tokio::spawn(async move { repair(&wharf).await });
+    }
+
+    pub(super) fn set_wakes(&self, manner: Manner) {
+        *self.inner.wakes.lock() = manner;
+        for index in 0..self.inner.machines.len() {
+            if let Some(life) = self.life(index) {
+                life.waker.set(manner);
+            }
+        }
+    }
+
+    /// Whoever is paused goes on, and whoever was to die at a later call lives.
+    pub(super) fn calm(&self) {
+        for index in 0..self.inner.machines.len() {
+            *self.inner.machines[index].down.lock() = BACK;
+            if let Some(life) = self.life(index) {
+                life.process.spare();
+                life.process.resume();
+            }
+        }
+    }
+}
+
+async fn repair_forever(wharf: Wharf) {
+    loop {
+        tokio::time::sleep(REPAIR).await;
+        repair(&wharf).await;
+    }
+}
+
+async fn repair(wharf: &Wharf) {
+    if let Ok(plan) = wharf.repair_plan().await {
+        wharf.repair_apply(plan).await;
+    }
+}
