@@ -26,8 +26,8 @@ use machines::Machines;
 const BOUND: Duration = Duration::from_hours(3);
 /// How often somebody looks whether it has.
 const LOOK: Duration = Duration::from_secs(20);
-/// Nothing has moved for so long: nothing will. Longer than the rounds of all loops but repair's.
-const QUIET: Duration = Duration::from_mins(2);
+/// Nothing has moved for so long: nothing will. Longer than the rounds of all loops, repair's among them.
+const QUIET: Duration = Duration::from_mins(11);
 
 /// How a script is played.
 #[derive(Clone, Copy, Debug, Default)]

@@ -85,7 +85,7 @@ impl Resources {
 }
 
 /// A task as its platform names it: an ECS task ARN, a container id, `pid:start time`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskRef {
     pub id: String,
     pub attempt: Attempt,

@@ -213,7 +213,7 @@ impl Wharf {
                 }) => return self.replay(&by, &claim.hash).await,
                 Err(CommitError::Taken {
                     kind: Kind::Name, by, ..
-                }) => return self.taken(&instance, &by, caller).await,
+                }) => return self.taken(&instance, claim.trigger.as_ref(), &by, caller).await,
                 Err(error @ CommitError::TooMany { .. }) => {
                     return self
                         .no_room(&instance, claim.trigger.as_ref(), caller, refusal(error))
@@ -242,12 +242,7 @@ impl Wharf {
         batch.at_most_live = Some(self.settings().max_instances);
         // The trigger's key first: a repeated request is answered as such, whatever else is taken meanwhile.
         if let Some(trigger) = trigger {
-            batch.reserve.push(reserve(
-                Kind::Trigger,
-                trigger.text(),
-                instance.request_hash.clone(),
-                Some(now + KEY_RETENTION),
-            ));
+            batch.reserve.push(kept(trigger, instance));
         }
         if let Some(name) = reserved_name(instance) {
             batch.reserve.push(reserve(Kind::Name, name, String::new(), None));
@@ -282,7 +277,7 @@ impl Wharf {
             && let Some(by) = self.store().reservation(Kind::Name, &name).await?
             && counts(&by)
         {
-            return self.taken(wanted, &by, caller).await;
+            return self.taken(wanted, trigger, &by, caller).await;
         }
         Err(failure)
     }
@@ -305,8 +300,39 @@ impl Wharf {
         })
     }
 
+    /// Answers a request with an instance that was there before. Its key is kept all the same: the request told twice must not make an instance of its own
+    /// once this one is over.
+    async fn join(
+        &self,
+        wanted: &Instance,
+        trigger: Option<&TriggerKey>,
+        instance: Instance,
+    ) -> Result<Accepted, Failure> {
+        if let Some(trigger) = trigger {
+            let mut batch = Batch::new(instance.id.clone(), Expect::Anything, LeaseChange::Keep);
+            batch.reserve.push(kept(trigger, wanted));
+            match self.store().commit(batch).await {
+                Ok(_) => {}
+                Err(CommitError::Taken { by, .. }) => return self.replay(&by, &wanted.request_hash).await,
+                Err(error) => return Err(refusal(error)),
+            }
+        }
+        Ok(Accepted {
+            id: instance.id.clone(),
+            token: None,
+            replayed: true,
+            instance,
+        })
+    }
+
     /// The name is taken: by a singleton that runs, by the very same request of a caller that we trust, or by somebody else.
-    async fn taken(&self, wanted: &Instance, by: &Reservation, caller: Caller) -> Result<Accepted, Failure> {
+    async fn taken(
+        &self,
+        wanted: &Instance,
+        trigger: Option<&TriggerKey>,
+        by: &Reservation,
+        caller: Caller,
+    ) -> Result<Accepted, Failure> {
         let held = !by.resting;
         if held && wanted.tenant.is_none() {
             let instance = self.instance(&by.owner).await?;
@@ -314,22 +340,12 @@ impl Wharf {
             if matches!(instance.state, State::Down { .. } | State::Stopped { .. }) {
                 self.send(&by.owner, Message::Start).await?;
             }
-            return Ok(Accepted {
-                id: by.owner.clone(),
-                token: None,
-                replayed: true,
-                instance,
-            });
+            return self.join(wanted, trigger, instance).await;
         }
         if held && caller != Caller::Visitor {
             match self.instance(&by.owner).await {
                 Ok(instance) if instance.request_hash == wanted.request_hash => {
-                    return Ok(Accepted {
-                        id: by.owner.clone(),
-                        token: None,
-                        replayed: true,
-                        instance,
-                    });
+                    return self.join(wanted, trigger, instance).await;
                 }
                 Ok(_) => {}
                 // Another program has the name, in a table that it shares with us.
@@ -350,6 +366,17 @@ impl Wharf {
             Some(free) => failure.hint(format!("choose another name, for example {free:?}")),
             None => failure.hint("choose another name"),
         })
+    }
+}
+
+/// The trigger's key, with what was sent with it.
+fn kept(trigger: &TriggerKey, wanted: &Instance) -> Reserve {
+    Reserve {
+        kind: Kind::Trigger,
+        key: trigger.text(),
+        value: wanted.request_hash.clone(),
+        until: Some(wanted.created_at + KEY_RETENTION),
+        now: wanted.created_at,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use futures::StreamExt;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     time::Duration,
 };
 use wharf_domain::{Code, Failure, Instance, InstanceId, State, instance::TaskRef};
@@ -24,7 +24,10 @@ const STRAY_GRACE: Duration = Duration::from_secs(5);
 /// Whether a task that is there is not its instance's any more: that is over, rests without a task, or has a later one.
 fn is_stray(instance: &Instance, task: &TaskRef) -> bool {
     let rests = matches!(instance.state, State::Stopped { .. } | State::Down { .. });
-    instance.state.is_final() || task.attempt < instance.attempt || (rests && instance.held.task.is_none())
+    let held = instance.held.task.as_ref();
+    // A platform may start one attempt twice; the one that the record names is the one.
+    let is_twin = held.is_some_and(|held| held.attempt == task.attempt && held.id != task.id);
+    instance.state.is_final() || task.attempt < instance.attempt || (rests && held.is_none()) || is_twin
 }
 
 /// Why a task runs no more; `None` while it does.
@@ -183,7 +186,7 @@ impl Wharf {
                 break;
             }
         }
-        let present: HashMap<TaskRef, InstanceId> = self
+        let present: BTreeMap<TaskRef, InstanceId> = self
             .platform()
             .tasks
             .all(&crate::repair::runs(self.settings().services.values(), expected.iter()))

@@ -76,12 +76,8 @@ impl Ledger {
         };
         match message {
             Message::End | Message::Abandon { .. } => self.is_to_end = true,
-            // Before its first Ready, and without a tenant to come back for, a stop is an end.
-            Message::Stop | Message::StopKeepingTargets
-                if self.instance.tenant.is_none() || self.instance.first_ready_at.is_none() =>
-            {
-                self.is_to_end = true;
-            }
+            // Without a tenant to come back for a stop is an end. Before the first Ready it is one if it is read by then.
+            Message::Stop | Message::StopKeepingTargets if self.instance.tenant.is_none() => self.is_to_end = true,
             Message::Stop | Message::StopKeepingTargets | Message::Start => {
                 self.orders += 1;
                 self.last_order = Some(message);

@@ -331,6 +331,23 @@ async fn ports_that_are_excluded_or_in_use_are_passed_over() {
     );
 }
 
+/// Found by simulation (seed 66): the second telling of an event that had met a running singleton started another one after its end.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_met_a_running_singleton_stays_that_singletons() {
+    let wharf = SimWharf::new(1).await;
+    let ask = async |key: &str| {
+        let key = Wharf::start_key(Caller::Event, key).expect("a key");
+        let asked = wharf.wharf().start_service(start("single"), Caller::Event, Some(key));
+        asked.await.expect("accepted").id
+    };
+    let id = ask("first").await;
+    wharf.until(&id, "ready").await;
+    assert_eq!(ask("second").await, id);
+    ended(&wharf, &id).await;
+    assert_eq!(ask("second").await, id, "told twice, it is the same instance again");
+    assert_ne!(ask("third").await, id);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_singleton_is_started_once() {
     let wharf = SimWharf::new(1).await;
