@@ -100,6 +100,12 @@ pub fn compose(seed: u64) -> Script {
         balancer_checks: layout != Layout::OneMachine && dice.falls(40),
         scarce_addresses: dice.falls(70),
         foreigners: dice.falls(50),
+        latency: dice.one(&[
+            Duration::ZERO,
+            Duration::from_millis(2),
+            Duration::from_millis(40),
+            Duration::from_millis(400),
+        ]),
         max_instances: if dice.falls(10) { 3 } else { 1000 },
     };
     // How bad a day it is.
@@ -275,8 +281,12 @@ fn behaviour(dice: &Dice) -> Behaviour {
         ..Behaviour::default()
     };
     let ends = Some(dice.long_tailed(Duration::from_millis(1), Duration::from_mins(10)));
-    match dice.below(12) {
+    match dice.below(13) {
         0..3 => usual,
+        11 => Behaviour {
+            answers: Answers::As("somebody else".to_owned()),
+            ..usual
+        },
         3 => Behaviour {
             answers: Answers::Never,
             ..usual

@@ -24,6 +24,8 @@ pub struct Setting {
     pub scarce_addresses: bool,
     /// Things of other deployments and other tools are in the world.
     pub foreigners: bool,
+    /// What each call takes at the most, each way.
+    pub latency: Duration,
     /// How many instances there may be.
     pub max_instances: u64,
 }

@@ -12,7 +12,7 @@ use std::{
 };
 use wharf_domain::{Attempt, DeploymentId, InstanceId};
 use wharf_platform::Owner;
-use wharf_provisioning::Settings;
+use wharf_provisioning::{Settings, repair::Class};
 use wharf_testkit::sim::{EventManner, Flaw, SimStore, SimWorld, services, waker::Manner, wharf::settings};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     rules::{Client, Rules},
     script::{Layout, Script, What},
 };
-use machines::Machines;
+use machines::{Machines, repair};
 
 /// How long everything may take to come to an end once nothing goes wrong any more. Ended instances are looked at for an hour, and what waits for room waits in rounds.
 const BOUND: Duration = Duration::from_hours(3);
@@ -101,6 +101,7 @@ impl Stage {
         }
         world.scarce_addresses(setting.scarce_addresses);
         world.balancer_checks_health(setting.balancer_checks);
+        world.set_latency(setting.latency);
         let settings = Settings {
             max_instances: setting.max_instances,
             tenant_service: Some(services::shop().name),
@@ -110,7 +111,9 @@ impl Stage {
             plant_foreigners(&world);
         }
         let store = Arc::new(SimStore::new());
-        let rules = Rules::watching(&world, &store, &settings);
+        let apart = setting.skews.iter().max().unwrap_or(&0) - setting.skews.iter().min().unwrap_or(&0);
+        let apart = Duration::from_millis(apart.unsigned_abs());
+        let rules = Rules::watching(&world, &store, &settings, apart);
         let planted = everything(&world, &store);
         let machines = Machines::new(&world, &store, settings, setting, &rules);
         Self {
@@ -134,9 +137,10 @@ impl Stage {
         self.calm().await;
         let mut states = self.rules.states();
         if self.settle().await {
-            self.resume_stuck().await;
+            self.see_to_it().await;
             if self.settle().await {
                 self.rules.hold_promises(&self.client.lock());
+                self.nothing_to_repair().await;
                 states = self.rules.states();
                 self.end_all().await;
                 if self.settle().await {
@@ -246,12 +250,25 @@ impl Stage {
         }
     }
 
-    /// What is stuck is taken up by a person, now that its cause is gone.
-    async fn resume_stuck(&self) {
+    /// A person takes up what is stuck, now that its cause is gone, and has removed what calls left behind that landed too late.
+    async fn see_to_it(&self) {
+        let Some(wharf) = self.machines.wharf(0) else { return };
         for id in self.rules.stuck() {
-            if let Some(wharf) = self.machines.wharf(0) {
-                let _ = wharf.resume(&id).await;
+            let _ = wharf.resume(&id).await;
+        }
+        repair(&wharf, Class::Asked).await;
+    }
+
+    /// What repair would still do: nothing, if registry and world are one.
+    async fn nothing_to_repair(&self) {
+        let Some(wharf) = self.machines.wharf(0) else { return };
+        match wharf.repair_plan().await {
+            Ok(plan) => {
+                for finding in plan.iter().filter(|finding| finding.mend.is_some()) {
+                    self.rules.broken("repair", finding.what.clone());
+                }
             }
+            Err(failure) => self.rules.broken("repair", failure.to_string()),
         }
     }
 

@@ -19,6 +19,9 @@ impl Rules {
     pub(super) fn hold_commit(&self, process: &str, batch: &Batch, committed: &Committed) {
         let now = self.world.now();
         let mut book = self.book.lock();
+        if let Some(what) = self.port_too_early(&mut book, batch) {
+            book.broken(&self.world, "ports", what);
+        }
         let Some(write) = &batch.record else { return };
         let Ok(record) = serde_json::from_str::<Record<wharf_domain::Instance>>(&write.body) else {
             book.broken(
@@ -65,6 +68,21 @@ impl Rules {
         if let Some(what) = shared_name(&book) {
             book.broken(&self.world, "names", what);
         }
+    }
+
+    /// A port rests before somebody else gets it: who follows an old link must not come to a stranger.
+    fn port_too_early(&self, book: &mut Book, batch: &Batch) -> Option<String> {
+        let now = self.world.now();
+        for release in batch.release.iter().filter(|release| release.kind == Kind::Port) {
+            book.released.insert(release.key.clone(), (batch.instance.clone(), now));
+        }
+        let ports = batch.reserve.iter().filter(|reserve| reserve.kind == Kind::Port);
+        ports.into_iter().find_map(|reserve| {
+            let (by, at) = book.released.get(&reserve.key)?;
+            let rested = now.since(*at) + self.apart;
+            let is_early = *by != batch.instance && rested < self.settings.port_quarantine;
+            is_early.then(|| format!("{} gets port {} {rested:?} after {by}", batch.instance, reserve.key))
+        })
     }
 
     /// One writer, and a successor only after the lease is over.

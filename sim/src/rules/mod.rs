@@ -7,7 +7,7 @@ mod ledger;
 
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use wharf_domain::InstanceId;
+use wharf_domain::{InstanceId, Timestamp};
 use wharf_provisioning::Settings;
 use wharf_saga::store::{Batch, Committed};
 use wharf_testkit::sim::{Audit, SimStore, SimWorld, clock::START};
@@ -25,6 +25,8 @@ pub(crate) struct Rules {
     world: SimWorld,
     store: Arc<SimStore>,
     settings: Settings,
+    /// How far the machines' clocks are apart.
+    apart: Duration,
     book: Mutex<Book>,
 }
 
@@ -33,16 +35,19 @@ struct Book {
     instances: BTreeMap<InstanceId, Ledger>,
     /// By driver, as it is called in leases: its process.
     drivers: BTreeMap<String, String>,
+    /// By port: who gave it back last, and when.
+    released: BTreeMap<String, (InstanceId, Timestamp)>,
     violations: Vec<Violation>,
 }
 
 impl Rules {
     /// Rules that watch this world from now on.
-    pub(crate) fn watching(world: &SimWorld, store: &Arc<SimStore>, settings: &Settings) -> Arc<Self> {
+    pub(crate) fn watching(world: &SimWorld, store: &Arc<SimStore>, settings: &Settings, apart: Duration) -> Arc<Self> {
         let rules = Arc::new(Self {
             world: world.clone(),
             store: store.clone(),
             settings: settings.clone(),
+            apart,
             book: Mutex::default(),
         });
         world.set_audit(rules.clone());

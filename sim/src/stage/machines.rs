@@ -8,7 +8,7 @@ use std::{
     },
     time::Duration,
 };
-use wharf_provisioning::{Settings, Wharf};
+use wharf_provisioning::{Settings, Wharf, repair::Class};
 use wharf_testkit::sim::{Edge, Flaw, Process, SimClock, SimStore, SimWaker, SimWorld, waker::Manner, wharf::assemble};
 
 use crate::{
@@ -182,7 +182,7 @@ impl Machines {
 
     pub(super) fn repair(&self, index: usize) {
         let Some(wharf) = self.wharf(index) else { return };
-        tokio::spawn(async move { repair(&wharf).await });
+        tokio::spawn(async move { repair(&wharf, Class::Asked).await });
     }
 
     pub(super) fn set_wakes(&self, manner: Manner) {
@@ -209,12 +209,13 @@ impl Machines {
 async fn repair_forever(wharf: Wharf) {
     loop {
         tokio::time::sleep(REPAIR).await;
-        repair(&wharf).await;
+        repair(&wharf, Class::Safe).await;
     }
 }
 
-async fn repair(wharf: &Wharf) {
+/// Compares and mends, as far as it may.
+pub(super) async fn repair(wharf: &Wharf, allowed: Class) {
     if let Ok(plan) = wharf.repair_plan().await {
-        wharf.repair_apply(plan).await;
+        wharf.repair_apply(plan, allowed).await;
     }
 }

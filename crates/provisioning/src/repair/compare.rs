@@ -53,18 +53,19 @@ impl Wharf {
         let databases = self.platform().databases.all().await?;
         let registry = self.registry().await?;
         let mut findings = Vec::new();
-        let mut find = |subject, instance: &InstanceId, what: String, mend: Option<(Mend, Class)>, hint: Option<String>| {
-            let (mend, class) = mend.unzip();
-            findings.push(Finding {
-                subject,
-                instance: Some(instance.clone()),
-                what,
-                cause: None,
-                mend,
-                class,
-                hint,
-            });
-        };
+        let mut find =
+            |subject, instance: &InstanceId, what: String, mend: Option<(Mend, Class)>, hint: Option<String>| {
+                let (mend, class) = mend.unzip();
+                findings.push(Finding {
+                    subject,
+                    instance: Some(instance.clone()),
+                    what,
+                    cause: None,
+                    mend,
+                    class,
+                    hint,
+                });
+            };
 
         let mut running = HashSet::new();
         for (owner, task) in &tasks {
@@ -210,7 +211,13 @@ impl Wharf {
         }
         for (id, failure) in &registry.unreadable {
             let hint = "it may be of a later version: upgrade Wharf, or restore the registry from a backup";
-            find(Subject::Record, id, failure.message.clone(), None, Some(hint.to_owned()));
+            find(
+                Subject::Record,
+                id,
+                failure.message.clone(),
+                None,
+                Some(hint.to_owned()),
+            );
         }
         for id in &registry.over {
             let held = self.store().reservations_of(id).await?;

@@ -63,6 +63,24 @@ async fn the_look_at_all_tasks_stops_those_of_ended_instances_and_of_earlier_att
     assert_eq!(left, [own.task.expect("its own")]);
 }
 
+/// Found by simulation (seed 357): of two tasks of one attempt the second ran for ever.
+#[tokio::test(start_paused = true)]
+async fn of_an_attempt_that_the_platform_started_twice_one_task_stays() {
+    let wharf = SimWharf::new(1).await;
+    let twice = wharf_testkit::sim::Behaviour {
+        twin: true,
+        ..Default::default()
+    };
+    wharf.world.behave_next("site", twice);
+    let id = wharf.ready("acme", "site").await;
+    assert_eq!(wharf.world.live_tasks(&id).len(), 2);
+    wharf.wharf().check_tasks().await.expect("looked");
+    let own = wharf.until(&id, "ready").await.task;
+    let left = wharf.world.live_tasks(&id);
+    assert_eq!(left.len(), 1);
+    assert_eq!(own.as_ref(), Some(&left[0].reference.id));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_of_a_claim_that_is_under_way_is_left_alone() {
     let wharf = SimWharf::new(1).await;

@@ -32,10 +32,11 @@ impl Calls {
         self.gate.meet_doom(number, Edge::Before);
         self.gate.pass().await;
         let fate = self.world.faults().fate(call);
+        self.world.travel().await;
         if !fate.slow.is_zero() {
             tokio::time::sleep(fate.slow).await;
-            self.gate.pass().await;
         }
+        self.gate.pass().await;
         Begun { number, call, fate }
     }
 
@@ -43,6 +44,7 @@ impl Calls {
         self.world
             .note(&self.gate.name, format_args!("{} {what} -> {outcome}", begun.call));
         self.gate.meet_doom(begun.number, Edge::After);
+        self.world.travel().await;
         self.gate.pass().await;
     }
 

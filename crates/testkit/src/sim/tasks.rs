@@ -535,12 +535,12 @@ impl SimWorld {
                 (event, state.events)
             };
             world.audit(|audit| audit.world_changed(&world));
-            world.tell(event, manner);
+            world.tell(&event, manner);
         });
     }
 
     /// Tells of a task, as well as events are told just now.
-    fn tell(&self, event: TaskEvent, manner: EventManner) {
+    fn tell(&self, event: &TaskEvent, manner: EventManner) {
         let number = event.task.id.trim_start_matches("task-").parse().unwrap_or(0);
         let drawn = |nth| draw(self.seed(), &[number, nth]);
         if drawn(0) < manner.lose {

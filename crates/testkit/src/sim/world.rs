@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 use tokio::sync::broadcast;
 use wharf_domain::{DeploymentId, Email, InstanceId, Timestamp};
@@ -15,7 +16,7 @@ use wharf_saga::Clock;
 
 use super::{
     Audit, Behaviour, EventManner, Flaw, Process, SimClock,
-    chance::Chance,
+    chance::{Chance, draw},
     databases::SimDatabase,
     faults::Faults,
     logs::Output,
@@ -47,6 +48,10 @@ struct Inner {
 }
 
 /// All that can change.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that somebody turns by itself"
+)]
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) deployment: Option<DeploymentId>,
@@ -63,6 +68,10 @@ pub(crate) struct State {
     pub(crate) events: EventManner,
     /// Endpoints are given out again as soon as they are free, out of so few.
     pub(crate) scarce_addresses: bool,
+    /// What a call takes at the most, each way.
+    pub(crate) latency: Duration,
+    /// Calls that have taken their time so far.
+    pub(crate) delayed: u64,
     /// Calls that will reach the world although nobody waits for them.
     pub(crate) on_their_way: usize,
     /// One of them reaches it now.
@@ -198,6 +207,24 @@ impl SimWorld {
     /// From now on events of tasks are told like this.
     pub fn tell_events(&self, manner: EventManner) {
         self.state().events = manner;
+    }
+
+    /// Every call takes some time on its way, and some on its way back: anything up to this much each.
+    pub fn set_latency(&self, longest: Duration) {
+        self.state().latency = longest;
+    }
+
+    /// A call's time one way.
+    pub(crate) async fn travel(&self) {
+        let pause = {
+            let mut state = self.state();
+            if state.latency.is_zero() {
+                return;
+            }
+            state.delayed += 1;
+            state.latency.mul_f64(draw(self.inner.seed, &[state.delayed]))
+        };
+        tokio::time::sleep(pause).await;
     }
 
     /// Addresses are few, and one that is free is the next to be given out again.
