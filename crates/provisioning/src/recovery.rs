@@ -165,6 +165,14 @@ impl Wharf {
         if let Err(failure) = routed {
             tracing::error!(instance = %instance.id, error = %failure.message, "it runs, and no route leads to it; repair will find it");
         }
+        // Another driver may have taken it down since it was read. Whoever does so writes that down first: what it withdrew before we registered is seen here.
+        let is_there = match self.instance(&instance.id).await {
+            Ok(now) => matches!(now.state, State::Ready { .. }) && now.attempt == instance.attempt,
+            Err(_) => true,
+        };
+        if !is_there && let Err(failure) = routes.withdraw(&owner, &key, Some(endpoint), Duration::ZERO).await {
+            tracing::error!(instance = %instance.id, error = %failure.message, "a route leads to it, which is not there; repair will find it");
+        }
     }
 
     /// It says Ready and is not there: until its turn comes, its visitors are told to wait.

@@ -158,8 +158,10 @@ impl<W: Workflow> Drive<W> {
                         ));
                     }
                     match self.engine.store.load(&self.id).await {
-                        // Somebody has taken it over while we waited for the answer, and works on it.
-                        Ok(Some(stored)) if self.is_anothers(&stored.lease) => return Drove::Held,
+                        // While we did not know better, another driver has taken over.
+                        Ok(Some(stored)) if !self.engine.may_take(&self.id, &stored.lease) => {
+                            return self.engine.leave_to(&self.id, &stored.lease).await;
+                        }
                         Ok(Some(stored)) => match Self::stored(self.engine.clone(), self.slot.clone(), stored) {
                             Ok(fresh) => self = fresh,
                             Err(failure) => return Drove::Broken(failure),
@@ -170,13 +172,6 @@ impl<W: Workflow> Drive<W> {
                 }
             }
         }
-    }
-
-    fn is_anothers(&self, lease: &Lease) -> bool {
-        lease
-            .holder
-            .as_ref()
-            .is_some_and(|holder| *holder != self.engine.holder)
     }
 
     async fn advance(&mut self) -> Result<Drove> {

@@ -96,6 +96,36 @@ impl<W: Workflow> Inner<W> {
             .is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < timeout + limits::LEASE_MARGIN)
     }
 
+    /// A lease is taken over when it was seen unchanged twice, a lease and a margin apart, by our own clock.
+    pub(crate) fn may_take(&self, id: &InstanceId, lease: &Lease) -> bool {
+        let now = self::seen(lease);
+        let mut seen = self.seen.lock();
+        if lease.holder.as_ref().is_none_or(|holder| *holder == self.holder) {
+            seen.remove(id);
+            return true;
+        }
+        match seen.get(id) {
+            Some((before, since)) if *before == now => {
+                let over = since.is_none_or(|since| since.elapsed() >= limits::LEASE + limits::LEASE_MARGIN);
+                if over {
+                    seen.remove(id);
+                }
+                over
+            }
+            _ => {
+                seen.insert(id.clone(), (now, Some(Instant::now())));
+                false
+            }
+        }
+    }
+
+    /// Another driver has the instance: somebody looks again when its lease is over.
+    pub(crate) async fn leave_to(&self, id: &InstanceId, lease: &Lease) -> Drove {
+        let after = limits::LEASE + limits::LEASE_MARGIN;
+        self.waker.recheck(id, seen(lease), after).await;
+        Drove::Held
+    }
+
     pub(crate) fn chance(&self) -> u8 {
         let mut byte = [0];
         self.ids.fill(&mut byte);
@@ -466,37 +496,12 @@ impl<W: Workflow> Engine<W> {
             }
             return Drove::Rests;
         }
-        if !self.may_take(id, &stored.lease) {
-            let after = limits::LEASE + limits::LEASE_MARGIN;
-            inner.waker.recheck(id, seen(&stored.lease), after).await;
-            return Drove::Held;
+        if !inner.may_take(id, &stored.lease) {
+            return inner.leave_to(id, &stored.lease).await;
         }
         match Drive::stored(inner.clone(), slot.clone(), stored) {
             Ok(drive) => drive.run().await,
             Err(failure) => Drove::Broken(failure),
-        }
-    }
-
-    /// A lease is taken over when it was seen unchanged twice, a lease and a margin apart, by our own clock.
-    fn may_take(&self, id: &InstanceId, lease: &Lease) -> bool {
-        let now = self::seen(lease);
-        let mut seen = self.inner.seen.lock();
-        if lease.holder.as_ref().is_none_or(|holder| *holder == self.inner.holder) {
-            seen.remove(id);
-            return true;
-        }
-        match seen.get(id) {
-            Some((before, since)) if *before == now => {
-                let over = since.is_none_or(|since| since.elapsed() >= limits::LEASE + limits::LEASE_MARGIN);
-                if over {
-                    seen.remove(id);
-                }
-                over
-            }
-            _ => {
-                seen.insert(id.clone(), (now, Some(Instant::now())));
-                false
-            }
         }
     }
 
