@@ -91,7 +91,7 @@ pub fn compose(seed: u64) -> Script {
         if dice.falls(60) {
             0
         } else {
-            dice.below(120_000) as i64 - 60_000
+            dice.below(120_000).cast_signed() - 60_000
         }
     };
     let setting = Setting {

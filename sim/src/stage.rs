@@ -39,8 +39,8 @@ pub struct Options {
 }
 
 thread_local! {
-    /// What has panicked on this thread, wherever it was caught.
-    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// What has panicked on this thread while a script was played, wherever it was caught; `None` while none is played.
+    static PANICS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
 /// Plays a script to its end.
@@ -49,21 +49,26 @@ pub fn play(script: &Script, options: Options) -> Report {
     static HOOK: Once = Once::new();
     // A panic in a task that nobody waits for would go unnoticed.
     HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
-            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let is_ours = PANICS.with_borrow_mut(|panics| panics.as_mut().map(|panics| panics.push(panic.to_string())));
+            if is_ours.is_none() {
+                usual(panic);
+            }
         }));
     });
-    PANICS.with_borrow_mut(Vec::clear);
+    PANICS.set(Some(Vec::new()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without input and output needs nothing of the machine");
     let played = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(Stage::set(script, options).play())
+        // Within the runtime: outside of it the clock is the machine's.
+        runtime.block_on(async { Stage::set(script, options).play().await })
     }));
     let mut report = played.unwrap_or_default();
-    for what in PANICS.with_borrow_mut(std::mem::take) {
+    for what in PANICS.take().unwrap_or_default() {
         report.violations.push(Violation {
             at: report.simulated,
             rule: "panics",

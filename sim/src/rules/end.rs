@@ -21,8 +21,9 @@ impl Client {
     pub(crate) fn accept(&mut self, scope: &'static str, key: Option<u32>, id: InstanceId, replayed: bool) {
         if let Some(key) = key {
             let answered = self.by_key.entry((scope, key)).or_default();
-            let is_news = !answered.contains(&id) && !(replayed && answered.is_empty());
-            if is_news {
+            // What was known by its name has left no trace of the key here.
+            let is_known = answered.contains(&id) || replayed && answered.is_empty();
+            if !is_known {
                 answered.push(id.clone());
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 use wharf_saga::{limits, store::Store};
+use wharf_testkit::sim::store::Fault;
 
 use super::support::{Act, Bench, LOOKS, Message, Phase, took};
 
@@ -87,6 +88,29 @@ async fn a_dead_drivers_lease_is_taken_after_a_lease_and_a_margin() {
         waited >= 2 * TAKEN_AFTER && waited <= 2 * TAKEN_AFTER + 3 * limits::SWEEP,
         "{waited:?}"
     );
+}
+
+/// Found by simulation (seed 49): whoever was left in doubt about his own taking took the lease back from the one who had it meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_driver_in_doubt_does_not_take_over_from_one_that_is_not() {
+    let bench = Bench::new();
+    let (first, second) = (bench.machine("first"), bench.machine("second"));
+    let door = bench.door("door", &first);
+    door.waker.set(wharf_testkit::sim::waker::Manner::Loses);
+    bench.ledger.script("one", [Act::PauseProcess]);
+    let id = bench.claim(&door, &["one", "two"]).await;
+    // Both have read before either writes.
+    bench.store.set_latency(Duration::from_millis(10));
+    bench.store.fail_nth(1, Fault::LoseRequest);
+    first.engine.poke(&id);
+    second.engine.poke(&id);
+    tokio::time::sleep(TAKEN_AFTER / 2).await;
+    assert_eq!(bench.ledger.calls(), ["one"], "the second one's, and nobody else's");
+    assert_eq!(bench.ledger.calls_by("second").len(), 1);
+    assert!(!first.engine.is_driving(&id));
+    second.process.resume();
+    bench.ended(&id, Phase::Finished).await;
+    assert_eq!(bench.ledger.calls(), ["one", "two"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use wharf_platform::Platform;
 use wharf_saga::Store;
 
@@ -37,7 +37,9 @@ enum Life {
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) name: String,
-    life: watch::Sender<Life>,
+    life: Mutex<Life>,
+    /// Rung whenever its life changes. Whoever waits is woken in the order of coming, which a `watch` would leave to chance.
+    changed: Notify,
     calls: AtomicU64,
     doom: Mutex<Option<(u64, Edge)>>,
 }
@@ -45,17 +47,34 @@ pub(crate) struct Gate {
 impl Gate {
     /// Returns at once, or when the process is resumed; never, when it is dead.
     pub(crate) async fn pass(&self) {
-        let mut life = self.life.subscribe();
-        if !matches!(
-            life.wait_for(|life| *life != Life::Paused).await.as_deref(),
-            Ok(Life::Alive)
-        ) {
+        if self.until(|life| life != Life::Paused).await == Life::Dead {
             std::future::pending().await
         }
     }
 
+    /// Waits for a life like this.
+    async fn until(&self, wanted: impl Fn(Life) -> bool) -> Life {
+        loop {
+            let changed = self.changed.notified();
+            let life = *self.life.lock();
+            if wanted(life) {
+                return life;
+            }
+            changed.await;
+        }
+    }
+
+    fn change(&self, to: Life) {
+        let mut life = self.life.lock();
+        if *life != Life::Dead && *life != to {
+            *life = to;
+            drop(life);
+            self.changed.notify_waiters();
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
-        *self.life.borrow() == Life::Alive
+        *self.life.lock() == Life::Alive
     }
 
     /// The number of a call that begins.
@@ -66,7 +85,7 @@ impl Gate {
     /// Ends the process if it was to end at this call.
     pub(crate) fn meet_doom(&self, call: u64, edge: Edge) {
         if *self.doom.lock() == Some((call, edge)) {
-            self.life.send_replace(Life::Dead);
+            self.change(Life::Dead);
         }
     }
 }
@@ -90,7 +109,8 @@ impl Process {
     pub(crate) fn new(world: SimWorld, name: &str) -> Self {
         let gate = Arc::new(Gate {
             name: name.to_owned(),
-            life: watch::Sender::new(Life::Alive),
+            life: Mutex::new(Life::Alive),
+            changed: Notify::new(),
             calls: AtomicU64::new(0),
             doom: Mutex::new(None),
         });
@@ -139,16 +159,16 @@ impl Process {
 
     /// Nothing that it calls returns any more, until [`resume`](Self::resume).
     pub fn pause(&self) {
-        self.change(Life::Paused);
+        self.gate.change(Life::Paused);
     }
 
     pub fn resume(&self) {
-        self.change(Life::Alive);
+        self.gate.change(Life::Alive);
     }
 
     /// It is no more: nothing that it has called or calls ever returns.
     pub fn kill(&self) {
-        self.change(Life::Dead);
+        self.gate.change(Life::Dead);
     }
 
     /// It will be killed at its n-th call, counted from its beginning.
@@ -163,22 +183,11 @@ impl Process {
 
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        *self.gate.life.borrow() == Life::Dead
+        *self.gate.life.lock() == Life::Dead
     }
 
     /// Waits for its end.
     pub async fn died(&self) {
-        let mut life = self.gate.life.subscribe();
-        let _ = life.wait_for(|life| *life == Life::Dead).await;
-    }
-
-    fn change(&self, to: Life) {
-        self.gate.life.send_if_modified(|life| {
-            let changes = *life != Life::Dead && *life != to;
-            if changes {
-                *life = to;
-            }
-            changes
-        });
+        self.gate.until(|life| life == Life::Dead).await;
     }
 }
