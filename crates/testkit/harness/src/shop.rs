@@ -21,7 +21,9 @@ impl Customer {
 
     /// The order is there, with its customer's name.
     pub async fn finds(&self, order: &str, name: &str) {
-        self.try_find(order, name).await.unwrap_or_else(|error| panic!("{error}"));
+        self.try_find(order, name)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The same for shops that may be gone in the middle of it. An error does not say whether the order was placed.
@@ -52,7 +54,10 @@ impl Customer {
         if page.contains(name) {
             return Ok(());
         }
-        Err(format!("{order} of {} is not the order of {name}: {page}", self.shop.host))
+        Err(format!(
+            "{order} of {} is not the order of {name}: {page}",
+            self.shop.host
+        ))
     }
 
     /// A page that is there, or a form that was taken.

@@ -131,7 +131,7 @@ impl SimRegistry {
 
     /// What [`Flaw::JournalsAfter`] answers instead of writing an intent.
     async fn skipped(&self, batch: &Batch) -> Option<Committed> {
-        let is_intent = batch.lease == LeaseChange::Keep
+        let is_intent = batch.lease == LeaseChange::Renew
             && batch
                 .history
                 .iter()
