@@ -9,7 +9,7 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use wharf_domain::{Code, Failure, InstanceId, service::RunSpec};
-use wharf_platform::{LogLine, Logs, Printer};
+use wharf_platform::{LogLine, Logs, Printer, logs::clean};
 
 use crate::{
     Governor,
@@ -229,20 +229,19 @@ fn read<T: serde::de::DeserializeOwned>(operation: Operation, answer: &str) -> R
     })
 }
 
+/// What a task prints is the tenant's: it drives nobody's terminal, and a line feed in it makes another line and not a forged one.
 fn lines(page: Page) -> Vec<LogLine> {
+    let line = |mut text: String| {
+        text.truncate(text.floor_char_boundary(LINE_MAX));
+        LogLine { text }
+    };
     page.events
         .into_iter()
-        .map(|event| {
-            let mut text = event.message;
-            if text.len() > LINE_MAX {
-                text.truncate(
-                    (0..=LINE_MAX)
-                        .rev()
-                        .find(|at| text.is_char_boundary(*at))
-                        .unwrap_or_default(),
-                );
-            }
-            LogLine { text }
+        .flat_map(|event| {
+            let text = clean(event.message.as_bytes());
+            // An empty message is an empty line.
+            let several: Vec<LogLine> = text.split('\n').map(|text| line(text.to_owned())).collect();
+            several
         })
         .collect()
 }

@@ -67,3 +67,19 @@ fn a_long_line_is_cut_between_characters() {
     assert_eq!(cut.len(), LINE_MAX - 1);
     assert!(cut.ends_with('ä'));
 }
+
+#[test]
+fn what_a_task_prints_drives_nobodys_terminal() {
+    let said = |message: &str| -> Vec<String> {
+        let page = Page {
+            events: vec![Event {
+                message: message.to_owned(),
+            }],
+            next_forward_token: None,
+        };
+        lines(page).into_iter().map(|line| line.text).collect()
+    };
+    assert_eq!(said("\u{1b}]0;title\u{7}\u{1b}[31mred\u{1b}[0m \u{9b}2J"), ["red 2J"]);
+    assert_eq!(said("one\ntwo\rthree"), ["one", "twothree"]);
+    assert_eq!(said(""), [""]);
+}

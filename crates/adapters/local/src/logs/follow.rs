@@ -39,12 +39,16 @@ fn tail(log: &RotatingLog, lines: usize, whole: bool) -> Result<Tail, Failure> {
     let mut kept: VecDeque<LogLine> = VecDeque::new();
     if whole && !partial.is_empty() && wanted > 0 {
         let cut = &partial[..partial.len().min(text::LONGEST_LINE)];
-        kept.push_front(LogLine { text: text::clean(cut) });
+        kept.push_front(LogLine {
+            text: wharf_platform::logs::clean(cut),
+        });
     }
     let backwards = complete.strip_suffix(b"\n").unwrap_or(complete).rsplit(|b| *b == b'\n');
     for line in backwards.take(if complete.is_empty() { 0 } else { wanted - kept.len() }) {
         let cut = &line[..line.len().min(text::LONGEST_LINE)];
-        kept.push_front(LogLine { text: text::clean(cut) });
+        kept.push_front(LogLine {
+            text: wharf_platform::logs::clean(cut),
+        });
     }
     Ok(Tail {
         lines: kept,

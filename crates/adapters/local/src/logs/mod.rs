@@ -126,7 +126,7 @@ impl Output {
             let (bytes, _) = log
                 .read_last(since, LAST_OUTPUT as u64)
                 .map_err(|error| Failure::internal(error.to_string()))?;
-            Ok(text::clean(&bytes))
+            Ok(wharf_platform::logs::clean(&bytes))
         })
         .await
         .inspect_err(|error| tracing::debug!(%error, "a task's last output cannot be read"))

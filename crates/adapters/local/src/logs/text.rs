@@ -1,47 +1,11 @@
-//! Output as text that is safe to show: lines of bounded length, valid UTF-8, no control sequences.
+//! Output as lines of bounded length. What makes a line safe to show is in `wharf_platform::logs`.
 //!
 //! What must not be here: files and tasks. These are functions of bytes.
 
+use wharf_platform::logs::clean;
+
 /// The longest line that is kept; the rest of a longer one is left out.
 pub(crate) const LONGEST_LINE: usize = 16 * 1024;
-
-/// Bytes as text: what is not UTF-8 is replaced, terminal sequences (colours, cursor, titles) and control characters
-/// other than tab and line feed are left out. What a tenant prints must not drive the terminal of who reads it.
-pub(crate) fn clean(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mut kept = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\u{1b}' => match characters.peek() {
-                // CSI: parameters, then one final letter.
-                Some('[') => {
-                    characters.next();
-                    while characters.next_if(|c| matches!(c, ' '..='?')).is_some() {}
-                    characters.next_if(|c| matches!(c, '@'..='~'));
-                }
-                // OSC and its like: text up to BEL or ESC \, which must not swallow the line if it never comes.
-                Some(']' | 'P' | '^' | '_' | 'X') => {
-                    let mut ahead = characters.clone();
-                    if ahead.any(|c| matches!(c, '\u{7}' | '\u{1b}')) {
-                        ahead.next_if_eq(&'\\');
-                        characters = ahead;
-                    } else {
-                        characters.next();
-                    }
-                }
-                Some(' '..='~') => {
-                    characters.next();
-                }
-                _ => {}
-            },
-            '\n' | '\t' => kept.push(character),
-            other if other.is_control() => {}
-            other => kept.push(other),
-        }
-    }
-    kept
-}
 
 /// Cuts bytes into lines as they come.
 #[derive(Debug, Default)]
@@ -115,23 +79,6 @@ mod tests {
         assert_eq!(whole[0].len(), LONGEST_LINE);
         assert_eq!(&whole[1..], ["next"]);
         assert_eq!(rest, 0);
-    }
-
-    #[test]
-    fn terminal_sequences_and_control_characters_are_left_out() {
-        let cases: [(&[u8], &str); 8] = [
-            (b"\x1b[1;32mready\x1b[0m", "ready"),
-            (b"\x1b]0;title\x07shell", "shell"),
-            (b"\x1b]8;;http://x\x1b\\link", "link"),
-            (b"\x1b]never ends", "never ends"),
-            (b"a\x00b\x08c\x7f\td", "abc\td"),
-            (b"caf\xc3\xa9 \xff", "caf\u{e9} \u{fffd}"),
-            (b"\x1bcreset", "reset"),
-            (b"\x1b", ""),
-        ];
-        for (bytes, text) in cases {
-            assert_eq!(clean(bytes), text, "{}", bytes.escape_ascii());
-        }
     }
 
     #[test]
