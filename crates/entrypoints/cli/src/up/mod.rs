@@ -34,6 +34,7 @@ pub(crate) fn run(global: &Global, options: Up) -> Result<ExitCode, Failure> {
     };
     let config = load_config(global, &overrides)?;
     log::init(&config.log);
+    keep_memory_private();
     let layout =
         Layout::new(std::path::absolute(&config.server.data_dir).unwrap_or_else(|_| config.server.data_dir.clone()));
     let lock = layout.take()?;
@@ -48,6 +49,15 @@ pub(crate) fn run(global: &Global, options: Up) -> Result<ExitCode, Failure> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
     ended
+}
+
+/// Keys are in memory, and those for mails and AWS in the environment. Processes of the same user (tenants' own, on the platform `process`)
+/// could read both by `/proc`, and a core dump would write them down. Its children are not concerned: a new program begins anew.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read this one's memory");
+    }
 }
 
 async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -> Result<ExitCode, Failure> {
@@ -120,4 +130,17 @@ fn greet(global: &Global, server: &wire::Server) {
     output::value(&value, global.format(), |_| {
         format!("Wharf is up: {}", server.public_url)
     });
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    #[test]
+    fn memory_and_environment_are_closed_to_other_processes_of_the_user() {
+        assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
+        keep_memory_private();
+        assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
+    }
 }
