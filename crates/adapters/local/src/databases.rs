@@ -205,7 +205,7 @@ impl Places {
             deployment: self.deployment.clone(),
             instance: instance.clone(),
         };
-        fs::write(folder.join(OWNER_FILE), serde_json::to_vec(&mark)?)
+        files::write_private(&folder.join(OWNER_FILE), &serde_json::to_vec(&mark)?)
     }
 
     /// Whether there is a folder of ours. If its mark has lost its content it gets it back.

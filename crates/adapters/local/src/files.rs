@@ -3,15 +3,17 @@
 //! What must not be here: anything that knows what a file is for.
 
 use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 use wharf_domain::{Code, Failure};
 
 /// What only this user may enter.
 const FOLDER_MODE: u32 = 0o700;
+/// What only this user may read.
+const FILE_MODE: u32 = 0o600;
 
 /// Makes a folder, and those above it, that only this user may enter. One that is there already loses the rights of others.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
@@ -47,6 +49,13 @@ pub(crate) fn failure(code: Code, doing: &str, path: &Path, error: &io::Error) -
         io::ErrorKind::ReadOnlyFilesystem => failure.hint("mount that disk so that it can be written"),
         _ => failure,
     }
+}
+
+/// Writes a file that only this user may read; one that is there keeps the rights that it has.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    options.open(path)?.write_all(bytes)
 }
 
 /// Makes a folder's entries outlast a loss of power.

@@ -8,6 +8,7 @@ use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 use wharf_domain::{Attempt, InstanceId};
 
 use super::{marker::Key, survey::Seen, sys};
+use crate::files;
 
 const FILE: &str = "task.json";
 
@@ -26,7 +27,7 @@ pub(super) fn write(folder: &Path, seen: &Seen, attempt: Attempt) -> io::Result<
         attempt,
     };
     let unfinished = folder.join(format!("{FILE}.new"));
-    fs::write(&unfinished, serde_json::to_vec(&record)?)?;
+    files::write_private(&unfinished, &serde_json::to_vec(&record)?)?;
     fs::rename(unfinished, folder.join(FILE))
 }
 
