@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{
-        CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH, RETRY_AFTER,
+        X_CONTENT_TYPE_OPTIONS,
     },
 };
 use maud::{DOCTYPE, html};
@@ -16,6 +17,9 @@ use wharf_domain::Code;
 use wharf_platform::Standing;
 
 use crate::{accept::prefers_json, host::BadHost};
+
+/// What may be asked of anything here; which of them it takes is for whoever answers.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// One thing to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,6 +260,9 @@ impl Notice {
         }
         if self.waits {
             headers.insert(REFRESH, HeaderValue::from_static("1"));
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
         }
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
