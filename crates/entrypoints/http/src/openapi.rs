@@ -275,7 +275,8 @@ fn answers(operation: &Operation) -> BTreeMap<u16, Response> {
             let text = || ObjectBuilder::new().schema_type(Type::String).into();
             let schema = match (answer.schema, media) {
                 (Some(name), _) => Some(schema_ref(name)),
-                (None, "application/json") => None,
+                // A stream has no form as a whole.
+                (None, "application/json" | "text/event-stream") => None,
                 (None, _) => Some(text()),
             };
             let content: Content = ContentBuilder::new()

@@ -35,13 +35,13 @@ pub(crate) fn operations() -> Vec<Operation> {
             )
             .answers::<Done>(200, "Done: the first of several in these fields, all in `instances`; after a stop, the ids", "Done")
             .like(json!({
-                "message": "Task started and registered", "service": "auth", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "taskArn": "4711:88123",
-                "taskId": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "privateIp": "127.0.0.1", "port": 20_001, "targetGroupArn": null,
+                "message": "Task started and registered", "service": "auth", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "taskArn": "4711:88123",
+                "taskId": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "privateIp": "127.0.0.1", "port": 20_001, "targetGroupArn": null,
                 "targetGroupArns": [], "healthStatus": "healthy", "url": "http://services.localhost:8080/api/auth", "instances": []
             }))
             .answers::<Done>(202, "Taken, and not there yet when the answer could not wait any longer", "Done")
             .like(json!({
-                "message": "Task is being started", "service": "auth", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "taskArn": null,
+                "message": "Task is being started", "service": "auth", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "taskArn": null,
                 "taskId": null, "privateIp": null, "port": null, "targetGroupArn": null, "targetGroupArns": [],
                 "healthStatus": "initial", "url": null, "instances": []
             }))

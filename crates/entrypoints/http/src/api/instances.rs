@@ -57,7 +57,7 @@ const LIST: &[Field] = &[
         "before",
         64,
         "Older than this instance: `next` of the page before",
-        "inst_01je4q5gkv8a9xw3n2b7c6d5ef",
+        "inst_01je4q5gkv8a9xw3n2b7c6d5eg",
     ),
 ];
 

@@ -97,7 +97,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answers::<Accepted>(202, "Taken, now or by the same request before", "Accepted")
             .with_header("Location", "The path of `status_url`")
             .like(json!({
-                "id": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "status": "provisioning", "message": "acme is being set up",
+                "id": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "status": "provisioning", "message": "acme is being set up",
                 "status_url": "http://localhost:8080/provision/7dn3m0w9x4k2v8c1t5s6r7q8pz",
                 "url": "http://acme.localhost:8080/", "port": 20_001
             }))

@@ -47,10 +47,10 @@ pub(crate) fn operations() -> Vec<Operation> {
             .like(json!({
                 "findings": [{
                     "subject": "database",
-                    "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef",
-                    "what": "there is a database user_gone of inst_01je4q5gkv8a9xw3n2b7c6d5ef, which is over",
+                    "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5eg",
+                    "what": "there is a database user_gone of inst_01je4q5gkv8a9xw3n2b7c6d5eg, which is over",
                     "cause": "its undo of step database failed: the server was restarted",
-                    "mend": {"mend": "remove_database", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "name": "user_gone"},
+                    "mend": {"mend": "remove_database", "instance": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "name": "user_gone"},
                     "class": "asked",
                     "hint": null
                 }],

@@ -62,9 +62,9 @@ pub(crate) fn operations() -> Vec<Operation> {
             .heeds(KEY_HEADER)
             .takes("Start", START)
             .answers::<Accepted>(202, "Taken", "Accepted")
-            .like(accepted_example("provisioning", "inst_01je4q5gkv8a9xw3n2b7c6d5ef is being started"))
+            .like(accepted_example("provisioning", "inst_01je4q5gkv8a9xw3n2b7c6d5eg is being started"))
             .answers::<Accepted>(200, "Waited for, and ready", "Accepted")
-            .like(accepted_example("ready", "inst_01je4q5gkv8a9xw3n2b7c6d5ef is ready"))
+            .like(accepted_example("ready", "inst_01je4q5gkv8a9xw3n2b7c6d5eg is ready"))
             .fails(&[
                 Code::ServiceUnknown,
                 Code::ServiceTenant,
@@ -81,7 +81,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "Every live instance of it: those without tenants end, tenants' own are kept to come back.",
             )
             .answers::<Stopped>(202, "Asked for", "Stopped")
-            .like(json!({"message": "1 instance of auth is being stopped", "instances": ["inst_01je4q5gkv8a9xw3n2b7c6d5ef"]}))
+            .like(json!({"message": "1 instance of auth is being stopped", "instances": ["inst_01je4q5gkv8a9xw3n2b7c6d5eg"]}))
             .fails(&[Code::ServiceUnknown])
             .fails(STORE),
     ]

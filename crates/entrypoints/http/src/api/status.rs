@@ -34,7 +34,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             )
             .answers::<Status>(200, "As it is now", "Status")
             .like(json!({
-                "id": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "service": "storefront", "subdomain": "acme", "company_name": "Acme Inc.",
+                "id": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "service": "storefront", "subdomain": "acme", "company_name": "Acme Inc.",
                 "status": "ready", "at_rest": true, "url": "http://acme.localhost:8080/", "port": 20_001, "attempt": 1,
                 "created_at": 1_795_000_000_000_u64, "since": 1_795_000_000_412_u64, "steps": [step_example()], "upcoming": [],
                 "waits_for": null, "cause": null, "clean": false, "last_event": 17,
@@ -60,7 +60,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the fields are the documented form")]
 pub(crate) struct Status {
-    #[schema(example = "inst_01je4q5gkv8a9xw3n2b7c6d5ef")]
+    #[schema(example = "inst_01je4q5gkv8a9xw3n2b7c6d5eg")]
     pub(crate) id: String,
     pub(crate) service: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -110,7 +110,7 @@ impl From<UpcomingStep> for Upcoming {
 /// An instance, for its operator.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Instance {
-    #[schema(example = "inst_01je4q5gkv8a9xw3n2b7c6d5ef")]
+    #[schema(example = "inst_01je4q5gkv8a9xw3n2b7c6d5eg")]
     pub(crate) id: String,
     #[schema(example = "storefront")]
     pub(crate) service: String,
@@ -200,7 +200,7 @@ impl From<InstanceView> for Instance {
 /// What became of a request for a change: it is under way.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
-    #[schema(example = "inst_01je4q5gkv8a9xw3n2b7c6d5ef")]
+    #[schema(example = "inst_01je4q5gkv8a9xw3n2b7c6d5eg")]
     pub(crate) id: String,
     /// The instance's status as it is now.
     #[schema(example = "provisioning")]
@@ -237,13 +237,13 @@ impl Accepted {
 
 /// An example of [`Accepted`], of a change.
 pub(crate) fn accepted_example(status: &str, message: &str) -> Value {
-    json!({"id": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "status": status, "message": message, "url": "http://acme.localhost:8080/", "port": 20_001})
+    json!({"id": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "status": status, "message": message, "url": "http://acme.localhost:8080/", "port": 20_001})
 }
 
 /// An example of [`Instance`].
 pub(crate) fn instance_example() -> Value {
     json!({
-        "id": "inst_01je4q5gkv8a9xw3n2b7c6d5ef", "service": "storefront",
+        "id": "inst_01je4q5gkv8a9xw3n2b7c6d5eg", "service": "storefront",
         "subdomain": "acme", "admin_email": "admin@acme.example", "company_name": "Acme Inc.",
         "status": "ready", "moving": false, "url": "http://acme.localhost:8080/", "port": 20_001, "attempt": 1,
         "created_at": 1_795_000_000_000_u64, "since": 1_795_000_000_412_u64, "first_ready_at": 1_795_000_000_412_u64,

@@ -35,7 +35,7 @@ const QUERY: &[Field] = &[
         "before",
         64,
         "Older than this instance",
-        "inst_01je4q5gkv8a9xw3n2b7c6d5ef",
+        "inst_01je4q5gkv8a9xw3n2b7c6d5eg",
     ),
 ];
 
