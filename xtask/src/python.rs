@@ -28,6 +28,8 @@ pub(crate) struct Environment {
 pub(crate) const DEPLOY: Environment = Environment { name: "deploy" };
 /// What stands in for AWS's services in the tests of the adapter.
 pub(crate) const EMULATOR: Environment = Environment { name: "emulator" };
+/// What makes requests from the API's document.
+pub(crate) const API: Environment = Environment { name: "api" };
 
 impl Environment {
     /// A program that came with one of its packages, run from the root.
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn every_version_in_a_list_is_exact() {
         let workspace = Workspace::find();
-        for environment in [&DEPLOY, &EMULATOR] {
+        for environment in [&DEPLOY, &EMULATOR, &API] {
             let list = read(&environment.list(&workspace)).expect(environment.name);
             let packages: Vec<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
             assert!(!packages.is_empty());

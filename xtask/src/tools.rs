@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    python::{DEPLOY, EMULATOR, Environment},
+    python::{API, DEPLOY, EMULATOR, Environment},
     workspace::{Workspace, read, succeeds, succeeds_silently},
 };
 use std::process::Command;
@@ -75,6 +75,12 @@ pub(crate) const MINISTACK: Tool = Tool {
 };
 /// By this variable of the environment tests and benchmarks find it.
 pub(crate) const MINISTACK_VARIABLE: &str = "WHARF_TEST_MINISTACK";
+pub(crate) const SCHEMATHESIS: Tool = Tool {
+    program: "schemathesis",
+    source: Source::Python { environment: &API },
+};
+/// By this variable of the environment the tests of the API find it.
+pub(crate) const SCHEMATHESIS_VARIABLE: &str = "WHARF_TEST_SCHEMATHESIS";
 pub(crate) const ASL_VALIDATOR: Tool = Tool {
     program: "asl-validator",
     source: Source::Node {

@@ -7,9 +7,10 @@ use super::{Counts, Machine, deploy, stack::Stack};
 use crate::{
     error::Error,
     layers, links,
-    python::EMULATOR,
+    python::{API, EMULATOR},
     tools::{
-        ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, PYTHON, RUSTFMT, SAM, Tool,
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, PYTHON, RUSTFMT, SAM,
+        SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
     },
     workspace::{follow, read, succeeds},
 };
@@ -20,6 +21,8 @@ const BROWSER: &str = "binary(browser)";
 const EMULATED: &str = "binary(emulated) or binary(deployed)";
 /// Which tests strike the whole program, with seeds that stay the same.
 const CHAOS: &str = "binary(chaos)";
+/// Which tests make requests from the API's document.
+const API_TESTS: &str = "binary(api)";
 /// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
 const NEXTEST_FOLDER: &str = "target/nextest";
 const NEXTEST_REPORT: &str = "junit.xml";
@@ -74,9 +77,28 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "tests",
-        about: "every test but those in a browser, against emulated services, and chaos",
+        about: "every test but those of the suites below",
         needs: &[&NEXTEST],
-        check: |machine| nextest(machine, &format!("not ({BROWSER} or {EMULATED} or {CHAOS})"), &[]),
+        check: |machine| {
+            nextest(
+                machine,
+                &format!("not ({BROWSER} or {EMULATED} or {CHAOS} or {API_TESTS})"),
+                &[],
+            )
+        },
+    },
+    Suite {
+        name: "api",
+        about: "requests made from the API's document, to the real program: every answer is documented, none a server error",
+        needs: &[&NEXTEST, &PYTHON, &SCHEMATHESIS],
+        check: |machine| {
+            let schemathesis = API.program(machine.workspace, SCHEMATHESIS.program);
+            nextest(
+                machine,
+                API_TESTS,
+                &[(SCHEMATHESIS_VARIABLE, schemathesis.get_program())],
+            )
+        },
     },
     Suite {
         name: "aws",
