@@ -81,10 +81,10 @@ impl Dice {
 #[must_use]
 pub fn compose(seed: u64) -> Script {
     let dice = Dice(Chance::new(seed ^ 0x5eed));
-    let layout = if dice.falls(45) {
-        Layout::OneMachine
-    } else {
-        Layout::Fleet(1 + dice.below(3) as usize)
+    let layout = match dice.below(10) {
+        0..4 => Layout::OneMachine,
+        4..6 => Layout::OneServer,
+        _ => Layout::Fleet(1 + dice.below(3) as usize),
     };
     let machines = layout.machines();
     let skew = |_| {
@@ -97,7 +97,7 @@ pub fn compose(seed: u64) -> Script {
     let setting = Setting {
         layout,
         skews: (0..machines).map(skew).collect(),
-        balancer_checks: layout != Layout::OneMachine && dice.falls(40),
+        balancer_checks: matches!(layout, Layout::Fleet(_)) && dice.falls(40),
         scarce_addresses: dice.falls(70),
         foreigners: dice.falls(50),
         latency: dice.one(&[
@@ -211,7 +211,11 @@ fn trouble(dice: &Dice, setting: &Setting, length: Duration) -> What {
             name: dice.one(NAMES),
             code: dice.one(&[0, 1, 137]),
         },
-        46..48 => What::LoseTasks,
+        46 => What::LoseTasks,
+        47 => What::LoseHost {
+            host: dice.below(2),
+            hosts: 2,
+        },
         48..74 => {
             let (call, code) = dice.one(EFFECTS);
             What::Fault {
@@ -258,7 +262,8 @@ fn mishap(dice: &Dice, setting: &Setting, call: &str, code: Code) -> Mishap {
         )
     };
     // Within one process nothing is on its way.
-    let has_a_network = setting.layout != Layout::OneMachine;
+    let is_within = call.starts_with("routes") && setting.layout == Layout::OneServer;
+    let has_a_network = setting.layout != Layout::OneMachine && !is_within;
     match dice.below(10) {
         0..3 => Mishap::Before(code),
         3..6 => Mishap::After(code),
@@ -281,7 +286,11 @@ fn behaviour(dice: &Dice) -> Behaviour {
         ..Behaviour::default()
     };
     let ends = Some(dice.long_tailed(Duration::from_millis(1), Duration::from_mins(10)));
-    match dice.below(13) {
+    match dice.below(14) {
+        12 => Behaviour {
+            runs_after: Duration::from_mins(10),
+            ..usual
+        },
         0..3 => usual,
         11 => Behaviour {
             answers: Answers::As("somebody else".to_owned()),

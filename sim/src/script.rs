@@ -35,6 +35,8 @@ pub struct Setting {
 pub enum Layout {
     /// One server; tasks and load balancer live in its process, and end with it.
     OneMachine,
+    /// One server with its own load balancer; tasks outlive it.
+    OneServer,
     /// So many servers on one registry; tasks and load balancer outlive them.
     Fleet(usize),
 }
@@ -43,7 +45,7 @@ impl Layout {
     #[must_use]
     pub const fn machines(self) -> usize {
         match self {
-            Self::OneMachine => 1,
+            Self::OneMachine | Self::OneServer => 1,
             Self::Fleet(servers) => servers,
         }
     }
@@ -114,6 +116,8 @@ pub enum What {
     Exit { name: &'static str, code: i32 },
     /// All tasks are gone, and nothing tells of it.
     LoseTasks,
+    /// The tasks of one host of so many are gone, and nothing tells of it.
+    LoseHost { host: u64, hosts: u64 },
     /// The n-th call of this name from now goes wrong.
     Fault {
         call: &'static str,

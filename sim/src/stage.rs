@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Once},
     time::Duration,
 };
-use wharf_domain::{Attempt, DeploymentId, InstanceId};
+use wharf_domain::{Attempt, DeploymentId, InstanceId, Service, service::RouteRule};
 use wharf_platform::Owner;
 use wharf_provisioning::{Settings, repair::Class};
 use wharf_testkit::sim::{EventManner, Flaw, SimStore, SimWorld, services, waker::Manner, wharf::settings};
@@ -104,13 +104,14 @@ impl Stage {
             world.embedded(true);
             world.lease_ports(20_000, 20_040);
         }
+        world.embedded_routes(setting.layout != Layout::Fleet(setting.layout.machines()));
         world.scarce_addresses(setting.scarce_addresses);
         world.balancer_checks_health(setting.balancer_checks);
         world.set_latency(setting.latency);
         let settings = Settings {
             max_instances: setting.max_instances,
             tenant_service: Some(services::shop().name),
-            ..settings(&world, services::all())
+            ..settings(&world, services_of(setting.layout))
         };
         if setting.foreigners {
             plant_foreigners(&world);
@@ -142,8 +143,10 @@ impl Stage {
         self.calm().await;
         let mut states = self.rules.states();
         if self.settle().await {
+            self.rules.hold_service();
             self.see_to_it().await;
             if self.settle().await {
+                self.rules.hold_service();
                 self.rules.hold_promises(&self.client.lock());
                 self.nothing_to_repair().await;
                 states = self.rules.states();
@@ -188,6 +191,12 @@ impl Stage {
             What::LoseTasks => {
                 faults.count("every task vanishes");
                 self.world.lose_tasks();
+            }
+            What::LoseHost { host, hosts } => {
+                faults.count("a host vanishes");
+                let number = |id: &str| id.trim_start_matches("task-").parse::<u64>().unwrap_or_default();
+                self.world
+                    .lose_tasks_where(|task| number(&task.reference.id) % hosts == *host);
             }
             What::Fault { call, nth, mishap } => {
                 faults.order(call, wharf_testkit::sim::When::Nth(*nth), *mishap);
@@ -289,6 +298,23 @@ impl Stage {
             }
         }
     }
+}
+
+/// What is served. Several servers have no load balancer of their own: theirs are target groups.
+fn services_of(layout: Layout) -> Vec<Service> {
+    let mut services = services::all();
+    if matches!(layout, Layout::Fleet(_)) {
+        for service in &mut services {
+            if !matches!(service.route, RouteRule::Direct { .. }) {
+                service.route = RouteRule::TargetGroups {
+                    arns: vec![services::target_group(service.name.as_str())],
+                    rule: None,
+                    url: Some(format!("https://api.example.com/{}", service.name)),
+                };
+            }
+        }
+    }
+    services
 }
 
 fn after(lasts: Duration, then: impl FnOnce() + Send + 'static) {

@@ -78,7 +78,7 @@ impl RestoreQueue {
 
 /// What an instance is told whose task ended with the last run.
 fn lost_with_us(attempt: Attempt) -> Message {
-    let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its tasks with it");
+    let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its task or its route with it");
     Message::Lost { attempt, cause }
 }
 
@@ -115,7 +115,15 @@ impl Wharf {
                         self.announce_restoring(&instance);
                         queue.push(instance.id);
                     }
-                    State::Ready { .. } => self.route_again(&instance).await,
+                    State::Ready { .. } if !self.route_again(&instance).await => {
+                        self.announce_restoring(&instance);
+                        queue.push(instance.id);
+                    }
+                    State::Ready { .. } => {}
+                    // Its saga goes on after the route, and opens it once it has the proof.
+                    state if state.is_coming() && !lost && instance.held.route => {
+                        self.route_again(&instance).await;
+                    }
                     // It goes on at once, and has to know before it looks for its task.
                     state if state.is_coming() && lost && instance.held.task.is_some() => {
                         if let Err(failure) = self.send(&instance.id, lost_with_us(instance.attempt)).await {
@@ -136,14 +144,14 @@ impl Wharf {
         Ok(queue)
     }
 
-    /// The task has outlived us, and the embedded load balancer's routes have not.
-    async fn route_again(&self, instance: &Instance) {
+    /// The task has outlived us, and the embedded load balancer's routes have not. Gives whether one leads to it again.
+    async fn route_again(&self, instance: &Instance) -> bool {
         let (Some(key), Some(endpoint)) = (self.settings().route_key(instance), &instance.held.endpoint) else {
-            return;
+            return true;
         };
         // Target groups are not ours to forget.
         if matches!(key, RouteKey::TargetGroups { .. }) {
-            return;
+            return true;
         }
         let backend = Backend {
             owner: Owner {
@@ -158,21 +166,23 @@ impl Wharf {
         };
         let (owner, key) = (backend.owner.clone(), backend.key.clone());
         let routes = &self.platform().routes;
+        let is_proven = matches!(instance.state, State::Ready { .. });
         let routed = match routes.register(backend).await {
-            Ok(()) => routes.open(&owner, &key).await,
-            Err(failure) => Err(failure),
+            Ok(()) if is_proven => routes.open(&owner, &key).await,
+            registered => registered,
         };
-        if let Err(failure) = routed {
-            tracing::error!(instance = %instance.id, error = %failure.message, "it runs, and no route leads to it; repair will find it");
+        if let Err(failure) = &routed {
+            tracing::error!(instance = %instance.id, error = %failure.message, "it runs, and no route leads to it: it is brought back");
         }
         // Another driver may have taken it down since it was read. Whoever does so writes that down first: what it withdrew before we registered is seen here.
         let is_there = match self.instance(&instance.id).await {
-            Ok(now) => matches!(now.state, State::Ready { .. }) && now.attempt == instance.attempt,
+            Ok(now) => now.state == instance.state && now.attempt == instance.attempt,
             Err(_) => true,
         };
         if !is_there && let Err(failure) = routes.withdraw(&owner, &key, Some(endpoint), Duration::ZERO).await {
             tracing::error!(instance = %instance.id, error = %failure.message, "a route leads to it, which is not there; repair will find it");
         }
+        routed.is_ok()
     }
 
     /// It says Ready and is not there: until its turn comes, its visitors are told to wait.

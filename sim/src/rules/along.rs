@@ -156,6 +156,7 @@ impl Rules {
             self.routes_are_right(&book, view, &mut broken);
             self.things_are_right(&book, view, &mut broken);
             self.kept_is_there(&book, view, &mut broken);
+            broken.extend(view.mistakes().iter().map(|what| ("drained", what.clone())));
             broken
         });
         for (rule, what) in broken {

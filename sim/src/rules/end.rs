@@ -92,6 +92,21 @@ impl Rules {
         states
     }
 
+    /// All is quiet, and nobody has lent a hand: what is called ready serves.
+    pub(crate) fn hold_service(&self) {
+        let mut broken = Vec::new();
+        for (id, ledger) in &self.book.lock().instances {
+            if matches!(ledger.instance.state, State::Ready { .. })
+                && let Err(what) = self.serves(ledger)
+            {
+                broken.push(format!("{id} is ready, and {what}"));
+            }
+        }
+        for what in broken {
+            self.broken("serving", what);
+        }
+    }
+
     /// All is quiet: what was promised is there, and nothing else.
     pub(crate) fn hold_promises(&self, client: &Client) {
         let broken = {
@@ -112,11 +127,6 @@ impl Rules {
                 }
             }
             for (id, ledger) in &book.instances {
-                if matches!(ledger.instance.state, State::Ready { .. })
-                    && let Err(what) = self.serves(ledger)
-                {
-                    broken.push(("serving", format!("{id} is ready, and {what}")));
-                }
                 if let State::Stuck { step, cause, .. } = &ledger.instance.state {
                     broken.push((
                         "stuck",

@@ -134,12 +134,10 @@ impl Machines {
         inner.world.note("world", format_args!("run{number} is dead"));
         run.end();
         *machine.life.lock() = None;
-        if inner.layout == Layout::OneMachine {
-            inner.world.wharf_died();
-        }
+        inner.world.wharf_died();
         let down = *machine.down.lock();
         tokio::time::sleep(down).await;
-        if inner.layout == Layout::OneMachine {
+        if !matches!(inner.layout, Layout::Fleet(_)) {
             // Whoever gets the lock on the data directory knows that nobody else has it.
             inner.store.restart(inner.world.now());
             inner.rules.leases_were_freed();
@@ -153,10 +151,10 @@ impl Machines {
             .clone()
     }
 
-    /// Wharf as it runs on a machine, or on the next one that is up.
+    /// Wharf as it runs on a machine, or on the next one that is up. A server that still reads its registry answers nobody.
     pub(super) fn wharf(&self, index: usize) -> Option<Wharf> {
         let lives = (0..self.inner.machines.len()).filter_map(|next| self.life(index + next));
-        lives.map(|life| life.wharf).next()
+        lives.filter(|life| life.serves).map(|life| life.wharf).next()
     }
 
     pub(super) fn are_up(&self) -> bool {

@@ -77,6 +77,12 @@ impl<'a> View<'a> {
         self.state.answered.borrow().contains(owner)
     }
 
+    /// What Wharf did that it must not do, as far as the world notices by itself.
+    #[must_use]
+    pub fn mistakes(&self) -> &'a [String] {
+        &self.state.mistakes
+    }
+
     /// How many calls are on their way to the world although nobody waits for their answers any more.
     #[must_use]
     pub fn on_their_way(&self) -> usize {

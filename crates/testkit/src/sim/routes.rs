@@ -18,6 +18,8 @@ pub struct SimRoute {
     pub open: bool,
     /// Withdrawn, and gone when its requests are over, or then.
     pub drains_until: Option<Timestamp>,
+    /// Nobody waited for it any more when it was registered.
+    pub unexpected: bool,
 }
 
 /// What a visitor is told.
@@ -62,6 +64,7 @@ impl State {
             backend: backend.clone(),
             open: was_open,
             drains_until: None,
+            unexpected: self.landing,
         });
         Ok(())
     }
@@ -277,6 +280,7 @@ impl SimWorld {
             backend,
             open: true,
             drains_until: None,
+            unexpected: true,
         });
     }
 }

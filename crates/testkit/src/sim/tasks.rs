@@ -79,7 +79,7 @@ pub struct SimTask {
     pub environment: BTreeMap<String, String>,
     pub endpoint: Endpoint,
     pub started_at: Timestamp,
-    /// Nobody waited for it any more when it was started, or nobody asked for it.
+    /// Nobody waited for it any more when it was started, or the platform started it twice: of such a task Wharf can know only later.
     pub unexpected: bool,
     behaviour: Behaviour,
     end: Option<End>,
@@ -202,9 +202,11 @@ impl State {
         let twin = std::mem::take(&mut behaviour.twin);
         let reference = self.launch(spec, behaviour.clone(), now);
         if twin {
-            let reference = self.launch(spec, behaviour, now);
-            if let Some(task) = self.tasks.get_mut(&reference.id) {
-                task.unexpected = true;
+            let other = self.launch(spec, behaviour, now);
+            for id in [&reference.id, &other.id] {
+                if let Some(task) = self.tasks.get_mut(id) {
+                    task.unexpected = true;
+                }
             }
         }
         Ok(reference)
@@ -302,21 +304,39 @@ impl State {
     }
 
     fn stop(&mut self, owner: &Owner, task: &TaskRef, grace: Duration, now: Timestamp) -> Result<Stopping, Failure> {
+        let is_confirmed = !self.has(Flaw::StopsUnconfirmed);
         let Some(task) = self.ours(owner, task)? else {
             return Ok(Stopping::Stopped);
         };
+        let (endpoint, was_there) = (task.endpoint.clone(), task.is_there(now) && !task.unexpected);
         let mut ending = None;
         if task.is_there(now) && !task.behaviour.cannot_be_stopped {
             ending = task.end(now + task.behaviour.ends_after.min(grace), stopped(), 143);
         }
-        let is_there = task.is_there(now);
-        let stopping = if is_there && !self.has(Flaw::StopsUnconfirmed) {
+        let stopping = if task.is_there(now) && is_confirmed {
             Stopping::Underway
         } else {
             Stopping::Stopped
         };
         self.endings.extend(ending);
+        if was_there && !self.landing {
+            self.note_cut(owner, &endpoint);
+        }
         Ok(stopping)
+    }
+
+    /// A task is told to end while requests may still come to it: its route has to be withdrawn and drained before.
+    fn note_cut(&mut self, owner: &Owner, endpoint: &Endpoint) {
+        let leads = self.routes.values().flatten().any(|route| {
+            let is_its = route.backend.owner == *owner && route.backend.endpoint == *endpoint;
+            is_its && !route.unexpected
+        });
+        if leads {
+            self.mistakes.push(format!(
+                "the task of {} was told to end before its route was withdrawn",
+                owner.instance
+            ));
+        }
     }
 }
 
@@ -477,11 +497,16 @@ impl SimWorld {
 
     /// The machine loses every task of this deployment, and nothing remembers them.
     pub fn lose_tasks(&self) {
+        self.lose_tasks_where(|_| true);
+    }
+
+    /// The same with some of them: those of one host.
+    pub fn lose_tasks_where(&self, is_lost: impl Fn(&SimTask) -> bool) {
         let mut state = self.state();
         let deployment = state.deployment.clone();
         state
             .tasks
-            .retain(|_, task| Some(&task.owner.deployment) != deployment.as_ref());
+            .retain(|_, task| Some(&task.owner.deployment) != deployment.as_ref() || !is_lost(task));
     }
 
     /// Puts a task there that nobody asked for.

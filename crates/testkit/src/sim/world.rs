@@ -65,6 +65,10 @@ pub(crate) struct State {
     pub(crate) endings: Vec<Ending>,
     pub(crate) leased_ports: Option<(u16, u16)>,
     pub(crate) embedded: bool,
+    /// The load balancer lives within Wharf's own process, and ends with it.
+    pub(crate) embedded_routes: bool,
+    /// What Wharf did to the world that it must not do, in words.
+    pub(crate) mistakes: Vec<String>,
     pub(crate) events: EventManner,
     /// Endpoints are given out again as soon as they are free, out of so few.
     pub(crate) scarce_addresses: bool,
@@ -179,7 +183,13 @@ impl SimWorld {
 
     /// Whether tasks and load balancer live within Wharf's own process, as on one machine, and end with it.
     pub fn embedded(&self, they_do: bool) {
-        self.state().embedded = they_do;
+        let mut state = self.state();
+        (state.embedded, state.embedded_routes) = (they_do, they_do);
+    }
+
+    /// Whether the load balancer alone does: tasks outlive Wharf, and its routes do not.
+    pub fn embedded_routes(&self, it_does: bool) {
+        self.state().embedded_routes = it_does;
     }
 
     /// The process of Wharf on this machine has died: what lived in it is gone, and nothing tells of it.
@@ -190,6 +200,8 @@ impl SimWorld {
             state
                 .tasks
                 .retain(|_, task| Some(&task.owner.deployment) != deployment.as_ref());
+        }
+        if state.embedded_routes {
             state.routes.clear();
             state.standings.clear();
             state.requests.clear();
