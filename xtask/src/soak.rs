@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: chaos with ever new seeds, in a release build, until it is stopped or something is wrong.
+//! `cargo xtask soak`: chaos and simulation with ever new seeds, in a release build, until it is stopped or something is wrong.
 //!
 //! What must not be here: what is played. That is the programs' own business; they exit 1 where something is wrong, and have said what, with the seed.
 
@@ -32,14 +32,22 @@ struct Play {
 }
 
 /// They take turns.
-const PLAYS: &[Play] = &[Play {
-    package: "wharf-chaos",
-    words: |seed| {
-        ["--seed", &seed.to_string(), "--rounds", "24"]
-            .map(str::to_owned)
-            .to_vec()
+const PLAYS: &[Play] = &[
+    Play {
+        package: "wharf-chaos",
+        words: |seed| {
+            ["--seed", &seed.to_string(), "--rounds", "24"]
+                .map(str::to_owned)
+                .to_vec()
+        },
     },
-}];
+    Play {
+        package: "wharf-sim",
+        words: |seed| vec!["--seeds".to_owned(), format!("{seed}..{}", seed + SIMULATED)],
+    },
+];
+/// Seeds that the simulation plays in one turn: some minutes' worth.
+const SIMULATED: u64 = 20_000;
 /// What they play with.
 const PROGRAM: &str = "wharf";
 /// Seeds are below this, so that they can be told and typed.

@@ -23,6 +23,10 @@ const EMULATED: &str = "binary(emulated) or binary(deployed)";
 const CHAOS: &str = "binary(chaos)";
 /// Which tests make requests from the API's document.
 const API_TESTS: &str = "binary(api)";
+/// The days that every change has to pass, as seeds.
+const DAYS: &str = "0..20000";
+/// Within so many each planted mistake has to be noticed.
+const DAYS_FOR_MISTAKES: &str = "0..10000";
 /// Where nextest writes what it found, below the root. `.config/nextest.toml` says so for each profile.
 const NEXTEST_FOLDER: &str = "target/nextest";
 const NEXTEST_REPORT: &str = "junit.xml";
@@ -110,6 +114,22 @@ pub(crate) const SUITES: &[Suite] = &[
             let [template, package] = stack.variables();
             let variables = [(MINISTACK_VARIABLE, ministack.get_program()), template, package];
             nextest(machine, EMULATED, &variables)
+        },
+    },
+    Suite {
+        name: "simulation",
+        about: "bad days of Wharf by the thousand, and planted mistakes that they have to notice",
+        needs: &[],
+        check: |machine| {
+            let simulate = |words: &[&str]| {
+                let command = ["run", "--release", "--quiet", "--package", "wharf-sim", "--"];
+                cargo(machine, &[&command, words].concat())
+            };
+            let [days, mistakes] = [
+                simulate(&["--seeds", DAYS])?,
+                simulate(&["--flaws", "--seeds", DAYS_FOR_MISTAKES])?,
+            ];
+            Ok(days.and(mistakes))
         },
     },
     Suite {
