@@ -330,7 +330,7 @@ impl<W: Workflow> Drive<W> {
             let now = engine.clock.now();
             let progress = self.progress_mut()?;
             progress.begun = true;
-            progress.since = now;
+            progress.begin(now);
             let step = name.to_owned();
             self.note(now, Happening::Started { step, undo });
         }
@@ -353,11 +353,15 @@ impl<W: Workflow> Drive<W> {
 
         let before = self.record.data.clone();
         let mut writes = Writes::default();
-        let (since, tries) = (self.progress()?.since, self.progress()?.tries);
+        let now = engine.clock.now();
+        let progress = self.progress_mut()?;
+        progress.attend(now);
+        let (since, unattended, tries) = (progress.since, progress.unattended, progress.tries);
         let mut context = Context {
             id: &self.id,
-            now: engine.clock.now(),
+            now,
             since,
+            unattended,
             tries,
             writes: &mut writes,
         };

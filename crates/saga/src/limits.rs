@@ -12,6 +12,8 @@ pub const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How often the sweep looks for what is due.
 pub const SWEEP: Duration = Duration::from_secs(5);
+/// A look that comes so much later than it was to did not come late: nobody was there. A lost wake is found sooner.
+pub const UNATTENDED: Duration = Duration::from_secs(10);
 /// How many due instances one sweep takes up.
 pub const SWEEP_BATCH: usize = 256;
 /// The longest that the sweep passes over an instance whose record it cannot do anything with.
@@ -45,6 +47,11 @@ mod tests {
     fn a_retry_is_shorter_than_a_lease() {
         assert!(RETRY_FIRST < RETRY_LONGEST && RETRY_LONGEST < LEASE);
         assert!(SWEEP < LEASE);
+    }
+
+    #[test]
+    fn a_lost_wake_is_no_absence() {
+        assert!(LINGER < UNATTENDED && SWEEP < UNATTENDED);
     }
 
     #[test]

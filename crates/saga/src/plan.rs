@@ -79,7 +79,24 @@ impl Progress {
     pub fn resume(&mut self, now: Timestamp) {
         self.halted = None;
         self.tries = 0;
+        self.begin(now);
+    }
+
+    /// The step at hand is begun: its time runs from now on.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
         self.since = now;
+        self.expected = None;
+        self.unattended = Duration::ZERO;
+    }
+
+    /// Somebody is about to look at the step at hand. The time is not the step's in which nobody was there to: the server stood still or did not run, or what
+    /// was to wake it came hours later.
+    pub fn attend(&mut self, now: Timestamp) {
+        let late = now.since(self.expected.unwrap_or(self.since));
+        if late > limits::UNATTENDED {
+            self.unattended += late;
+            self.expected = Some(now);
+        }
     }
 
     /// Whether the step at hand fails for good if it fails once more.
@@ -113,6 +130,7 @@ impl Progress {
             }
             Outcome::Wait { until, why } => {
                 self.waits_for = Some(why);
+                self.expected = Some(until);
                 After::Sleep(until)
             }
             Outcome::Retry(failure) => {
@@ -121,7 +139,9 @@ impl Progress {
                 }
                 self.tries += 1;
                 self.waits_for = Some(failure.message);
-                After::Sleep(now + backoff(self.tries, chance))
+                let until = now + backoff(self.tries, chance);
+                self.expected = Some(until);
+                After::Sleep(until)
             }
             Outcome::Fail(failure) => {
                 // What could not be taken away is still there: nothing may be built on that, and nothing taken back below it.
@@ -139,7 +159,7 @@ impl Progress {
     fn reset(&mut self, now: Timestamp) {
         self.begun = false;
         self.tries = 0;
-        self.since = now;
+        self.begin(now);
         self.waits_for = None;
     }
 
@@ -269,6 +289,30 @@ mod tests {
         saga.unwind(broken(), NOW);
         saga.unwind(Failure::internal("later"), NOW);
         assert_eq!(saga.action(), Action::End(Ending::Undone { cause: broken() }));
+    }
+
+    #[test]
+    fn what_nobody_was_there_for_is_not_the_steps_time() {
+        let mut saga = progress(OnFailure::Unwind);
+        saga.begin(NOW);
+        let wait = |until| Outcome::Wait {
+            until,
+            why: "something".to_owned(),
+        };
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        saga.attend(NOW + second);
+        saga.apply(wait(NOW + second * 3), NOW + second, 0);
+        // A message came first; the wake came a little late.
+        saga.attend(NOW + second * 2);
+        saga.attend(NOW + second * 5);
+        assert_eq!(saga.unattended, Duration::ZERO);
+        saga.attend(NOW + second * 3 + hour);
+        assert_eq!(saga.unattended, hour);
+        // The driver died in that look, and another one came much later.
+        saga.attend(NOW + second * 3 + hour * 2);
+        assert_eq!(saga.unattended, hour * 2);
+        saga.apply(Outcome::Done, NOW + hour * 3, 0);
+        assert_eq!((saga.unattended, saga.expected), (Duration::ZERO, None));
     }
 
     #[test]

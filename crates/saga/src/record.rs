@@ -4,6 +4,7 @@
 //! driver needs nothing else to go on. The journal's past is the history.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use wharf_domain::{Failure, Timestamp};
 
 /// What the store keeps for one instance, as JSON.
@@ -81,6 +82,12 @@ pub struct Progress {
     pub since: Timestamp,
     /// How often it was tried before.
     pub tries: u32,
+    /// When it was to be looked at again, or was, after it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Timestamp>,
+    /// For how long of the time since it was begun nobody was there to look at it.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub unattended: Duration,
     /// Why the saga unwinds, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwinding: Option<Failure>,

@@ -49,6 +49,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// When this step was first begun (in this direction).
     pub since: Timestamp,
+    /// For how long since then nobody was there to look at it: what is waited for has had so much less of its time.
+    pub unattended: Duration,
     /// How often it was tried before.
     pub tries: u32,
     pub writes: &'a mut Writes,

@@ -106,6 +106,8 @@ impl Plan {
             begun: false,
             since: now,
             tries: 0,
+            expected: None,
+            unattended: std::time::Duration::ZERO,
             unwinding: None,
             waits_for: None,
             halted: None,

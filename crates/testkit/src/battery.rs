@@ -191,6 +191,7 @@ impl<D: Clone + Send + Sync> Rigged<D> {
                 id: context.id,
                 now: context.now,
                 since: context.since,
+                unattended: context.unattended,
                 tries: context.tries,
                 writes: &mut forgotten,
             };

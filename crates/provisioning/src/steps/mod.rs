@@ -71,9 +71,9 @@ fn pause(context: &Context<'_>, longest: Duration) -> Duration {
     (taken / 8).clamp(Duration::from_millis(1), longest.max(Duration::from_millis(1)))
 }
 
-/// Whether a step that began at `since` has had its time.
+/// Whether a step that began at `since` has had its time, as far as somebody was there to look at it.
 fn is_over(context: &Context<'_>, allowed: Duration) -> bool {
-    context.now.since(context.since) >= allowed
+    context.now.since(context.since) >= allowed + context.unattended
 }
 
 /// A step that is nothing in the world has nothing to undo.

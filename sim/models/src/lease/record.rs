@@ -162,6 +162,8 @@ impl Saga {
             begun: self.begun,
             since: THEN,
             tries: 0,
+            expected: None,
+            unattended: std::time::Duration::ZERO,
             unwinding: self.unwinding.then(|| Failure::internal("a stop")),
             waits_for: None,
             halted: None,
