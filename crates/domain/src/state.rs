@@ -8,6 +8,8 @@
 //! Queued
 //!   └──┴─► Failed | Stuck              (any) ─► Stopping ─► Ended | Stuck
 //! ```
+//!
+//! A start that was granted just after a stop turns `Stopping` to `Restoring`.
 
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +139,7 @@ impl State {
             (Restoring { .. }, Ready { .. } | Restoring { .. } | Down { .. } | Stopping { .. } | Stuck { .. }) => true,
             (Down { .. } | Stopped { .. }, Restoring { .. } | Stopping { .. }) => true,
             (Stopping { .. }, Stopping { .. } | Stuck { .. }) => true,
-            (Stopping { end: false, .. }, Stopped { .. }) => true,
+            (Stopping { end: false, .. }, Stopped { .. } | Restoring { .. }) => true,
             (Stopping { end: true, .. }, Ended { .. }) => true,
             // A person decides: take the step again, whichever saga it was of, or give it up.
             (Stuck { .. }, Provisioning { .. } | Restoring { .. } | Stopping { .. } | Failed { .. }) => true,

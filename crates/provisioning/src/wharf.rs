@@ -346,8 +346,10 @@ impl Wharf {
         let instance = self.instance(id).await?;
         match instance.state {
             State::Stopped { .. } | State::Down { .. } => self.send(id, Message::Start).await,
-            State::Ready { .. } => Ok(()),
-            state if state.is_coming() => Ok(()),
+            State::Ready { .. } if !self.show(id).await?.moving => Ok(()),
+            // A stop may have been asked for that the state does not show yet. Of the two the later one counts: whoever reads the inbox sees both.
+            State::Ready { .. } => self.send(id, Message::Start).await,
+            ref state if state.is_coming() => self.send(id, Message::Start).await,
             _ => Err(wrong_state(&instance, "started")),
         }
     }

@@ -147,7 +147,8 @@ impl Provisioning {
                 self.bring_back(instance, cause, false, now)
             }
 
-            (State::Down { .. } | State::Stopped { .. }, Message::Start) => {
+            // It was granted when the stop did not show yet, and came after it.
+            (State::Down { .. } | State::Stopped { .. } | State::Stopping { end: false, .. }, Message::Start) => {
                 instance.crashes.clear();
                 instance.losses.clear();
                 instance.pause_until = None;

@@ -368,6 +368,56 @@ async fn a_stop_at_any_time_before_ready_takes_everything_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_stop_and_a_start_that_were_both_granted_the_later_one_counts() {
+    let mut started = 0;
+    for millis in [0, 1, 2, 3, 5, 8, 20, 100, 500, 2_000] {
+        let wharf = SimWharf::new(1).await;
+        let id = wharf.ready("acme", "shop").await;
+        wharf.wharf().stop(&id).await.expect("granted");
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        let granted = wharf.wharf().start(&id).await;
+        let view = wharf.at_rest(&id).await;
+        match granted {
+            Ok(()) => {
+                started += 1;
+                assert_eq!(view.status, "ready", "after {millis} ms");
+                assert_eq!(
+                    wharf.world.visit(&host("acme")),
+                    Visit::Answered(id),
+                    "after {millis} ms"
+                );
+            }
+            Err(failure) => {
+                assert_eq!(failure.code, Code::InstanceState, "after {millis} ms");
+                assert_eq!(view.status, "stopped", "after {millis} ms");
+            }
+        }
+    }
+    assert!(started >= 2, "{started}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_nobody_was_there_to_look_at_has_its_time_all_the_same() {
+    let mut wharf = SimWharf::with(1, |world, _| world.embedded(false)).await;
+    let stubborn = Behaviour {
+        cannot_be_stopped: true,
+        ..Behaviour::default()
+    };
+    wharf.world.behave_next("shop", stubborn);
+    let id = wharf.ready("acme", "shop").await;
+    wharf.wharf().stop(&id).await.expect("asked for");
+    tokio::time::sleep(SECOND).await;
+    wharf.crash();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    wharf.restart().await;
+    // It has been looked at, and is still there.
+    tokio::time::sleep(3 * SECOND).await;
+    wharf.world.exit(&id, 0);
+    let view = wharf.at_rest(&id).await;
+    assert_eq!(view.status, "stopped", "{:?}", view.cause);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_cannot_be_stopped_leaves_its_instance_stuck_until_somebody_sees_to_it() {
     let wharf = SimWharf::new(1).await;
     let stubborn = Behaviour {

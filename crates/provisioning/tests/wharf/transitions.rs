@@ -77,7 +77,7 @@ const TABLE: [(From, [&str; 9]); 10] = [
     (
         From::Stopping,
         [
-            "stopped", "ended", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped",
+            "stopped", "ended", "ready 1", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped",
         ],
     ),
     (
