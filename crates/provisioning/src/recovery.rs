@@ -1,5 +1,6 @@
 //! After a start: what was under way goes on, and what was Ready comes back, a few at a time, those first that somebody asks for.
 
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use std::{
     collections::{HashSet, VecDeque},
@@ -18,6 +19,8 @@ use crate::{
 
 /// How long the output of a failed instance can be looked at.
 const KEEP_OUTPUT: Duration = Duration::from_hours(7 * 24);
+/// How many instances are told at once that their tasks are lost.
+const TOLD_AT_ONCE: usize = 256;
 /// How long one instance may take of a slot; after that the next one is begun beside it.
 const SLOT: Duration = Duration::from_mins(1);
 
@@ -101,6 +104,7 @@ impl Wharf {
                 .await?;
             let full = page.len() == PAGE_MAX;
             before = page.last().map(|last| last.id.clone());
+            let mut lost_tasks = Vec::new();
             for stored in &page {
                 let instance = match read(stored) {
                     Ok(record) => record.data,
@@ -126,13 +130,12 @@ impl Wharf {
                     }
                     // It goes on at once, and has to know before it looks for its task.
                     state if state.is_coming() && lost && instance.held.task.is_some() => {
-                        if let Err(failure) = self.send(&instance.id, lost_with_us(instance.attempt)).await {
-                            tracing::warn!(instance = %instance.id, error = %failure.message, "it has to find out by itself that its task is lost");
-                        }
+                        lost_tasks.push((instance.id, instance.attempt));
                     }
                     _ => {}
                 }
             }
+            self.tell_of_lost_tasks(lost_tasks).await;
             if !full {
                 break;
             }
@@ -142,6 +145,20 @@ impl Wharf {
             tracing::info!(resumed, restoring = queue.len(), "going on where the last run ended");
         }
         Ok(queue)
+    }
+
+    /// Many at once, for a registry writes many together: one after the other, whoever asks for anything would wait for thousands of them.
+    async fn tell_of_lost_tasks(&self, lost: Vec<(InstanceId, Attempt)>) {
+        let tell = |(id, attempt): (InstanceId, Attempt)| async move {
+            if let Err(failure) = self.send(&id, lost_with_us(attempt)).await {
+                tracing::warn!(instance = %id, error = %failure.message, "it has to find out by itself that its task is lost");
+            }
+        };
+        stream::iter(lost)
+            .map(tell)
+            .buffer_unordered(TOLD_AT_ONCE)
+            .collect::<()>()
+            .await;
     }
 
     /// The task has outlived us, and the embedded load balancer's routes have not. Gives whether one leads to it again.

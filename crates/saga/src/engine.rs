@@ -351,7 +351,7 @@ impl<W: Workflow> Engine<W> {
             wake,
             asked_at,
         };
-        self.spawn(id, Some(claimed), None);
+        self.spawn(id, Some(Box::new(claimed)), None);
         Ok(())
     }
 
@@ -407,7 +407,7 @@ impl<W: Workflow> Engine<W> {
         self.poke(id);
     }
 
-    fn spawn(&self, id: InstanceId, claimed: Option<Claimed<W::Data>>, woken: Option<u64>) {
+    fn spawn(&self, id: InstanceId, claimed: Option<Box<Claimed<W::Data>>>, woken: Option<u64>) {
         if self.inner.driving == Driving::Elsewhere {
             let (waker, now) = (self.inner.waker.clone(), self.inner.clock.now());
             self.inner
@@ -439,12 +439,13 @@ impl<W: Workflow> Engine<W> {
     }
 
     /// Drives the instance as long as somebody pokes it, then leaves its slot.
-    async fn occupy(self, id: InstanceId, slot: Arc<Slot>, mut claimed: Option<Claimed<W::Data>>) {
+    async fn occupy(self, id: InstanceId, slot: Arc<Slot>, mut claimed: Option<Box<Claimed<W::Data>>>) {
         let inner = &self.inner;
         loop {
             *slot.again.lock() = false;
             let drove = match inner.permits.acquire().await {
-                Ok(_permit) => AssertUnwindSafe(self.drive(&id, &slot, claimed.take()))
+                // Boxed: of thousands that wait for their turn only those that have it are as large as a drive.
+                Ok(_permit) => AssertUnwindSafe(Box::pin(self.drive(&id, &slot, claimed.take())))
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|panic| {
@@ -474,10 +475,10 @@ impl<W: Workflow> Engine<W> {
         }
     }
 
-    async fn drive(&self, id: &InstanceId, slot: &Arc<Slot>, claimed: Option<Claimed<W::Data>>) -> Drove {
+    async fn drive(&self, id: &InstanceId, slot: &Arc<Slot>, claimed: Option<Box<Claimed<W::Data>>>) -> Drove {
         let inner = &self.inner;
         if let Some(claimed) = claimed {
-            return Drive::claimed(inner.clone(), slot.clone(), id.clone(), claimed)
+            return Drive::claimed(inner.clone(), slot.clone(), id.clone(), *claimed)
                 .run()
                 .await;
         }

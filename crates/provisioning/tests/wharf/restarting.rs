@@ -169,6 +169,41 @@ async fn those_that_are_asked_for_come_first_and_never_more_at_once_than_allowed
     assert!(queue.is_empty());
 }
 
+/// Who has lost its task on the way is told so, by a write each: nobody may have to wait for thousands of them, one after the other.
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_many_on_their_way_is_up_in_the_time_of_a_few_writes() {
+    const TENANTS: usize = 300;
+    let write = Duration::from_millis(10);
+    let mut wharf = SimWharf::with(1, |world, _| world.embedded(true)).await;
+    wharf.world.behave(
+        "shop",
+        Behaviour {
+            answers_after: Duration::from_mins(1),
+            ..Behaviour::default()
+        },
+    );
+    let mut ids = Vec::new();
+    for index in 0..TENANTS {
+        ids.push(wharf.sign_up(&format!("t{index}")).await.expect("accepted").id);
+    }
+    tokio::time::sleep(SECOND).await;
+    wharf.world.behave("shop", Behaviour::default());
+    wharf.store.set_latency(write);
+    let begun = wharf.world.now();
+    wharf.restart().await;
+    let took = wharf.world.now().since(begun);
+    assert!(took < write * 30, "{took:?}");
+    wharf.store.set_latency(Duration::ZERO);
+    for id in &ids {
+        wharf.until(id, "ready").await;
+        assert_eq!(
+            wharf.record(id).await.data.attempt,
+            Attempt(2),
+            "it was told, and made a new one"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_at_rest_stays_at_rest() {
     let wharf = SimWharf::with(1, |world, settings| {
