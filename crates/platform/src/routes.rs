@@ -76,7 +76,8 @@ pub enum Standing {
 /// - `register` of a later attempt replaces an earlier one's endpoint; an earlier attempt never replaces a later one's.
 /// - A route of several parts (target groups) is registered in all of them, or the failure says in which not; `withdraw` copes with either.
 /// - `withdraw` stops new requests at once, and is `true` when those under way are over or `drain` has passed since the first call. It never touches another
-///   attempt's endpoint. An adapter that keeps nothing between calls may answer `false` for longer: the caller stops asking when the drain is over.
+///   attempt's endpoint. An adapter that keeps nothing between calls may answer `false` for longer: when the drain is over the caller asks a last time, with a
+///   `drain` of nothing, and what only the last call clears away is cleared away by that one.
 #[async_trait]
 pub trait Routes: Send + Sync + 'static {
     async fn register(&self, backend: Backend) -> Result<(), Failure>;

@@ -50,7 +50,11 @@ impl Step<Instance> for Route {
                 .as_ref()
                 .map_or(instance.attempt, |task| task.attempt);
             let owner = self.0.owner(instance, attempt);
+            // A load balancer drains for as long as it is set to; we wait for as long as the service says. Then it is told that this is over: an
+            // adapter that knows nothing of the drain's beginning could not tell, and has something to clear away when it is.
             let drain = instance.service.drain_timeout;
+            let is_over = is_over(context, drain + DRAIN_MARGIN);
+            let drain = if is_over { Duration::ZERO } else { drain };
             match self
                 .0
                 .platform
@@ -59,8 +63,7 @@ impl Step<Instance> for Route {
                 .await
             {
                 Ok(true) => {}
-                // A load balancer drains for as long as it is set to; we wait for as long as the service says.
-                Ok(false) if is_over(context, drain + DRAIN_MARGIN) => {}
+                Ok(false) if is_over => {}
                 Ok(false) => {
                     return self
                         .0

@@ -14,7 +14,7 @@ use super::{
     groups::{TargetGroup, TargetGroups},
     health::{View, view},
     looks::{Looks, Seen, seen},
-    memory::Memory,
+    memory::{Memory, Place},
     rules::Rules,
     target::Target,
 };
@@ -66,10 +66,10 @@ impl ElbRoutes {
         self.groups.get(arn, Governor::deadline()).await
     }
 
-    async fn register_in(&self, group: &TargetGroup, target: &Target) -> Result<(), Failure> {
+    async fn register_in(&self, owner: &Owner, group: &TargetGroup, target: &Target) -> Result<(), Failure> {
         let registered = self.batches.apply(Change::Register, &group.arn, target).await;
         match &registered {
-            Ok(()) => self.memory.registered(&group.arn, target),
+            Ok(()) => self.memory.registered(&Place::of(owner, &group.arn, target)),
             // It may have been deleted since it was described.
             Err(_) => self.groups.forget(&group.arn),
         }
@@ -79,6 +79,7 @@ impl ElbRoutes {
     /// One group's word; `None` where it has none.
     async fn health_in(
         &self,
+        owner: &Owner,
         arn: &str,
         rule: Option<&ListenerRule>,
         endpoint: &Endpoint,
@@ -89,7 +90,8 @@ impl ElbRoutes {
             Ok(target) => target,
             Err(mismatch) => return Ok(Some(Health::Hopeless(mismatch))),
         };
-        if let Some((why, look_in)) = self.memory.waiting(arn, &target) {
+        let place = Place::of(owner, arn, &target);
+        if let Some((why, look_in)) = self.memory.waiting(&place) {
             return Ok(Some(Health::Pending { why, look_in }));
         }
         let targets = self.looks.targets(arn).await?;
@@ -107,17 +109,17 @@ impl ElbRoutes {
             }
             (View::Pending(failure), _) => failure,
         };
-        let look_in = self.look_in(&group, &target);
-        self.memory.waits(arn, &target, why.clone(), look_in);
+        let look_in = self.look_in(&group, &place);
+        self.memory.waits(&place, why.clone(), look_in);
         Ok(Some(Health::Pending { why, look_in }))
     }
 
     /// There is no event for a target's health. Before so many checks in a row can have been good a look is in vain; then there is one for each check.
-    fn look_in(&self, group: &TargetGroup, target: &Target) -> Duration {
+    fn look_in(&self, group: &TargetGroup, place: &Place) -> Duration {
         let check = &group.check;
         let rest = self
             .memory
-            .age(&group.arn, target)
+            .age(place)
             .map(|age| (check.interval * check.healthy).saturating_sub(age));
         rest.filter(|rest| !rest.is_zero()).unwrap_or(check.interval)
     }
@@ -125,6 +127,7 @@ impl ElbRoutes {
     /// Whether the group has nothing (more) to do with the endpoint.
     async fn withdraw_from(
         &self,
+        owner: &Owner,
         arn: &str,
         rule: Option<&ListenerRule>,
         endpoint: &Endpoint,
@@ -138,14 +141,15 @@ impl ElbRoutes {
         let Ok(target) = Target::of(endpoint, &group) else {
             return Ok(true);
         };
-        if self.memory.is_gone(arn, &target) {
+        let place = Place::of(owner, arn, &target);
+        if self.memory.is_gone(&place) {
             return Ok(true);
         }
-        if self.memory.draining_for(arn, &target).is_none() {
+        if self.memory.draining_for(&place).is_none() {
             self.batches.apply(Change::Deregister, arn, &target).await?;
-            self.memory.deregistered(arn, &target);
+            self.memory.deregistered(&place);
         }
-        let draining_for = self.memory.draining_for(arn, &target).unwrap_or_default();
+        let draining_for = self.memory.draining_for(&place).unwrap_or_default();
         if draining_for < drain {
             // ELB shows a target as draining for the whole delay, also where no request is under way: a look before that is in vain.
             let is_used = rule.is_some() || !group.load_balancers.is_empty();
@@ -157,15 +161,15 @@ impl ElbRoutes {
                 return Ok(false);
             }
         }
-        self.memory.gone(arn, &target);
+        self.memory.gone(&place);
         Ok(true)
     }
 
-    async fn forget_target(&self, arn: &str, endpoint: &Endpoint) {
+    async fn forget_target(&self, owner: &Owner, arn: &str, endpoint: &Endpoint) {
         if let Ok(group) = self.groups.get(arn, Governor::deadline()).await
             && let Ok(target) = Target::of(endpoint, &group)
         {
-            self.memory.forget(arn, &target);
+            self.memory.forget(&Place::of(owner, arn, &target));
         }
     }
 
@@ -202,7 +206,8 @@ impl Routes for ElbRoutes {
             self.rules.ensure(rule, first, deadline).await?;
         }
         let pairs = groups.iter().zip(&targets);
-        let registered = join_all(pairs.map(|(group, target)| self.register_in(group, target))).await;
+        let registered = pairs.map(|(group, target)| self.register_in(&backend.owner, group, target));
+        let registered = join_all(registered).await;
         all_or_which_not(&groups, registered)
     }
 
@@ -221,7 +226,7 @@ impl Routes for ElbRoutes {
         let rule_of = |arn| rule.filter(|_| first == Some(arn));
         let over = join_all(
             arns.iter()
-                .map(|arn| self.withdraw_from(arn, rule_of(arn), endpoint, drain)),
+                .map(|arn| self.withdraw_from(owner, arn, rule_of(arn), endpoint, drain)),
         )
         .await;
         // Every group has had its chance before one that fails ends it.
@@ -237,18 +242,18 @@ impl Routes for ElbRoutes {
             self.rules.retire(rule, first, Governor::deadline()).await?;
         }
         for arn in arns {
-            self.forget_target(arn, endpoint).await;
+            self.forget_target(owner, arn, endpoint).await;
         }
         tracing::debug!(instance = %owner.instance, endpoint = endpoint.key(), "withdrawn from its target groups");
         Ok(true)
     }
 
-    async fn health(&self, _: &Owner, key: &RouteKey, endpoint: &Endpoint) -> Result<Option<Health>, Failure> {
+    async fn health(&self, owner: &Owner, key: &RouteKey, endpoint: &Endpoint) -> Result<Option<Health>, Failure> {
         let (arns, rule) = parts(key)?;
         let first = arns.first();
         let words = arns
             .iter()
-            .map(|arn| self.health_in(arn, rule.filter(|_| first == Some(arn)), endpoint));
+            .map(|arn| self.health_in(owner, arn, rule.filter(|_| first == Some(arn)), endpoint));
         let words = join_all(words).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(words.into_iter().flatten().reduce(worse))
     }

@@ -96,11 +96,15 @@ impl World {
 }
 
 pub(crate) fn owner() -> Owner {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
+    attempt(1)
+}
+
+/// A later attempt of the same instance.
+pub(crate) fn attempt(number: u32) -> Owner {
     Owner {
         deployment: deployment(1),
-        instance: InstanceId::new(Timestamp(NEXT.fetch_add(1, Ordering::Relaxed)), [7; 10]),
-        attempt: Attempt(1),
+        instance: InstanceId::new(Timestamp(1), [7; 10]),
+        attempt: Attempt(number),
     }
 }
 

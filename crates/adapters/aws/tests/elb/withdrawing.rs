@@ -3,9 +3,9 @@
 use std::time::Duration;
 use wharf_aws_simulator::{Fault, Mishap, TargetGroup};
 use wharf_domain::Code;
-use wharf_platform::{RouteKey, Routes};
+use wharf_platform::{Backend, RouteKey, Routes};
 
-use super::support::{DRAIN, HEALTHY_AT_ONCE, World, address, backend, groups, owner};
+use super::support::{DRAIN, HEALTHY_AT_ONCE, World, address, attempt, backend, groups, owner, with_rule};
 
 /// A group with two healthy targets at one address.
 async fn two() -> (World, String, RouteKey) {
@@ -102,6 +102,57 @@ async fn another_process_goes_on_with_it() {
     let withdrawn = other.withdraw(&owner(), &key, Some(&address(5, 8080)), long).await;
     assert_eq!(withdrawn, Ok(true));
     assert_eq!(world.targets(&group).len(), 1);
+}
+
+/// Found by the simulation (seed 78): the next attempt had the same port of the same host, was registered by another server, and was ended by this one.
+#[tokio::test]
+async fn what_another_process_registered_there_again_is_withdrawn_again() {
+    let (world, group, key) = two().await;
+    let endpoint = address(5, 8080);
+    let long = Duration::from_hours(1);
+    let withdrawn = world.routes.withdraw(&attempt(1), &key, Some(&endpoint), long).await;
+    assert_eq!(withdrawn, Ok(false), "and it is not asked to the end");
+    world.pass(Duration::from_mins(5)).await;
+    let next = Backend {
+        owner: attempt(2),
+        ..backend(&key, &endpoint)
+    };
+    world.other().register(next).await.expect("registered");
+    let over = world
+        .routes
+        .withdraw(&attempt(2), &key, Some(&endpoint), Duration::ZERO)
+        .await;
+    assert_eq!(over, Ok(true));
+    let left: Vec<_> = world
+        .targets(&group)
+        .into_iter()
+        .map(|(_, port, state)| (port, state))
+        .collect();
+    assert_eq!(left, [(8080, "draining".to_owned()), (8081, "healthy".to_owned())]);
+}
+
+/// Found by the simulation (seed 4): each invocation withdraws in a process that knows nothing of the one before.
+#[tokio::test]
+async fn who_knows_nothing_of_the_drain_clears_away_when_told_that_it_is_over() {
+    let world = World::new().await;
+    let listener = world.simulator.load_balancer("main").listener;
+    let group = world.simulator.target_group(&TargetGroup::ip("web", 8080).unused());
+    let (key, endpoint) = (with_rule(&group, &listener, "/web/*"), address(5, 8080));
+    world
+        .routes
+        .register(backend(&key, &endpoint))
+        .await
+        .expect("registered");
+    for _ in 0..3 {
+        let withdrawn = world.other().withdraw(&owner(), &key, Some(&endpoint), DRAIN).await;
+        assert_eq!(withdrawn, Ok(false));
+    }
+    let over = world
+        .other()
+        .withdraw(&owner(), &key, Some(&endpoint), Duration::ZERO)
+        .await;
+    assert_eq!(over, Ok(true));
+    assert_eq!(world.simulator.rules(), []);
 }
 
 #[tokio::test]
