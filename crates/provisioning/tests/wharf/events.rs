@@ -199,6 +199,20 @@ async fn a_singleton_is_one_however_many_events_come() {
     assert_eq!(count(&wharf).await, 1);
 }
 
+/// Found by the simulation over AWS (seed 154): the queue brought the event again when the singleton that had answered it was over.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_a_running_singleton_answered_starts_no_other_when_it_comes_again() {
+    let wharf = SimWharf::new(1).await;
+    let (_, first) = handle(&wharf, with_id(start(json!({"service": "single"})), "event-1")).await;
+    let again = with_id(start(json!({"service": "single"})), "event-2");
+    let (_, body) = handle(&wharf, again.clone()).await;
+    assert_eq!(id_of(&body), id_of(&first), "the one that runs");
+    wharf.wharf().end(&id_of(&first)).await.expect("it is told to end");
+    wharf.until(&id_of(&first), "ended").await;
+    handle(&wharf, again).await;
+    assert_eq!(count(&wharf).await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_events_environment_reaches_the_task() {
     let wharf = SimWharf::new(1).await;

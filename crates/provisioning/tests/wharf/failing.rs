@@ -1,6 +1,9 @@
 //! Everything that can keep an instance from its first Ready. Whatever it is, nothing is left, and the name is free at once.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 use wharf_domain::{Attempt, Code, DeploymentId, Endpoint, Failure};
 use wharf_platform::{Backend, Owner, RouteKey};
 use wharf_provisioning::{Caller, InstanceView, Message};
@@ -209,6 +212,41 @@ async fn a_database_that_is_anothers_is_not_touched() {
     );
 }
 
+/// Found by the simulation over AWS: an address of a subnet or a port of a host is given to the next task long before it has rested.
+#[tokio::test(start_paused = true)]
+async fn a_task_at_an_address_that_rests_still_is_followed_by_one_at_another() {
+    let wharf = SimWharf::new(1).await;
+    let first = wharf.ready("acme", "shop").await;
+    let Some(Endpoint::Address {
+        ip: IpAddr::V4(ip),
+        port,
+    }) = wharf.record(&first).await.data.held.endpoint
+    else {
+        panic!("it has an address");
+    };
+    let next = Endpoint::Address {
+        ip: Ipv4Addr::from_bits(ip.to_bits() + 1).into(),
+        port,
+    };
+    let reserve = Reserve {
+        kind: Kind::Endpoint,
+        key: next.key(),
+        value: String::new(),
+        until: None,
+        now: wharf.world.now(),
+    };
+    let theirs = Batch {
+        reserve: vec![reserve],
+        ..Batch::new(some_instance(), Expect::Anything, LeaseChange::Keep)
+    };
+    wharf.store.commit(theirs).await.expect("free so far");
+    let second = wharf.ready("bolt", "shop").await;
+    let record = wharf.record(&second).await.data;
+    assert_eq!(record.attempt, Attempt(2));
+    assert_ne!(record.held.endpoint, Some(next));
+    assert_eq!(wharf.serves(&record), Ok(()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_address_that_another_instance_has_in_the_registry_is_refused() {
     let wharf = SimWharf::new(1).await;
@@ -237,7 +275,7 @@ async fn an_address_that_another_instance_has_in_the_registry_is_refused() {
     );
     let id = wharf.sign_up("acme").await.expect("accepted").id;
     let view = wharf.until(&id, "failed").await;
-    assert_eq!(view.cause.map(|cause| cause.code), Some(Code::ResourceForeign));
+    assert_eq!(view.cause.map(|cause| cause.code), Some(Code::TaskLost));
     assert_eq!(wharf.world.belongings(&id), [""; 0]);
     assert_eq!(
         wharf.world.trace().lines_with("routes.register").len(),

@@ -9,7 +9,7 @@ use crate::{
     limits,
     record::Progress,
     step::Outcome,
-    store::{Batch, CommitError, Expect, Happening, LeaseChange, RecordWrite, Wake},
+    store::{Batch, CommitError, Expect, Happening, Kind, LeaseChange, RecordWrite, Wake},
     workflow::Workflow,
 };
 
@@ -123,8 +123,13 @@ impl<W: Workflow> Drive<W> {
             CommitError::InboxMoved | CommitError::Unknown(_) => Stop::Reload,
             CommitError::Store(error) => Stop::Store(error.failure),
             CommitError::Taken { kind, key, by } => {
+                // A platform gives an address to whom it likes, also before it has rested here: its task is of no use, and the next one has another.
+                let code = match kind {
+                    Kind::Endpoint => Code::TaskLost,
+                    _ => Code::ResourceForeign,
+                };
                 self.fall_back(
-                    Failure::new(Code::ResourceForeign, format!("{kind} {key} belongs to {}", by.owner))
+                    Failure::new(code, format!("{kind} {key} belongs to {}", by.owner))
                         .hint("`wharf repair` shows who holds what"),
                 );
                 Stop::Refused
@@ -148,14 +153,13 @@ impl<W: Workflow> Drive<W> {
             dirty: true,
             ..Pending::default()
         };
-        let Some(progress) = &mut self.record.progress else {
+        let Some(progress) = &self.record.progress else {
             return;
         };
         let step = progress
             .current()
             .map_or_else(String::new, |planned| planned.step.clone());
         let undo = progress.unwinding.is_some();
-        progress.apply(Outcome::Fail(cause.clone()), now, 0);
         let last = true;
         self.note(
             now,
@@ -163,9 +167,15 @@ impl<W: Workflow> Drive<W> {
                 step,
                 undo,
                 last,
-                cause,
+                cause: cause.clone(),
             },
         );
+        let outcome = Outcome::Fail(cause);
+        if let Some((plan, done)) = self.again(&outcome) {
+            self.begin(&plan, done, now);
+        } else if let Some(progress) = &mut self.record.progress {
+            progress.apply(outcome, now, 0);
+        }
     }
 
     /// The lease change of a commit that goes on working: taken if it is not ours, and else renewed, however much of it is left. Each commit has to

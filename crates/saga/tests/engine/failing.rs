@@ -162,7 +162,7 @@ async fn what_another_has_is_refused_and_the_step_after_it_is_not_called() {
             _ => None,
         })
         .collect();
-    assert_eq!(causes, [(wharf_domain::Code::ResourceForeign, true)]);
+    assert_eq!(causes, [(wharf_domain::Code::TaskLost, true)]);
 }
 
 #[tokio::test(start_paused = true)]
