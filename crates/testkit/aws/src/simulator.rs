@@ -431,6 +431,11 @@ impl Simulator {
         self.core.with_world(|world| world.tasks_seen())
     }
 
+    /// The task that answers at this address, private or public, or at this port of an EC2 instance.
+    pub fn who_listens(&self, id: &str, port: u16) -> Option<TaskSeen> {
+        self.core.with_world(|world| world.who_listens(id, port))
+    }
+
     /// Tasks that are not STOPPED.
     pub fn live_tasks(&self) -> Vec<TaskSeen> {
         self.tasks()

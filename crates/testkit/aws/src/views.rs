@@ -70,6 +70,22 @@ impl World {
         targets
     }
 
+    /// Who answers at an address, private or public, or at a port of an EC2 instance.
+    pub(crate) fn who_listens(&self, id: &str, port: u16) -> Option<TaskSeen> {
+        let has = |address: Option<&String>| address.is_some_and(|address| address == id);
+        let mut interfaces = self.ec2.interfaces.values();
+        let interface = interfaces.find(|interface| has(interface.public_address.as_ref()));
+        let mut instances = self.ec2.instances.values();
+        let instance = instances.find(|instance| has(instance.public_address.as_ref()));
+        let private = interface
+            .map(|interface| &interface.private_address)
+            .or_else(|| instance.map(|instance| &instance.private_address));
+        let place = (private.map_or(id, String::as_str).to_owned(), port);
+        let listening = self.elb.listening.get(&place)?;
+        let task = self.ecs.tasks.get(&listening.task);
+        task.filter(|_| listening.until.is_none()).map(|task| self.task_seen(task))
+    }
+
     pub(crate) fn rules_seen(&self) -> Vec<RuleSeen> {
         self.elb.rules.values().map(rule_seen).collect()
     }

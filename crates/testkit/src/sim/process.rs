@@ -151,6 +151,22 @@ impl Process {
         Arc::new(SimRegistry::new(store, self.calls()))
     }
 
+    /// A call of something that is not in the simulated world: through the gate, both ways, and into the trace.
+    pub async fn through<T>(
+        &self,
+        call: &'static str,
+        what: impl fmt::Display,
+        work: impl Future<Output = T>,
+        outcome: impl FnOnce(&T) -> String,
+    ) -> T {
+        let calls = self.calls();
+        let begun = calls.enter(call).await;
+        let result = work.await;
+        let told = outcome(&result);
+        calls.leave(begun, what, told).await;
+        result
+    }
+
     /// How many calls it has begun.
     #[must_use]
     pub fn calls_begun(&self) -> u64 {
