@@ -146,6 +146,23 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "a model has the engine's pure core and nothing that acts: what it says of the rest it says by itself",
     },
     Layer {
+        name: "sim-aws",
+        folder: "sim/aws",
+        names: &[
+            "domain",
+            "saga",
+            "platform",
+            "provisioning",
+            "testkit",
+            "aws-simulator",
+            "adapter",
+            "http",
+            "lambda",
+        ],
+        tests_name: &[],
+        reason: "it runs what is shipped over a simulated cloud; nothing of it is shipped",
+    },
+    Layer {
         name: "benches",
         folder: "benches",
         names: &[
@@ -259,7 +276,15 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "clap",
-        packages: &["wharf", "wharf-benches", "wharf-aws-simulator", "wharf-chaos", "xtask"],
+        packages: &[
+            "wharf",
+            "wharf-benches",
+            "wharf-aws-simulator",
+            "wharf-chaos",
+            "wharf-sim",
+            "wharf-sim-aws",
+            "xtask",
+        ],
         reason: "a command line belongs to a binary",
     },
     Owner {

@@ -57,7 +57,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(seed: u64, weather: Weather) -> Self {
+    fn new(seed: u64, weather: &Weather) -> Self {
         let simulator = Arc::new(Simulator::in_process(Options::following(1.0)));
         let bridge = TaskDefinition::bridge("web").container("web", 8080);
         simulator.task_definition(&bridge).expect("a definition");
@@ -75,7 +75,7 @@ impl Site {
                 path: Some("/web/*".to_owned()),
             }),
         };
-        simulator.weather(seed, weather);
+        simulator.weather(seed, *weather);
         let clock = Arc::new(SimulatedTime(simulator.clone()));
         let surroundings = Surroundings::new(Connector::new(simulator.clone()), clock.clone());
         let clients = Arc::new(Clients::new(ClientOptions::within(surroundings, simulator.url())));
@@ -219,7 +219,7 @@ async fn tries<T>(mut act: impl AsyncFnMut() -> Result<T, Failure>) -> Option<T>
 }
 
 /// Lives of so many instances, begun one after the other: what each came to, and every call.
-async fn course(seed: u64, weather: Weather, lives: u8) -> (String, Arc<Simulator>) {
+async fn course(seed: u64, weather: &Weather, lives: u8) -> (String, Arc<Simulator>) {
     let site = Site::new(seed, weather);
     let begun = |number| {
         let site = &site;
@@ -255,7 +255,7 @@ fn on_a_runtime_of_its_own<T>(course: impl Future<Output = T>) -> T {
 #[test]
 fn lives_in_fair_weather_answer_and_leave_nothing() {
     on_a_runtime_of_its_own(async {
-        let (course, simulator) = course(1, Weather::FAIR, 20).await;
+        let (course, simulator) = course(1, &Weather::FAIR, 20).await;
         assert_eq!(course.matches(" answered until").count(), 20, "{course}");
         assert_eq!(simulator.live_tasks(), []);
         assert_eq!(simulator.targets(), []);
@@ -265,7 +265,7 @@ fn lives_in_fair_weather_answer_and_leave_nothing() {
 
 #[test]
 fn one_seed_is_one_trace_to_the_byte() {
-    let run = |seed| on_a_runtime_of_its_own(async { course(seed, Weather::STORM, 30).await.0 });
+    let run = |seed| on_a_runtime_of_its_own(async { course(seed, &Weather::STORM, 30).await.0 });
     let first = run(21);
     assert!(first.contains(" answered until"), "{first}");
     assert!(first.contains("ThrottlingException"), "{first}");
