@@ -12,6 +12,7 @@ mod backup;
 mod bad_services;
 mod cli;
 mod cost;
+mod crowds;
 mod deploy;
 mod doctor;
 mod first_use;
