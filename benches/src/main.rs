@@ -6,6 +6,7 @@
 mod aws;
 mod bare;
 mod children;
+mod crowd;
 mod edge;
 mod engine;
 mod figure;
@@ -14,6 +15,7 @@ mod http;
 mod journal;
 mod machine;
 mod provision;
+mod recovery;
 mod report;
 mod samples;
 mod scale;
@@ -69,17 +71,21 @@ enum Part {
     #[command(hide = true)]
     Upstream,
     #[command(hide = true)]
+    Recovery(recovery::Part),
+    #[command(hide = true)]
     Poller(aws::poller::Part),
 }
 
 type Benchmark = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 8] = [
+const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("engine", engine::run),
     ("journal", journal::run),
     ("provision", provision::run),
     ("edge", edge::run),
     ("scale", scale::run),
+    ("recovery", recovery::run),
+    ("crowd", crowd::run),
     ("dynamodb", aws::dynamodb::run),
     ("ecs", aws::ecs),
     ("lambda", aws::lambda),
@@ -91,6 +97,7 @@ fn main() -> ExitCode {
         Some(Part::Sleepers(part)) => engine::sleepers::part(&part).map(|()| true),
         Some(Part::Edge(part)) => edge::proxy::part(&part).map(|()| true),
         Some(Part::Upstream) => edge::upstream::part().map(|()| true),
+        Some(Part::Recovery(part)) => recovery::part(&part).map(|()| true),
         Some(Part::Poller(part)) => aws::poller::part(&part).map(|()| true),
         None => run(&arguments),
     };

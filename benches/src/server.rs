@@ -87,6 +87,10 @@ impl Server {
         self.process.id()
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A connection to the API, with the admin's token.
     pub(crate) fn api(&self) -> Client {
         Client::new(self.address, CONSOLE).bearing(&self.token)

@@ -29,6 +29,16 @@ pub(crate) fn family(process: u32) -> Result<Vec<u32>> {
     Ok(family)
 }
 
+/// The processes that any thread of this one has started, and that have not ended.
+pub(crate) fn children(process: u32) -> Result<Vec<u32>> {
+    let mut all = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let children = fs::read_to_string(thread?.path().join("children"))?;
+        all.extend(children.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+    }
+    Ok(all)
+}
+
 /// Memory of one process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
