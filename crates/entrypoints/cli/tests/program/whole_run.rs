@@ -314,7 +314,10 @@ async fn after_a_whole_run_no_secret_is_anywhere_but_in_its_place() {
     deployment.becomes("acme", "ready").await;
     deployment.kill().await;
     deployment.up().await;
-    deployment.becomes("acme", "ready").await;
+    eventually("acme is back", async || {
+        (deployment.rests("acme").await["status"] == "ready" && !deployment.tasks_of(&id).is_empty()).then_some(())
+    })
+    .await;
     look_at_processes(&deployment, &id, &mut search);
     commands(
         &deployment,
