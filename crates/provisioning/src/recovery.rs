@@ -24,6 +24,10 @@ const TOLD_AT_ONCE: usize = 256;
 /// How long one instance may take of a slot; after that the next one is begun beside it.
 const SLOT: Duration = Duration::from_mins(1);
 
+/// The pause before a registry that could not be written is asked again; each later one is twice as long.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_LONGEST: Duration = Duration::from_secs(30);
+
 /// Instances that wait to be brought back.
 #[derive(Debug, Default)]
 pub struct RestoreQueue {
@@ -126,7 +130,9 @@ impl Wharf {
                     State::Ready { .. } => {}
                     // Its saga goes on after the route, and opens it once it has the proof.
                     state if state.is_coming() && !lost && instance.held.route => {
-                        self.route_again(&instance).await;
+                        if !self.route_again(&instance).await {
+                            lost_tasks.push((instance.id, instance.attempt));
+                        }
                     }
                     // It goes on at once, and has to know before it looks for its task.
                     state if state.is_coming() && lost && instance.held.task.is_some() => {
@@ -151,7 +157,7 @@ impl Wharf {
     async fn tell_of_lost_tasks(&self, lost: Vec<(InstanceId, Attempt)>) {
         let tell = |(id, attempt): (InstanceId, Attempt)| async move {
             if let Err(failure) = self.send(&id, lost_with_us(attempt)).await {
-                tracing::warn!(instance = %id, error = %failure.message, "it has to find out by itself that its task is lost");
+                tracing::warn!(instance = %id, error = %failure.message, "it has to find out by itself that its task or its route is lost");
             }
         };
         stream::iter(lost)
@@ -222,8 +228,15 @@ impl Wharf {
             let wharf = self.clone();
             tokio::spawn(async move {
                 let _slot = slot;
-                if let Err(failure) = wharf.bring_back(&id).await {
+                let mut pause = AGAIN_FIRST;
+                // It is called Ready and is not there: nobody else may come to look for it.
+                while let Err(failure) = wharf.bring_back(&id).await {
                     tracing::error!(instance = %id, code = %failure.code, error = %failure.message, "it could not be brought back");
+                    if !failure.code.is_passing() {
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(AGAIN_LONGEST);
                 }
             });
         }
