@@ -129,10 +129,10 @@ impl Wharf {
                     }
                     State::Ready { .. } => {}
                     // Its saga goes on after the route, and opens it once it has the proof.
-                    state if state.is_coming() && !lost && instance.held.route => {
-                        if !self.route_again(&instance).await {
-                            lost_tasks.push((instance.id, instance.attempt));
-                        }
+                    state
+                        if state.is_coming() && !lost && instance.held.route && !self.route_again(&instance).await =>
+                    {
+                        lost_tasks.push((instance.id, instance.attempt));
                     }
                     // It goes on at once, and has to know before it looks for its task.
                     state if state.is_coming() && lost && instance.held.task.is_some() => {

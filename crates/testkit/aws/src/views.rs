@@ -83,7 +83,8 @@ impl World {
         let place = (private.map_or(id, String::as_str).to_owned(), port);
         let listening = self.elb.listening.get(&place)?;
         let task = self.ecs.tasks.get(&listening.task);
-        task.filter(|_| listening.until.is_none()).map(|task| self.task_seen(task))
+        task.filter(|_| listening.until.is_none())
+            .map(|task| self.task_seen(task))
     }
 
     pub(crate) fn rules_seen(&self) -> Vec<RuleSeen> {
