@@ -88,6 +88,13 @@ pub(crate) const ASL_VALIDATOR: Tool = Tool {
         version: "4.0.0",
     },
 };
+/// The server's programs. Debian keeps them off `PATH`, and puts a wrapper of this name there.
+pub(crate) const POSTGRES: Tool = Tool {
+    program: "pg_ctlcluster",
+    source: Source::Package { name: "postgresql" },
+};
+/// By this variable of the environment tests find the folder of PostgreSQL's programs.
+pub(crate) const POSTGRES_VARIABLE: &str = "WHARF_TEST_POSTGRES";
 pub(crate) const NGINX: Tool = Tool {
     program: "nginx",
     source: Source::Package { name: "nginx-light" },

@@ -102,6 +102,9 @@ codes! {
     PortBusy = "port.busy", Operator, true, "another program listens on the port";
     DatabaseFailed = "database.failed", Operator, true, "the tenant's database could not be made or removed";
     SecretsFailed = "secrets.failed", Operator, true, "the instance's secrets could not be kept or removed";
+    DatabaseUnreachable = "database.unreachable", Operator, true, "the database server does not answer";
+    DatabaseConnections = "database.connections", Operator, true, "the database server has no connection left";
+    DatabaseDenied = "database.denied", Operator, false, "the database server does not let Wharf do what it has to";
     DatabaseLost = "database.lost", Operator, false, "the database of an instance that was ready is gone";
     SecretsLost = "secrets.lost", Operator, false, "the secrets of an instance that was ready are gone";
     DatabaseUnsupported = "database.unsupported", Operator, false, "this platform has no databases for tenants";

@@ -4,6 +4,7 @@
 
 mod counts;
 mod deploy;
+mod postgres;
 mod report;
 mod stack;
 mod suites;

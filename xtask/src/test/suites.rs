@@ -3,14 +3,14 @@
 use clap::builder::PossibleValuesParser;
 use std::{ffi::OsStr, fs};
 
-use super::{Counts, Machine, deploy, stack::Stack};
+use super::{Counts, Machine, deploy, postgres, stack::Stack};
 use crate::{
     error::Error,
     layers, links,
     python::{API, EMULATOR},
     tools::{
-        ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, PYTHON, RUSTFMT, SAM,
-        SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, POSTGRES,
+        POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
     },
     workspace::{follow, read, succeeds},
 };
@@ -19,6 +19,8 @@ use crate::{
 const BROWSER: &str = "binary(browser)";
 /// Which tests run against emulated services of AWS.
 const EMULATED: &str = "binary(emulated) or binary(deployed)";
+/// Which tests run against a PostgreSQL server.
+const SERVED: &str = "binary(served)";
 /// Which tests strike the whole program, with seeds that stay the same.
 const CHAOS: &str = "binary(chaos)";
 /// Which tests make requests from the API's document.
@@ -86,7 +88,7 @@ pub(crate) const SUITES: &[Suite] = &[
         check: |machine| {
             nextest(
                 machine,
-                &format!("not ({BROWSER} or {EMULATED} or {CHAOS} or {API_TESTS})"),
+                &format!("not ({BROWSER} or {EMULATED} or {SERVED} or {CHAOS} or {API_TESTS})"),
                 &[],
             )
         },
@@ -114,6 +116,15 @@ pub(crate) const SUITES: &[Suite] = &[
             let [template, package] = stack.variables();
             let variables = [(MINISTACK_VARIABLE, ministack.get_program()), template, package];
             nextest(machine, EMULATED, &variables)
+        },
+    },
+    Suite {
+        name: "postgres",
+        about: "tenants' databases on real PostgreSQL servers, each test's own, and the program with them",
+        needs: &[&NEXTEST, &POSTGRES],
+        check: |machine| {
+            let programs = postgres::programs()?;
+            nextest(machine, SERVED, &[(POSTGRES_VARIABLE, programs.as_os_str())])
         },
     },
     Suite {
