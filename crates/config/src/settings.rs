@@ -2,8 +2,10 @@
 //! whole is thrown away in the end.
 
 mod aws;
+mod databases;
 
 pub use aws::{Aws, Registry};
+pub use databases::DatabaseSettings;
 
 use ipnet::IpNet;
 use serde::Serialize;

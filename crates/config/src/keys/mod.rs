@@ -3,6 +3,7 @@
 //! A new setting is a key here, its place in its section's list, and a field in `settings` or `services`.
 
 pub(crate) mod aws;
+pub(crate) mod databases;
 pub(crate) mod ecs;
 pub(crate) mod service;
 pub(crate) mod system;
@@ -20,6 +21,7 @@ pub(crate) static ROOT: Section = Section {
         Sub(&system::NAMES),
         Sub(&system::PORTS),
         Sub(&system::HEAL),
+        Sub(&databases::DATABASES),
         Sub(&system::MAIL),
         Sub(&system::EVENTS),
         Sub(&system::LOG),

@@ -14,7 +14,7 @@ use crate::{
             ROUTE_KIND, ROUTE_URL, RULE, RULE_HOST, RULE_LISTENER, RULE_PATH, SECURITY_GROUPS, SUBNETS,
             TASK_DEFINITION,
         },
-        service::{DATABASE, ENVIRONMENT, TENANT},
+        service::{ENVIRONMENT, TENANT},
     },
     resolved::{Entry, Resolved},
     services::Read,
@@ -28,14 +28,6 @@ const SUBNETS_MAX: usize = 16;
 const SECURITY_GROUPS_MAX: usize = 5;
 
 pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read, task: &EcsTask) {
-    if read.service.database {
-        resolved.report(
-            &[&join(&read.path, DATABASE.name), "platform.kind"],
-            Code::DatabaseUnsupported,
-            "databases for instances on ECS come with the PostgreSQL adapter, which this version does not have",
-            "set database = false, and give the service its database in another way",
-        );
-    }
     if !resolved.sections.contains(&read.run) {
         resolved.report(
             &[&read.path, &read.run, "platform.kind"],

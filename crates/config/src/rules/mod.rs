@@ -1,5 +1,6 @@
 //! What settings mean together: the checks that no value can make by itself. Each says what is wrong and what would be right.
 
+mod databases;
 mod ecs;
 mod exposure;
 mod placeholders;
@@ -31,6 +32,7 @@ pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
     }
     services::check_prefixes(resolved, services);
     ecs::check_sharing(resolved, services);
+    databases::check(resolved, config, services);
     check_mail(resolved, config);
     check_aws(resolved, config);
 }

@@ -4,6 +4,7 @@
 mod address;
 mod aws;
 mod choices;
+mod databases;
 mod duration;
 mod ecs;
 mod network;
@@ -15,6 +16,7 @@ mod text;
 pub use address::{HostName, Mailbox, PublicUrl};
 pub use aws::{Secret, TableName};
 pub use choices::{LogFormat, LogLevel, MailKind, PlatformKind, RegistryKind};
+pub use databases::{DatabaseKind, DatabaseName, Host, UrlQuery, UrlScheme};
 pub use ports::PortRange;
 pub use rate::Rate;
 

@@ -14,12 +14,12 @@ use wharf_domain::{Code, DeploymentId, Failure};
 use wharf_edge::Edge;
 use wharf_local::{OsIds, SystemClock};
 use wharf_mail::{FolderMailer, ResendKey, ResendMailer, ResendOptions};
-use wharf_platform::{Mailer, NoDatabases, Platform};
+use wharf_platform::{Mailer, Platform};
 use wharf_provisioning::{Pace, Wharf, events::Delivery, tokens::TokenKey};
 use wharf_saga::{Clock, Store};
 use wharf_sqlite::SqliteStore;
 
-use super::{Keys, Layout, Wired, account, routes::ByKey};
+use super::{Keys, Layout, Wired, account, databases, routes::ByKey};
 
 /// Messages of the queue that are dealt with at once.
 const AT_ONCE: usize = 64;
@@ -54,6 +54,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         Arc::new(SystemClock),
     ));
     let target_groups = ElbRoutes::new(clients.clone(), governor.clone(), deployment.clone(), Arc::new(OsIds));
+    let databases = databases::wire(config, layout, &deployment, Vec::new()).await?;
     let platform = Platform {
         tasks: tasks.clone(),
         events: tasks.clone(),
@@ -61,7 +62,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
             embedded: edge.clone(),
             target_groups: Arc::new(target_groups),
         }),
-        databases: Arc::new(NoDatabases),
+        databases: databases.databases,
         secrets: Arc::new(AwsSecrets::new(clients.clone(), governor.clone(), deployment.clone())),
         mailer: mailer(config, &clients, &governor)?,
         prober: Arc::new(DirectProber),
@@ -79,6 +80,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: registry.store,
         sqlite: registry.sqlite,
         processes: None,
+        managed: databases.managed,
         cloud: Some(Cloud {
             clients,
             governor,

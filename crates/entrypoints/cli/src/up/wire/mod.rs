@@ -2,6 +2,7 @@
 //! stands in its own file.
 
 pub(crate) mod account;
+mod databases;
 mod ecs;
 pub(crate) mod examine;
 pub(crate) mod process;
@@ -33,6 +34,7 @@ use wharf_saga::{Driving, Engine, Store, limits};
 use wharf_sqlite::SqliteStore;
 
 use super::{layout::Layout, metrics};
+use databases::Managed;
 use ecs::Cloud;
 
 /// A server, put together and listening.
@@ -45,6 +47,7 @@ pub(crate) struct Server {
     sqlite: Option<Arc<SqliteStore>>,
     edge: Arc<Edge>,
     processes: Option<Arc<ProcessTasks>>,
+    managed: Option<Managed>,
     cloud: Option<Cloud>,
     stopping: CancellationToken,
     config: Config,
@@ -61,6 +64,8 @@ struct Wired {
     sqlite: Option<Arc<SqliteStore>>,
     /// Tasks that end with the server.
     processes: Option<Arc<ProcessTasks>>,
+    /// A database server that ends with this one.
+    managed: Option<Managed>,
     cloud: Option<Cloud>,
     pace: Pace,
 }
@@ -134,6 +139,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         sqlite: wired.sqlite,
         edge,
         processes: wired.processes,
+        managed: wired.managed,
         cloud: wired.cloud,
         stopping: CancellationToken::new(),
         config,
@@ -222,6 +228,10 @@ impl Server {
             && let Err(failure) = processes.shutdown(grace / 2).await
         {
             tracing::error!(error = %failure, "some tasks did not end");
+        }
+        // Tasks end before what they write to.
+        if let Some(server) = &self.managed {
+            server.end(grace / 2).await;
         }
     }
 }

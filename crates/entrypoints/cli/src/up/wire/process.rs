@@ -4,14 +4,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use wharf_config::Config;
 use wharf_domain::{Code, Failure, service::RunSpec};
 use wharf_edge::{Edge, EdgeProber, Owns};
-use wharf_local::{FileDatabases, FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock};
+use wharf_local::{FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock};
 use wharf_mail::FolderMailer;
 use wharf_platform::Platform;
 use wharf_provisioning::Pace;
 use wharf_saga::Clock;
 use wharf_sqlite::SqliteStore;
 
-use super::{Layout, Wired};
+use super::{Layout, Wired, databases};
 
 /// How long what is left of the last run has to end by itself.
 const REAPED_WITHIN: Duration = Duration::from_secs(15);
@@ -45,11 +45,12 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
             Box::pin(async move { tasks.owns_port(&owner, port).await })
         })
     };
+    let databases = databases::wire(config, layout, &deployment, Vec::new()).await?;
     let platform = Platform {
         tasks: tasks.clone(),
         events: tasks.clone(),
         routes: edge.clone(),
-        databases: Arc::new(FileDatabases::new(data, deployment.clone())?),
+        databases: databases.databases,
         secrets: Arc::new(FileSecrets::new(data)?),
         mailer: Arc::new(FolderMailer::new(&config.mail.folder, Arc::new(SystemClock))?),
         prober: Arc::new(EdgeProber::new(Some(owns))),
@@ -61,6 +62,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: store.clone(),
         sqlite: Some(store),
         processes: Some(tasks),
+        managed: databases.managed,
         cloud: None,
         pace: Pace {
             capacity_wait: config.platform.capacity_wait,
