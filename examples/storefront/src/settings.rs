@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::text;
+use crate::{database::Location, text};
 
 /// A company's name or a greeting longer than this is not shown whole by any page.
 const SHOWN_MAX: usize = 200;
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     /// `PORT`; 0 takes a free one, and says which.
     pub(crate) port: u16,
     /// `DATABASE_URL`.
-    pub(crate) database: PathBuf,
+    pub(crate) database: Location,
     /// `APP_PASSWORD`; without it nobody can enter the admin pages.
     pub(crate) password: Option<Password>,
     /// `COMPANY_NAME`.
@@ -57,11 +57,15 @@ pub(crate) enum SettingsError {
     #[error("PORT is {0:?}, and has to be a number from 0 to 65535")]
     Port(String),
     #[error(
-        "DATABASE_URL is of the scheme {scheme:?}, and this shop keeps its data in SQLite: give sqlite:///folder/file.db"
+        "DATABASE_URL is of the scheme {scheme:?}, and this shop keeps its data in SQLite or in PostgreSQL: give sqlite:///folder/file.db or postgresql://user:password@host/database"
     )]
     Scheme { scheme: String },
     #[error("DATABASE_URL has to name a file by its absolute path, without options: sqlite:///folder/file.db")]
     DatabasePath,
+    #[error(
+        "DATABASE_URL has to have the form postgresql://user:password@host:5432/database, without options that need TLS"
+    )]
+    DatabaseServer,
     #[error("WHARF_INSTANCE_ID has a character that a response header cannot carry")]
     Instance,
 }
@@ -84,7 +88,7 @@ impl Settings {
         Ok(Self {
             port: port.parse().map_err(|_| SettingsError::Port(port))?,
             host: optional("HOST")?.unwrap_or_else(|| "127.0.0.1".to_owned()),
-            database: database_file(&required("DATABASE_URL")?)?,
+            database: location(&required("DATABASE_URL")?)?,
             password: optional("APP_PASSWORD")?.map(Password),
             company: shown("COMPANY_NAME")?.unwrap_or_else(|| "Our shop".to_owned()),
             user: shown("USER_ID")?,
@@ -111,6 +115,22 @@ fn shown(text: &str) -> Option<String> {
         .take(SHOWN_MAX)
         .collect();
     (!text.is_empty()).then_some(text)
+}
+
+/// Where the data are: `postgresql://` and what other libraries write for it (`postgresql+asyncpg`) is a server, `sqlite://` a file.
+fn location(url: &str) -> Result<Location, SettingsError> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let kind = scheme.split_once('+').map_or(scheme, |(kind, _)| kind);
+    if !matches!(kind, "postgresql" | "postgres") {
+        return database_file(url).map(Location::File);
+    }
+    let plain = format!("postgresql{}", &url[scheme.len()..]);
+    let config: postgres::Config = plain.parse().map_err(|_| SettingsError::DatabaseServer)?;
+    let is_whole = !config.get_hosts().is_empty() && config.get_user().is_some() && config.get_dbname().is_some();
+    if !is_whole || config.get_ssl_mode() == postgres::config::SslMode::Require {
+        return Err(SettingsError::DatabaseServer);
+    }
+    Ok(Location::Server(Box::new(config)))
 }
 
 /// The file of `sqlite:///folder/file.db`. An error never repeats the URL: those of other schemes carry passwords.
@@ -185,7 +205,7 @@ mod tests {
     fn only_port_and_database_are_needed() {
         let settings = read(&NEEDED).unwrap();
         assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 8000));
-        assert_eq!(settings.database, PathBuf::from("/data/shop.db"));
+        assert!(matches!(settings.database, Location::File(path) if path == Path::new("/data/shop.db")));
         assert_eq!(settings.company, "Our shop");
         assert!(settings.password.is_none() && settings.greeting.is_none());
 
@@ -203,14 +223,36 @@ mod tests {
 
     #[test]
     fn another_database_is_refused_without_repeating_its_password() {
-        let error = with("DATABASE_URL", "postgresql+asyncpg://shop:hunter2@db/shop").unwrap_err();
+        let error = with("DATABASE_URL", "mysql+aiomysql://shop:hunter2@db/shop").unwrap_err();
         assert_eq!(
             error,
             SettingsError::Scheme {
-                scheme: "postgresql+asyncpg".to_owned()
+                scheme: "mysql+aiomysql".to_owned()
             }
         );
         assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_server_is_read_whatever_library_its_url_was_written_for() {
+        for url in [
+            "postgresql://shop:hunter2@db:6000/shop",
+            "postgresql+asyncpg://shop:hunter2@db:6000/shop",
+        ] {
+            let Location::Server(config) = with("DATABASE_URL", url).unwrap().database else {
+                panic!("{url} is a server")
+            };
+            assert_eq!((config.get_user(), config.get_ports()), (Some("shop"), &[6000][..]));
+            assert!(!format!("{config:?}").contains("hunter2"));
+        }
+        for url in [
+            "postgresql://",
+            "postgresql://db",
+            "postgresql://shop:hunter2@db/shop?sslmode=require",
+        ] {
+            let error = with("DATABASE_URL", url).unwrap_err();
+            assert_eq!(error, SettingsError::DatabaseServer, "{url}");
+        }
     }
 
     #[test]

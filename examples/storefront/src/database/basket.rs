@@ -2,17 +2,17 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::{Database, Keep, Result};
+use super::{Keep, Result, Sqlite};
 use crate::{money::Cents, random::Token};
 
 /// Pieces of one product in one basket.
 pub(crate) const QUANTITY_MAX: i64 = 99;
 /// Products in one basket.
-pub(crate) const LINES_MAX: i64 = 50;
+pub(super) const LINES_MAX: i64 = 50;
 /// A basket that nobody touched for so long is forgotten.
-const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
+pub(super) const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
 /// Baskets kept at most: older ones give way, so that visitors without cookies cannot fill the disk.
-const BASKETS_MAX: i64 = 20_000;
+pub(super) const BASKETS_MAX: i64 = 20_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct BasketLine {
@@ -64,13 +64,13 @@ pub(super) fn lines(connection: &Connection, basket: &Token) -> Result<Vec<Baske
     Ok(lines.collect::<rusqlite::Result<_>>()?)
 }
 
-impl Database {
-    pub(crate) fn basket(&self, basket: &Token) -> Result<Vec<BasketLine>> {
+impl Sqlite {
+    pub(super) fn basket(&self, basket: &Token) -> Result<Vec<BasketLine>> {
         lines(&self.connection, basket)
     }
 
     /// How many pieces are in a basket.
-    pub(crate) fn basket_count(&self, basket: &Token) -> Result<i64> {
+    pub(super) fn basket_count(&self, basket: &Token) -> Result<i64> {
         let mut statement = self.connection.prepare_cached(
             "SELECT coalesce(sum(quantity), 0) FROM baskets JOIN basket_lines ON basket = baskets.id WHERE token = ?1",
         )?;
@@ -78,7 +78,7 @@ impl Database {
     }
 
     /// Puts `quantity` pieces more into the basket, up to `QUANTITY_MAX`; without a basket, or with one that was forgotten, into a new one.
-    pub(crate) fn add_to_basket(
+    pub(super) fn add_to_basket(
         &mut self,
         basket: Option<&Token>,
         product: i64,
@@ -116,7 +116,7 @@ impl Database {
     }
 
     /// Sets the quantity of a product that is in the basket; 0 takes it out. What is not in the basket stays out of it.
-    pub(crate) fn change_basket(&mut self, basket: &Token, product: i64, quantity: i64, now: i64) -> Result<()> {
+    pub(super) fn change_basket(&mut self, basket: &Token, product: i64, quantity: i64, now: i64) -> Result<()> {
         self.write(Keep::Usually, |transaction| {
             let Some(id) = find(transaction, basket, now)? else {
                 return Ok(());

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Database, Keep, Result};
+use super::{Keep, Result, Sqlite};
 use crate::money::Cents;
 
 /// So many products fit on one page that can still be read.
@@ -40,8 +40,8 @@ fn product(row: &Row<'_>) -> rusqlite::Result<Product> {
     })
 }
 
-impl Database {
-    pub(crate) fn products_on_sale(&self) -> Result<Vec<Product>> {
+impl Sqlite {
+    pub(super) fn products_on_sale(&self) -> Result<Vec<Product>> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT * FROM products WHERE withdrawn = 0 ORDER BY id LIMIT ?1")?;
@@ -51,7 +51,7 @@ impl Database {
     }
 
     /// Those on sale first, then the withdrawn ones.
-    pub(crate) fn all_products(&self) -> Result<Vec<Product>> {
+    pub(super) fn all_products(&self) -> Result<Vec<Product>> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT * FROM products ORDER BY withdrawn, id LIMIT ?1")?;
@@ -60,13 +60,13 @@ impl Database {
             .collect::<rusqlite::Result<_>>()?)
     }
 
-    pub(crate) fn product(&self, id: i64) -> Result<Option<Product>> {
+    pub(super) fn product(&self, id: i64) -> Result<Option<Product>> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM products WHERE id = ?1")?;
         Ok(statement.query_row([id], product).optional()?)
     }
 
     /// Puts a product on sale. `false`: there are `PRODUCTS_MAX` already.
-    pub(crate) fn add_product(&mut self, draft: &Draft) -> Result<bool> {
+    pub(super) fn add_product(&mut self, draft: &Draft) -> Result<bool> {
         self.write(Keep::Always, |transaction| {
             let added = transaction.execute(
                 "INSERT INTO products (name, description, price_cents, stock)
@@ -85,7 +85,7 @@ impl Database {
 
     /// Changes a product. `stock_seen` is the stock that the form showed: only the difference is applied, so that what was sold while the
     /// form was open stays sold. `false`: there is no such product.
-    pub(crate) fn change_product(&mut self, id: i64, draft: &Draft, stock_seen: i64) -> Result<bool> {
+    pub(super) fn change_product(&mut self, id: i64, draft: &Draft, stock_seen: i64) -> Result<bool> {
         self.write(Keep::Always, |transaction| {
             let changed = transaction.execute(
                 "UPDATE products SET name = ?2, description = ?3, price_cents = ?4, stock = max(0, stock + ?5) WHERE id = ?1",
@@ -96,7 +96,7 @@ impl Database {
     }
 
     /// Takes a product off sale, or puts it back. `false`: there is no such product.
-    pub(crate) fn set_withdrawn(&mut self, id: i64, withdrawn: bool) -> Result<bool> {
+    pub(super) fn set_withdrawn(&mut self, id: i64, withdrawn: bool) -> Result<bool> {
         self.write(Keep::Always, |transaction| {
             Ok(transaction.execute(
                 "UPDATE products SET withdrawn = ?2 WHERE id = ?1",

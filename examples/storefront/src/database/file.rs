@@ -40,6 +40,12 @@ pub(crate) enum OpenError {
     Foreign(PathBuf),
     #[error("the database {0} was written by a later version of the shop")]
     Newer(PathBuf),
+    #[error("the database that DATABASE_URL names holds another program's tables, and is left as it is")]
+    ForeignServer,
+    #[error("the database that DATABASE_URL names was written by a later version of the shop")]
+    NewerServer,
+    #[error(transparent)]
+    Server(#[from] super::Error),
     #[error(transparent)]
     Random(#[from] NoRandomness),
 }

@@ -1,5 +1,5 @@
-//! The shop's data, behind the methods of `Database`. No SQL and no type of the driver is seen outside this folder, so that another database can take
-//! SQLite's place; no HTTP and no HTML comes in.
+//! The shop's data, behind the methods of `Database`, in a SQLite file or on a PostgreSQL server, as `DATABASE_URL` has it. No SQL and no type of a driver is
+//! seen outside this folder; no HTTP and no HTML comes in. `postgres` has the server's side; everything else here is about the file.
 //!
 //! Calls block. They are made on the server's one thread on purpose: a read takes microseconds, every page needs one, and a second thread would cost more than it
 //! could take over. Only an order waits for the disk.
@@ -16,6 +16,7 @@ mod basket;
 mod catalogue;
 mod file;
 mod orders;
+mod postgres;
 
 use std::{
     fs::File,
@@ -31,7 +32,10 @@ pub(crate) use self::{
     file::OpenError,
     orders::{Order, OrderSummary, Outcome, PAGE as ORDERS_PAGE},
 };
-use crate::random::{self, NoRandomness};
+use crate::{
+    money::Cents,
+    random::{self, NoRandomness, Token},
+};
 
 /// How long another program, such as a backup, may hold the database before a request is given up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,11 +53,82 @@ pub(crate) enum Error {
     Disk(#[from] std::io::Error),
     #[error("the database's file system cannot hold a write-ahead log")]
     NoWal,
+    #[error("the database server failed: {}", told(.0))]
+    Postgres(#[from] ::postgres::Error),
+    #[error("the connection to the database server has ended")]
+    Gone,
     #[error(transparent)]
     Random(#[from] NoRandomness),
 }
 
+/// What the server said; the driver's own words say only that it said something.
+fn told(error: &::postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
 type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where the data are.
+#[derive(Clone, Debug)]
+pub(crate) enum Location {
+    File(PathBuf),
+    Server(Box<::postgres::Config>),
+}
+
+/// The shop's database.
+#[derive(Debug)]
+pub(crate) struct Database(Engine);
+
+#[derive(Debug)]
+enum Engine {
+    File(Sqlite),
+    Server(postgres::Server),
+}
+
+/// The methods that a file and a server both have, passed on to the one that there is.
+macro_rules! both {
+    ($($(#[$doc:meta])* fn $name:ident(&$($kind:ident)?; $($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        impl Database {
+            $($(#[$doc])*
+            pub(crate) fn $name(&$($kind)? self, $($argument: $type),*) -> Result<$result> {
+                match &$($kind)? self.0 {
+                    Engine::File(file) => file.$name($($argument),*),
+                    Engine::Server(server) => server.$name($($argument),*),
+                }
+            })*
+        }
+    };
+}
+
+both! {
+    fn ping(&;) -> ();
+    fn secret(&;) -> Vec<u8>;
+    fn products_on_sale(&;) -> Vec<Product>;
+    fn all_products(&;) -> Vec<Product>;
+    fn product(&; id: i64) -> Option<Product>;
+    fn add_product(&mut; draft: &Draft) -> bool;
+    fn change_product(&mut; id: i64, draft: &Draft, stock_seen: i64) -> bool;
+    fn set_withdrawn(&mut; id: i64, withdrawn: bool) -> bool;
+    fn basket(&; basket: &Token) -> Vec<BasketLine>;
+    fn basket_count(&; basket: &Token) -> i64;
+    fn add_to_basket(&mut; basket: Option<&Token>, product: i64, quantity: i64, now: i64) -> Added;
+    fn change_basket(&mut; basket: &Token, product: i64, quantity: i64, now: i64) -> ();
+    fn place_order(&mut; basket: &Token, key: &Token, customer: &str, note: &str, agreed: Cents, now: i64) -> Outcome;
+    fn order(&; number: i64) -> Option<Order>;
+    fn orders(&; before: i64) -> Vec<OrderSummary>;
+    fn mark_shipped(&mut; number: i64, now: i64) -> bool;
+}
+
+impl Database {
+    /// Opens what is there, or makes the tables and first products.
+    pub(crate) fn open(location: &Location) -> Result<Self, OpenError> {
+        Ok(Self(match location {
+            Location::File(path) => Engine::File(Sqlite::open(path)?),
+            Location::Server(config) => Engine::Server(postgres::Server::open(config.as_ref().clone())?),
+        }))
+    }
+}
 
 /// What a write is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +139,9 @@ enum Keep {
     Usually,
 }
 
-/// The shop's database. A process has one for a file, and no more: see `make_lasting` for what closing a file does to locks.
+/// The shop's database in a file. A process has one for a file, and no more: see `make_lasting` for what closing a file does to locks.
 #[derive(Debug)]
-pub(crate) struct Database {
+struct Sqlite {
     connection: Connection,
     path: PathBuf,
     /// In WAL mode, and known to the disk.
@@ -75,9 +150,9 @@ pub(crate) struct Database {
     keeping: Option<Keep>,
 }
 
-impl Database {
+impl Sqlite {
     /// Opens the shop's file, or makes it with its tables and first products. The folder has to be there.
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+    fn open(path: &Path) -> Result<Self, OpenError> {
         let (connection, lasting) = file::open(path)?;
         Ok(Self {
             connection,
@@ -88,7 +163,7 @@ impl Database {
     }
 
     /// Whether the database answers: it reads from the file, not only from memory.
-    pub(crate) fn ping(&self) -> Result<()> {
+    fn ping(&self) -> Result<()> {
         self.connection
             .prepare_cached("SELECT 1 FROM products LIMIT 1")?
             .query_row([], |_| Ok(()))
@@ -97,7 +172,7 @@ impl Database {
     }
 
     /// A key of this shop's own, the same as long as the database is.
-    pub(crate) fn secret(&self) -> Result<Vec<u8>> {
+    fn secret(&self) -> Result<Vec<u8>> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT value FROM settings WHERE name = 'secret'")?;

@@ -2,13 +2,13 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Database, Keep, Result, basket};
+use super::{Keep, Result, Sqlite, basket};
 use crate::{money::Cents, random::Token};
 
 /// Orders on one page of the admin's list.
 pub(crate) const PAGE: u32 = 50;
 /// The first order's number is one more. Four digits are easier to tell apart on the telephone than one.
-const NUMBER_BASE: i64 = 1000;
+pub(super) const NUMBER_BASE: i64 = 1000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct OrderLine {
@@ -59,9 +59,9 @@ pub(crate) enum Outcome {
     Repriced,
 }
 
-impl Database {
+impl Sqlite {
     /// Makes an order of the basket, and empties it. `agreed` is the total that the customer saw.
-    pub(crate) fn place_order(
+    pub(super) fn place_order(
         &mut self,
         basket: &Token,
         key: &Token,
@@ -103,7 +103,7 @@ impl Database {
         })
     }
 
-    pub(crate) fn order(&self, number: i64) -> Result<Option<Order>> {
+    pub(super) fn order(&self, number: i64) -> Result<Option<Order>> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT * FROM orders WHERE number = ?1")?;
@@ -136,7 +136,7 @@ impl Database {
     }
 
     /// A page of orders, the newest first, all of a lower number than `before`.
-    pub(crate) fn orders(&self, before: i64) -> Result<Vec<OrderSummary>> {
+    pub(super) fn orders(&self, before: i64) -> Result<Vec<OrderSummary>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT number, key, customer, placed_at, shipped_at, sum(quantity), sum(price_cents * quantity)
              FROM orders JOIN order_lines ON order_number = number
@@ -157,7 +157,7 @@ impl Database {
     }
 
     /// Marks an order as shipped; again, it keeps its first date. `false`: there is no such order.
-    pub(crate) fn mark_shipped(&mut self, number: i64, now: i64) -> Result<bool> {
+    pub(super) fn mark_shipped(&mut self, number: i64, now: i64) -> Result<bool> {
         self.write(Keep::Always, |transaction| {
             let mark = "UPDATE orders SET shipped_at = coalesce(shipped_at, ?2) WHERE number = ?1";
             Ok(transaction.execute(mark, [number, now])? == 1)

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::*;
+use super::{Sqlite as Database, *};
 use crate::{money::Cents, random::Token};
 
 const NOW: i64 = 1_793_714_700;
