@@ -238,6 +238,19 @@ impl SimWharf {
         run
     }
 
+    /// A second machine that does nothing by itself: no sweep, no look at tasks, no mails.
+    #[must_use]
+    pub fn visit(&self, number: u32) -> Run {
+        assemble(
+            &self.world,
+            &self.store,
+            &self.settings,
+            &self.around,
+            number,
+            self.world.clock(),
+        )
+    }
+
     /// Signs somebody up.
     pub async fn sign_up(&self, name: &str) -> Result<Accepted, Failure> {
         self.wharf().provision(sign_up(name, None), Caller::Visitor, None).await
