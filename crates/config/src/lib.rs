@@ -42,11 +42,11 @@ pub use overrides::Overrides;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
-pub use settings::{Aws, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Server, Signup};
+pub use settings::{Aws, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Repair, Server, Signup};
 pub use source::Source;
 pub use values::{
-    HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, RegistryKind, Secret,
-    TableName,
+    HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, RegistryKind,
+    RepairApply, Secret, TableName,
 };
 
 /// A configuration in which everything is known to be good.
@@ -58,6 +58,7 @@ pub struct Config {
     pub names: Names,
     pub ports: Ports,
     pub heal: Heal,
+    pub repair: Repair,
     pub mail: Mail,
     pub events: Events,
     pub log: Log,
@@ -137,6 +138,7 @@ impl Config {
             names: Names::read(resolved, &server),
             ports: Ports::read(resolved, &server, machine, &statics),
             heal: Heal::read(resolved),
+            repair: Repair::read(resolved),
             mail: Mail::read(resolved, &server, &aws),
             events: Events::read(resolved, default_service, template),
             log: Log::read(resolved),

@@ -20,6 +20,7 @@ pub(crate) static ROOT: Section = Section {
         Sub(&system::NAMES),
         Sub(&system::PORTS),
         Sub(&system::HEAL),
+        Sub(&system::REPAIR),
         Sub(&system::MAIL),
         Sub(&system::EVENTS),
         Sub(&system::LOG),

@@ -6,6 +6,7 @@ mod aws;
 mod choices;
 mod duration;
 mod ecs;
+mod interval;
 mod network;
 mod ports;
 mod rate;
@@ -14,7 +15,8 @@ mod text;
 
 pub use address::{HostName, Mailbox, PublicUrl};
 pub use aws::{Secret, TableName};
-pub use choices::{LogFormat, LogLevel, MailKind, PlatformKind, RegistryKind};
+pub use choices::{LogFormat, LogLevel, MailKind, PlatformKind, RegistryKind, RepairApply};
+pub use interval::Interval;
 pub use ports::PortRange;
 pub use rate::Rate;
 
