@@ -198,6 +198,11 @@ impl SimWharf {
         &self.run.wharf
     }
 
+    /// Takes engine and waker apart, which hold each other: whoever makes thousands of worlds has no room for those that are through.
+    pub fn dissolve(self) {
+        self.run.waker.disconnect();
+    }
+
     /// `kill -9`, with whatever lived in the process.
     pub fn crash(&mut self) {
         self.run.end();
