@@ -6,6 +6,7 @@
 mod audit;
 mod bench;
 mod error;
+mod fuzz;
 mod layers;
 mod links;
 mod python;
@@ -43,6 +44,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Run chaos with ever new seeds, in a release build, until something is wrong
     Soak(soak::Arguments),
+    /// Give the targets of fuzz/ inputs that nobody thought of, led by coverage
+    Fuzz(fuzz::Arguments),
     /// Format all code
     Fmt {
         /// Change nothing, and fail if something is not formatted
@@ -71,6 +74,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<bool, Error> {
         Task::Audit => audit::run(workspace),
         Task::Bench(arguments) => bench::run(workspace, &arguments),
         Task::Soak(arguments) => soak::run(workspace, &arguments),
+        Task::Fuzz(arguments) => fuzz::run(workspace, &arguments),
         Task::Fmt { check } => format(workspace, check),
     }
 }

@@ -52,6 +52,11 @@ pub(crate) const DENY: Tool = Tool {
         version: "0.20.2",
     },
 };
+/// libFuzzer is built from its source.
+pub(crate) const CXX: Tool = Tool {
+    program: "c++",
+    source: Source::Package { name: "g++" },
+};
 pub(crate) const CHROMIUM: Tool = Tool {
     program: "chromium",
     source: Source::Package { name: "chromium" },

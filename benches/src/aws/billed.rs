@@ -309,6 +309,7 @@ fn function(site: &Site, store: Arc<dyn Store>, clock: Arc<dyn Clock>, waker: Ar
         tokens: TokenKey::new([7; 32]),
         reporter: Arc::new(()),
         wakes,
+        repairs: true,
         poll: LOOK,
         task_event: Arc::new(move |event| tasks.heard(event)),
         // A message that fails ends the measurement.

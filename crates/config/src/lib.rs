@@ -42,11 +42,13 @@ pub use overrides::Overrides;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
-pub use settings::{Aws, DatabaseSettings, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Server, Signup};
+pub use settings::{
+    Aws, DatabaseSettings, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Repair, Server, Signup,
+};
 pub use source::Source;
 pub use values::{
-    DatabaseKind, DatabaseName, Host, HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange,
-    PublicUrl, Rate, RegistryKind, Secret, TableName, UrlQuery, UrlScheme,
+    DatabaseKind, DatabaseName, Host, HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange,
+    PublicUrl, Rate, RegistryKind, RepairApply, Secret, TableName, UrlQuery, UrlScheme,
 };
 
 /// A configuration in which everything is known to be good.
@@ -59,6 +61,7 @@ pub struct Config {
     pub ports: Ports,
     pub heal: Heal,
     pub databases: DatabaseSettings,
+    pub repair: Repair,
     pub mail: Mail,
     pub events: Events,
     pub log: Log,
@@ -139,6 +142,7 @@ impl Config {
             ports: Ports::read(resolved, &server, machine, &statics),
             heal: Heal::read(resolved),
             databases: DatabaseSettings::read(resolved),
+            repair: Repair::read(resolved),
             mail: Mail::read(resolved, &server, &aws),
             events: Events::read(resolved, default_service, template),
             log: Log::read(resolved),

@@ -22,7 +22,10 @@ use crate::{
     keys::system as keys,
     resolved::Resolved,
     setting::Setting,
-    values::{HostName, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate, Secret},
+    values::{
+        HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate,
+        RepairApply, Secret,
+    },
 };
 
 /// `[server]`: where Wharf listens, how it is reached, and what it accepts.
@@ -283,6 +286,23 @@ impl Heal {
             within: from.get(PATH, &keys::WITHIN),
             backoff_first: from.get(PATH, &keys::BACKOFF_FIRST),
             backoff_max: from.get(PATH, &keys::BACKOFF_MAX),
+        }
+    }
+}
+
+/// `[repair]`: registry and world, compared now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Repair {
+    pub interval: Interval,
+    pub apply: RepairApply,
+}
+
+impl Repair {
+    pub(crate) fn read(from: &Resolved<'_>) -> Self {
+        const PATH: &str = "repair";
+        Self {
+            interval: from.get(PATH, &keys::REPAIR_INTERVAL),
+            apply: from.get(PATH, &keys::REPAIR_APPLY),
         }
     }
 }

@@ -25,7 +25,7 @@ pub use databases::{Database, Databases, NoDatabases};
 pub use logs::{LogLine, Logs, Printer};
 pub use mailer::{Mail, MailError, Mailer};
 pub use prober::{Probe, Prober, Proof};
-pub use routes::{Backend, Health, Registered, RouteKey, Routes, Standing};
+pub use routes::{Backend, Health, IdleRule, Registered, RouteKey, Routes, Standing};
 pub use secrets::Secrets;
 pub use tasks::{PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 

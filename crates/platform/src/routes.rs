@@ -42,6 +42,18 @@ pub struct Registered {
     pub endpoint: Endpoint,
     /// `None` where a load balancer cannot carry our mark: then the registry says whose the endpoint is, or it is nobody's business.
     pub owner: Option<(InstanceId, Attempt)>,
+    /// Whether visitors are let through; `None` where the load balancer decides that by itself.
+    pub open: Option<bool>,
+}
+
+/// A rule of a load balancer that this deployment made, and that leads to nobody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IdleRule {
+    /// What the load balancer calls it.
+    pub id: String,
+    pub listener: String,
+    /// The target groups that it leads to, in which nobody is.
+    pub groups: Vec<String>,
 }
 
 /// What a route leads to.
@@ -109,6 +121,18 @@ pub trait Routes: Send + Sync + 'static {
 
     /// The host is nobody's: visitors get a 404.
     fn forget(&self, instance: &InstanceId, key: &RouteKey);
+
+    /// Rules of this deployment's own making behind which nobody is, on the listeners that `keys` name. One that is being made for a route has nobody behind it for a moment.
+    async fn idle_rules(&self, keys: &[RouteKey]) -> Result<Vec<IdleRule>, Failure> {
+        let _ = keys;
+        Ok(Vec::new())
+    }
+
+    /// Removes one of those, if it still is; whether it was. Who registers behind it all the same gets it made anew.
+    async fn remove_rule(&self, rule: &IdleRule) -> Result<bool, Failure> {
+        let _ = rule;
+        Ok(false)
+    }
 
     /// Every endpoint that carries this deployment's mark, or that may be its own. `keys` are those behind which it may have some: a load balancer that
     /// cannot list everything by itself looks there.

@@ -39,6 +39,9 @@ pub mod workflow;
 pub use claim::{Accepted, Caller};
 pub use message::Message;
 pub use settings::{Addresses, Pace, Settings};
+/// For whoever holds inputs of his own against it (`fuzz/`).
+#[doc(hidden)]
+pub use template::fill as filled;
 pub use view::{InstanceView, StepView, UpcomingStep};
 pub use watch::Reporter;
 pub use wharf::Wharf;

@@ -26,39 +26,48 @@ pub(crate) fn ready(instance: &InstanceId) -> OutboxMail {
     }
 }
 
-/// Renders a letter; `None` where there is nobody to write to any more.
+/// What becomes of a letter now.
+pub(crate) enum Rendered {
+    Mail(Box<Mail>),
+    /// There is nobody to write to any more.
+    Nobody,
+    /// It has no URL before it runs again, and there is nothing to lead its reader to.
+    NotNow,
+}
+
+/// Renders a letter, from the record as it is now.
 pub(crate) fn render(
     id: &str,
     body: &str,
     instance: &Instance,
     settings: &Settings,
     tokens: &TokenKey,
-) -> Result<Option<Mail>, Failure> {
+) -> Result<Rendered, Failure> {
     let letter: Letter =
         serde_json::from_str(body).map_err(|error| Failure::internal(format!("mail {id} cannot be read: {error}")))?;
     let (Some(tenant), Letter::Ready) = (&instance.tenant, letter) else {
-        return Ok(None);
+        return Ok(Rendered::Nobody);
     };
     if matches!(instance.state, State::Ended { .. } | State::Failed { .. }) {
-        return Ok(None);
+        return Ok(Rendered::Nobody);
     }
-    let url = settings
-        .url(instance)
-        .ok_or_else(|| Failure::internal("an instance that was ready has no URL"))?;
+    let Some(url) = settings.url(instance) else {
+        return Ok(Rendered::NotNow);
+    };
     let password = format!(
         "{}/password/{}",
         settings.addresses.public_url,
         tokens.reveal(&instance.id).reveal()
     );
     let days = settings.password_link.as_secs() / 86_400;
-    Ok(Some(Mail {
+    Ok(Rendered::Mail(Box::new(Mail {
         id: id.to_owned(),
         from: settings.mail_from.clone(),
         to: tenant.admin_email.clone(),
         subject: format!("{} is ready", tenant.company_name),
         text: text(tenant, &url, &password, days),
         html: page(tenant, &url, &password, days),
-    }))
+    })))
 }
 
 fn text(tenant: &Tenant, url: &str, password: &str, days: u64) -> String {

@@ -1,7 +1,7 @@
 //! What others want of an instance, as it waits in its inbox.
 
 use serde::{Deserialize, Serialize};
-use wharf_domain::{Attempt, Failure};
+use wharf_domain::{Attempt, Failure, instance::TaskRef};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
@@ -22,6 +22,10 @@ pub enum Message {
     Lost { attempt: Attempt, cause: Failure },
     /// Its task runs, and has not answered for as long as its health check allows.
     Unhealthy { attempt: Attempt, cause: Failure },
+    /// Its task runs, and its route does not lead there.
+    Unrouted { attempt: Attempt, cause: Failure },
+    /// There is something of a later attempt than its record has come to, whose task this is, if one is known: the registry is older than the world.
+    Overtaken { attempt: Attempt, task: Option<TaskRef> },
     /// Take up what is stuck.
     Resume,
     /// Give up what is stuck: somebody has seen to it.

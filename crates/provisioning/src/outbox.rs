@@ -7,7 +7,10 @@ use wharf_domain::{Code, Failure, Timestamp};
 use wharf_platform::MailError;
 use wharf_saga::store::{Pending, Settle};
 
-use crate::{mail, wharf::Wharf};
+use crate::{
+    mail::{self, Rendered},
+    wharf::Wharf,
+};
 
 /// Mails taken from the outbox at once.
 const PAGE: usize = 32;
@@ -65,11 +68,18 @@ impl Wharf {
             Err(failure) => Err(failure),
         };
         let error = match rendered {
-            Ok(Some(mail)) => match self.platform().mailer.send(&mail).await {
+            Ok(Rendered::Mail(mail)) => match self.platform().mailer.send(&mail).await {
                 Ok(()) => return Settle::Sent { at: now },
                 Err(error) => error,
             },
-            Ok(None) => return Settle::Sent { at: now },
+            Ok(Rendered::Nobody) => return Settle::Sent { at: now },
+            // However long that takes: it is nobody's failure, and whoever starts it again waits for this mail.
+            Ok(Rendered::NotNow) => {
+                return Settle::Later {
+                    at: now + pause(pending.tries),
+                    error: "it does not run now, and has no URL until it does".to_owned(),
+                };
+            }
             Err(failure) if failure.code == Code::Internal => MailError::Permanent(failure.message),
             Err(failure) => MailError::Passing(failure.message),
         };
@@ -87,11 +97,15 @@ fn settled(error: MailError, tries: u32, now: Timestamp) -> Settle {
     if tries + 1 >= TRIES {
         return Settle::Dead { error };
     }
-    let pause = PAUSE_FIRST.saturating_mul(1 << tries.min(20)).min(PAUSE_LONGEST);
     Settle::Later {
-        at: now + pause.max(asked),
+        at: now + pause(tries).max(asked),
         error,
     }
+}
+
+/// How long a mail rests after so many tries before this one.
+fn pause(tries: u32) -> Duration {
+    PAUSE_FIRST.saturating_mul(1 << tries.min(20)).min(PAUSE_LONGEST)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use wharf_saga::{Way, record::OnFailure, workflow::Plan};
 pub const PROVISION: &str = "provision";
 /// A new attempt: after a crash, after a stop, after a loss of its host.
 pub const RESTORE: &str = "restore";
+/// The route made anew for a task that runs.
+pub const REROUTE: &str = "reroute";
 /// To `Stopped`: everything that a customer would miss is kept.
 pub const STOP: &str = "stop";
 /// To `Down`: the same, because it kept failing.
@@ -63,6 +65,16 @@ pub fn restore() -> Plan {
             .chain(ways(Way::Run, &["pause", "attempt"]))
             .chain(ways(Way::Run, A_TASK))
             .collect(),
+        on_failure: OnFailure::Unwind,
+    }
+}
+
+/// Leads the route to the task again, which has to answer before it is let through. A failure withdraws it, and brings the instance back with a new attempt.
+#[must_use]
+pub fn reroute() -> Plan {
+    Plan {
+        saga: REROUTE,
+        steps: ways(Way::Run, &["route", "healthy", "ready"]).collect(),
         on_failure: OnFailure::Unwind,
     }
 }

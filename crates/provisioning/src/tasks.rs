@@ -144,7 +144,7 @@ impl Wharf {
         Ok(!self.store().list(query).await?.is_empty())
     }
 
-    async fn task_ended(&self, instance: &Instance, task: &str, cause: Failure) -> Result<(), Failure> {
+    pub(crate) async fn task_ended(&self, instance: &Instance, task: &str, cause: Failure) -> Result<(), Failure> {
         let attempt = instance.attempt;
         let message = if cause.code == Code::TaskLost {
             Message::Lost { attempt, cause }

@@ -1,7 +1,8 @@
 //! Placeholders: `{port}` and the like, in commands and environment values. What is not a known placeholder stays as it is.
 
 /// Replaces each `{name}` by its value. Values are not looked into again, so that a company called `{port}` stays one.
-pub(crate) fn fill(text: &str, values: &[(&str, String)]) -> String {
+#[must_use]
+pub fn fill(text: &str, values: &[(&str, String)]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(open) = rest.find('{') {

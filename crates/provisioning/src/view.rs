@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wharf_domain::{
-    Attempt, Endpoint, Failure, Instance, InstanceId, State, Tenant, Timestamp,
+    Attempt, Code, Endpoint, Failure, Instance, InstanceId, State, Tenant, Timestamp,
     service::{RouteRule, RunSpec},
 };
 use wharf_saga::{Progress, Record, Way, store::Happening, store::Numbered};
@@ -41,6 +41,9 @@ pub struct InstanceView {
     pub cause: Option<Failure>,
     /// The step that is stuck.
     pub stuck_at: Option<String>,
+    /// What a person can do, where only a person can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
     /// Nothing of it is left in the world.
     pub clean: bool,
     /// The platform's name of its task.
@@ -56,6 +59,33 @@ pub struct InstanceView {
     pub target_groups: Vec<String>,
     #[serde(skip)]
     pub is_on_ecs: bool,
+}
+
+/// What a person can do about an instance that is stuck at this step.
+#[must_use]
+pub fn stuck_advice(name: &str, step: &str, cause: &Failure) -> String {
+    let left = match step {
+        "route" => "its route may still be there",
+        "task" => "its task may still run",
+        "database" => "its database may still be there",
+        "secrets" => "its secrets may still be there",
+        _ => "something of it may still be there",
+    };
+    let first = cause.hint.as_deref().unwrap_or("see to the cause");
+    format!(
+        "{left}: {first}; then `wharf resume {name}` goes on where it stands. Or `wharf abandon {name} --reason …` lets its name and port go, and `wharf repair` \
+         shows what is left"
+    )
+}
+
+/// What a person can do about an instance that was taken down.
+#[must_use]
+pub(crate) fn down_advice(name: &str, cause: &Failure) -> String {
+    match (&cause.hint, cause.code) {
+        // Another attempt would find nothing either.
+        (Some(hint), Code::DatabaseLost | Code::SecretsLost) => hint.clone(),
+        _ => format!("see with `wharf logs {name}` what it printed; `wharf start {name}` tries again"),
+    }
 }
 
 impl InstanceView {
@@ -93,6 +123,7 @@ impl InstanceView {
                 State::Stuck { step, .. } => Some(step.clone()),
                 _ => None,
             },
+            advice: advice(instance),
             clean: instance.held.is_empty(),
             task: instance.held.task.as_ref().map(|task| task.id.clone()),
             endpoint: instance.held.endpoint.as_ref().map(wharf_domain::Endpoint::key),
@@ -112,6 +143,15 @@ impl InstanceView {
         self.tenant
             .as_ref()
             .map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
+    }
+}
+
+fn advice(instance: &Instance) -> Option<String> {
+    let name = instance.name();
+    match &instance.state {
+        State::Stuck { step, cause, .. } => Some(stuck_advice(name, step, cause)),
+        State::Down { cause, .. } => Some(down_advice(name, cause)),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use wharf_domain::{Instance, InstanceId, State};
 use wharf_platform::{Routes, Standing};
 use wharf_saga::{Observer, store::HistoryEntry};
 
-use crate::settings::Settings;
+use crate::{repair::RepairRun, settings::Settings};
 
 /// Told of every commit; wakes those who wait for it, and keeps the load balancer's pages true.
 pub struct Watchers {
@@ -27,6 +27,11 @@ pub struct Watchers {
 /// Told of everything that is written into instances' histories, after it is: logs and metrics are made of it. Must not wait.
 pub trait Reporter: Send + Sync + 'static {
     fn happened(&self, instance: &Instance, entry: &HistoryEntry);
+
+    /// Registry and world were compared.
+    fn repaired(&self, run: &RepairRun) {
+        let _ = run;
+    }
 }
 
 /// A reporter that tells nobody.
@@ -35,6 +40,11 @@ impl Reporter for () {
 }
 
 impl Watchers {
+    /// Tells the reporter of a comparison.
+    pub(crate) fn repaired(&self, run: &RepairRun) {
+        self.reporter.repaired(run);
+    }
+
     #[must_use]
     pub fn new(
         settings: Arc<Settings>,

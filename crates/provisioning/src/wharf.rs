@@ -3,8 +3,8 @@
 use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
 use std::{sync::Arc, time::Duration};
-use wharf_domain::{Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
-use wharf_platform::{LogLine, Platform, Printer};
+use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
+use wharf_platform::{LogLine, Owner, Platform, Printer};
 use wharf_saga::{
     Batch, Clock, CommitError, Driving, Engine, Ids, Record, Step, Store,
     engine::Parts,
@@ -15,6 +15,7 @@ use wharf_saga::{
 use crate::{
     message::Message,
     recovery::RestoreQueue,
+    repair::Ledger,
     settings::Settings,
     steps::APP_PASSWORD,
     tokens::TokenKey,
@@ -46,6 +47,7 @@ struct Inner {
     /// Rung when a mail may have been put into the outbox.
     mail: Arc<tokio::sync::Notify>,
     restoring: Arc<RestoreQueue>,
+    ledger: Ledger,
 }
 
 impl std::fmt::Debug for Wharf {
@@ -136,6 +138,7 @@ impl Wharf {
                 watchers,
                 mail,
                 restoring: Arc::default(),
+                ledger: Ledger::default(),
             }),
         }
     }
@@ -178,8 +181,21 @@ impl Wharf {
         &self.inner.restoring
     }
 
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
     pub(crate) fn mail_bell(&self) -> &tokio::sync::Notify {
         &self.inner.mail
+    }
+
+    /// Whose something is that this deployment makes for an attempt.
+    pub(crate) fn owner(&self, id: &InstanceId, attempt: Attempt) -> Owner {
+        Owner {
+            deployment: self.settings().deployment.clone(),
+            instance: id.clone(),
+            attempt,
+        }
     }
 
     /// The record of an instance.

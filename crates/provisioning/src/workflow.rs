@@ -1,7 +1,7 @@
 //! The decisions: what a message means for an instance in its state, and what a saga's end does to it. Pure: no call in here goes out.
 
 use std::{collections::HashMap, sync::Arc};
-use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp};
+use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp, instance::TaskRef};
 use wharf_platform::Platform;
 use wharf_saga::{
     Decision, Ending, Ids, Next, Progress, Step, Way, Workflow,
@@ -73,6 +73,28 @@ impl Provisioning {
             instance.pause_until = Some(now + self.settings.backoff(instance.crashes.len()));
         }
         turn_to(instance, State::Restoring { since: now, cause }, sagas::restore())
+    }
+
+    /// The record goes on from the attempt of which there is something. What is left of its own one is of an earlier attempt then, and nobody's.
+    fn overtaken(&self, instance: &mut Instance, attempt: Attempt, task: Option<TaskRef>, now: Timestamp) -> Decision {
+        instance.attempt = attempt;
+        let has_task = task.is_some();
+        if has_task {
+            instance.held.task = task;
+        }
+        let cause = || Failure::new(Code::TaskLost, "the registry is older than the task that was there");
+        match &instance.state {
+            State::Ready { .. } => self.bring_back(instance, cause(), false, now),
+            // It rests as before, once what was there is taken down.
+            State::Stopped { .. } if has_task => {
+                turn_to(instance, State::Stopping { since: now, end: false }, sagas::stop())
+            }
+            State::Down { cause, .. } if has_task => {
+                let cause = cause.clone();
+                turn_to(instance, State::Restoring { since: now, cause }, sagas::take_down())
+            }
+            _ => Decision::Continue,
+        }
     }
 
     /// Going away on request outranks everything.
@@ -147,6 +169,14 @@ impl Provisioning {
                 self.bring_back(instance, cause, false, now)
             }
 
+            (State::Ready { .. }, Message::Unrouted { attempt, cause }) if current(attempt) => {
+                turn_to(instance, State::Restoring { since: now, cause }, sagas::reroute())
+            }
+            (
+                State::Ready { .. } | State::Stopped { .. } | State::Down { .. },
+                Message::Overtaken { attempt, task },
+            ) if attempt > instance.attempt => self.overtaken(instance, attempt, task, now),
+
             // It was granted when the stop did not show yet, and came after it.
             (State::Down { .. } | State::Stopped { .. } | State::Stopping { end: false, .. }, Message::Start) => {
                 instance.crashes.clear();
@@ -172,7 +202,7 @@ impl Provisioning {
             // A stuck end is tried again from its beginning.
             (State::Stuck { .. }, Message::End) => Self::go(instance, true, now),
             (State::Stuck { step, .. }, Message::Abandon { reason }) => {
-                writes.notes.push(format!("given up at step {step}: {reason}"));
+                writes.notes.push(format!("{GIVEN_UP} {step}: {reason}"));
                 let cause = Failure::new(Code::InstanceAbandoned, format!("given up at step {step}: {reason}"));
                 steps::give_back(&self.settings, now, writes, instance);
                 steps::release_endpoint(&self.settings, now, writes, instance);
@@ -193,6 +223,9 @@ impl Provisioning {
         }
     }
 }
+
+/// How the note begins that says why somebody gave an instance up: `repair` tells it of what is left.
+pub(crate) const GIVEN_UP: &str = "given up at step";
 
 /// Attempts of one provision, at the most: a platform that loses every task is not asked for ever.
 const ATTEMPTS_LOST: u32 = 10;
@@ -364,7 +397,7 @@ impl Workflow for Provisioning {
     fn ended(&self, instance: &mut Instance, saga: &str, ending: &Ending, now: Timestamp, writes: &mut Writes) -> Next {
         let (next, then) = match (saga, ending) {
             // The step `ready` has made it Ready.
-            (sagas::PROVISION | sagas::RESTORE, Ending::Done) => return Next::Rest,
+            (sagas::PROVISION | sagas::RESTORE | sagas::REROUTE, Ending::Done) => return Next::Rest,
             (sagas::PROVISION, Ending::Undone { cause }) => (
                 State::Failed {
                     at: now,

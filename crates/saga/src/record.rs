@@ -3,7 +3,7 @@
 //! This is what the journal's current entry is kept as: with every intent and outcome the whole record is written, so that a
 //! driver needs nothing else to go on. The journal's past is the history.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::time::Duration;
 use wharf_domain::{Failure, Timestamp};
 
@@ -12,7 +12,7 @@ use wharf_domain::{Failure, Timestamp};
 pub struct Record<D> {
     pub data: D,
     /// The saga under way, or halted; `None` at rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "placed", skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// Number of the last wait.
     #[serde(default)]
@@ -20,6 +20,19 @@ pub struct Record<D> {
     /// At rest, and to be asked again then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest_until: Option<Timestamp>,
+}
+
+/// A saga stands at one of its steps, or behind the last. One that stands elsewhere was damaged: it would count as over, with nothing undone.
+fn placed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Progress>, D::Error> {
+    let progress = Option::<Progress>::deserialize(deserializer)?;
+    if let Some(saga) = &progress {
+        let is_nowhere = saga.at > saga.steps.len() || (saga.begun && saga.current().is_none());
+        if is_nowhere {
+            let (at, count) = (saga.at, saga.steps.len());
+            return Err(D::Error::custom(format!("the saga is at step {at} of {count}")));
+        }
+    }
+    Ok(progress)
 }
 
 impl<D> Record<D> {
@@ -108,4 +121,29 @@ pub enum Ending {
     Undone { cause: Failure },
     /// A step could be neither done nor undone.
     Halted { step: String, cause: Failure },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn record(at: usize, begun: bool) -> Value {
+        let step = json!({"step": "task", "way": "run"});
+        json!({"data": null, "progress": {
+            "saga": "provision", "steps": [step, step], "on_failure": "unwind", "at": at, "begun": begun, "since": 0, "tries": 0
+        }})
+    }
+
+    #[test]
+    fn a_saga_that_stands_nowhere_is_damage() {
+        let read = |at, begun| serde_json::from_value::<Record<Option<()>>>(record(at, begun));
+        for (at, begun) in [(0, false), (1, true), (2, false)] {
+            read(at, begun).expect("it stands at a step, or behind the last");
+        }
+        for (at, begun) in [(2, true), (3, false), (usize::MAX, true)] {
+            let error = read(at, begun).expect_err("it stands nowhere");
+            assert!(error.to_string().contains(&format!("step {at} of 2")), "{error}");
+        }
+    }
 }

@@ -240,6 +240,7 @@ fn parts(site: &Arc<Site>, process: &Process, number: u64) -> Parts {
             Box::pin(std::future::ready(()))
         }),
         wakes: true,
+        repairs: true,
         poll: Duration::from_secs(5),
         task_event: Arc::new(move |event| tasks.heard(event)),
         http: HttpParts {

@@ -189,6 +189,23 @@ pub(crate) const LAYERS: &[Layer] = &[
         reason: "it sees what customers, operators and administrators see; what it knew from inside, it would not have to find out",
     },
     Layer {
+        name: "fuzz",
+        folder: "fuzz",
+        names: &[
+            "domain",
+            "saga",
+            "platform",
+            "provisioning",
+            "config",
+            "testkit",
+            "adapter",
+            "http",
+            "lambda",
+        ],
+        tests_name: &[],
+        reason: "whatever reads what strangers write is given inputs that nobody thought of; nothing of it is shipped",
+    },
+    Layer {
         name: "xtask",
         folder: "xtask",
         names: &[],
@@ -239,7 +256,7 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "axum",
-        packages: &["wharf-http", "wharf-storefront", "wharf", "wharf-lambda"],
+        packages: &["wharf-http", "wharf-storefront", "wharf", "wharf-lambda", "wharf-fuzz"],
         reason: "there is one router, which is an entrance and which the binaries mount",
     },
     Owner {

@@ -6,10 +6,10 @@ use std::{ffi::OsStr, fs};
 use super::{Counts, Machine, deploy, postgres, stack::Stack};
 use crate::{
     error::Error,
-    layers, links,
+    fuzz, layers, links,
     python::{API, EMULATOR},
     tools::{
-        ASL_VALIDATOR, CHROMIUM, CLIPPY, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, POSTGRES,
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, POSTGRES,
         POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
     },
     workspace::{follow, read, succeeds},
@@ -148,6 +148,12 @@ pub(crate) const SUITES: &[Suite] = &[
         about: "the program used, killed, paused, starved of room and damaged, and the world compared with the registry",
         needs: &[&NEXTEST],
         check: |machine| nextest(machine, CHAOS, &[]),
+    },
+    Suite {
+        name: "fuzz",
+        about: "inputs that nobody thought of, led by coverage, for some seconds each",
+        needs: &[&CXX],
+        check: |machine| fuzz::shortly(machine.workspace).map(|(passed, failed)| Counts { passed, failed }),
     },
     Suite {
         name: "doctests",

@@ -13,7 +13,7 @@ fn what_cannot_be_delivered_is_kept() {
     let template = Template::stack();
     let kept = json!({"Arn": arn("EventsDeadLetterQueue")});
     let rules = template.of_kind("AWS::Events::Rule");
-    assert_eq!(rules.len(), 4);
+    assert_eq!(rules.len(), 5);
     for rule in rules {
         let targets = rule.properties["Targets"].as_array().expect("targets");
         assert_eq!(targets.len(), 1, "{}", rule.name);
@@ -54,10 +54,10 @@ fn dead_letters_last_longer_than_what_they_come_from() {
 }
 
 #[test]
-fn all_that_is_asynchronous_comes_through_one_bounded_queue_but_for_the_sweep() {
+fn all_that_is_asynchronous_comes_through_one_bounded_queue_but_for_the_sweep_and_repair() {
     let template = Template::stack();
     for rule in template.of_kind("AWS::Events::Rule") {
-        let target = if rule.name == "SweepRule" {
+        let target = if ["SweepRule", "RepairRule"].contains(&rule.name) {
             "Function"
         } else {
             "WakeQueue"
@@ -89,6 +89,24 @@ fn the_sweep_is_each_minute_and_cannot_be_turned_off() {
         serde_json::from_str::<Value>(input).expect("JSON"),
         json!({"wharf": "sweep"})
     );
+}
+
+#[test]
+fn repair_comes_by_itself_unless_it_is_turned_off() {
+    let template = Template::stack();
+    let repair = template.resource("RepairRule");
+    assert_eq!(
+        repair.properties["ScheduleExpression"],
+        json!({"Ref": "RepairSchedule"})
+    );
+    assert_eq!(repair.whole["Condition"], "Repairs");
+    let input = repair.properties["Targets"][0]["Input"].as_str().expect("a payload");
+    assert_eq!(
+        serde_json::from_str::<Value>(input).expect("JSON"),
+        json!({"wharf": "repair"})
+    );
+    let permission = template.resource("RepairPermission");
+    assert_eq!(permission.whole["Condition"], "Repairs");
 }
 
 #[test]

@@ -45,6 +45,8 @@ mod health;
 mod hold;
 mod holder;
 mod host;
+#[doc(hidden)]
+pub mod inspect;
 mod line;
 mod listener;
 mod metrics;

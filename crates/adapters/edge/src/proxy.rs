@@ -1,6 +1,6 @@
 //! One request to one backend, and its answer back.
 
-use http::{Method, Request, Response, StatusCode, Uri, Version, header::UPGRADE, uri::PathAndQuery};
+use http::{Method, Request, Response, StatusCode, Uri, Version, header::UPGRADE, request::Parts, uri::PathAndQuery};
 use hyper::{
     body::{Body, Incoming},
     client::conn::TrySendError,
@@ -17,7 +17,7 @@ use crate::{
     body::{RequestBody, Source},
     connect,
     front::Front,
-    headers::{self, Asked},
+    headers::{self, Asked, Peer},
     line::Line,
     pages::Notice,
     pool::{Borrowed, Sender},
@@ -61,12 +61,7 @@ impl Outgoing {
         let (mut parts, body) = request.into_parts();
         let whole = body.is_end_stream();
         let client = parts.extensions.remove::<OnUpgrade>();
-        let upgradable = whole && client.is_some() && parts.version == Version::HTTP_11;
-        let asked = headers::for_backend(&mut parts.headers, &front.peer, upgradable);
-        if parts.uri.authority().is_some() {
-            parts.uri = origin_form(&parts.uri);
-        }
-        parts.version = Version::HTTP_11;
+        let asked = address(&mut parts, &front.peer, whole && client.is_some());
         let repeatable = whole && parts.method.is_idempotent();
         let last = !whole && [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS].contains(&parts.method);
         let body = RequestBody::new(body, front.core.shared.config.limits.body_bytes, &front.line);
@@ -78,6 +73,17 @@ impl Outgoing {
             last,
         }
     }
+}
+
+/// Makes a request's head the one that a backend gets. `upgradable`: it has no body, and its connection may become a tunnel.
+pub(crate) fn address(parts: &mut Parts, peer: &Peer, upgradable: bool) -> Asked {
+    let upgradable = upgradable && parts.version == Version::HTTP_11;
+    let asked = headers::for_backend(&mut parts.headers, peer, upgradable);
+    if parts.uri.authority().is_some() {
+        parts.uri = origin_form(&parts.uri);
+    }
+    parts.version = Version::HTTP_11;
+    asked
 }
 
 fn origin_form(uri: &Uri) -> Uri {

@@ -175,6 +175,7 @@ impl Registry {
                     port: upstream.address.port(),
                 },
                 owner: Some(((*upstream.instance).clone(), upstream.attempt)),
+                open: Some(upstream.is_proven()),
             }));
         });
         all

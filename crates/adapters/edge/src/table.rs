@@ -118,18 +118,10 @@ impl Table {
 
     /// The longest prefix of a path that there is a route for, as whole segments.
     pub(crate) fn prefix_of<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let mut ends = [0; DEEPEST_PREFIX];
-        let mut count = 0;
-        let deepest = self.deepest.load(Ordering::Acquire).min(DEEPEST_PREFIX);
-        for (at, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]).take(deepest) {
-            ends[count] = at;
-            count += 1;
-        }
         let routes = self.routes.pin();
-        let longest = ends[..count].iter().rev().map(|end| &path[..*end]);
-        longest
-            .chain(path.get(..1))
-            .find(|prefix| prefix.starts_with('/') && routes.contains_key(*prefix))
+        longest_prefix(path, self.deepest.load(Ordering::Acquire), |prefix| {
+            routes.contains_key(prefix)
+        })
     }
 
     /// Puts a new value in a route's stead, or takes the route out if it has no members, and wakes who waits on the old one.
@@ -162,6 +154,21 @@ impl Table {
             act(name, route);
         }
     }
+}
+
+/// The longest prefix of a path, as whole segments and of no more than `deepest` of them, that is `known`.
+pub(crate) fn longest_prefix(path: &str, deepest: usize, known: impl Fn(&str) -> bool) -> Option<&str> {
+    let mut ends = [0; DEEPEST_PREFIX];
+    let mut count = 0;
+    let deepest = deepest.min(DEEPEST_PREFIX);
+    for (at, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]).take(deepest) {
+        ends[count] = at;
+        count += 1;
+    }
+    let longest = ends[..count].iter().rev().map(|end| &path[..*end]);
+    longest
+        .chain(path.get(..1))
+        .find(|prefix| prefix.starts_with('/') && known(prefix))
 }
 
 /// Segments of a prefix: `/` has none, `/api/auth` two.

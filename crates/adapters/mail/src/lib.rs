@@ -13,4 +13,7 @@ mod message;
 mod resend;
 
 pub use folder::FolderMailer;
+/// For whoever holds inputs of his own against it (`fuzz/`).
+#[doc(hidden)]
+pub use message::render as rendered;
 pub use resend::{ResendKey, ResendMailer, ResendOptions};

@@ -19,7 +19,7 @@ const BOUNDARY_MAX: usize = 60;
 const ID_MAX: usize = 200;
 
 /// The whole message, with CRLF line ends. What cannot be a mail is a permanent error: trying again does not mend it.
-pub(crate) fn render(mail: &Mail, now: Timestamp) -> Result<Vec<u8>, MailError> {
+pub fn render(mail: &Mail, now: Timestamp) -> Result<Vec<u8>, MailError> {
     check_id(&mail.id)?;
     let from = sender(&mail.from)?;
     let domain = from.email.rsplit_once('@').map_or("localhost", |(_, domain)| domain);

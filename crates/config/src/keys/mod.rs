@@ -22,6 +22,7 @@ pub(crate) static ROOT: Section = Section {
         Sub(&system::PORTS),
         Sub(&system::HEAL),
         Sub(&databases::DATABASES),
+        Sub(&system::REPAIR),
         Sub(&system::MAIL),
         Sub(&system::EVENTS),
         Sub(&system::LOG),

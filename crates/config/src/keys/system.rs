@@ -12,8 +12,8 @@ use crate::{
         Section, Variable,
     },
     values::{
-        ByteSize, HostName, KIB, Label, LogFormat, LogLevel, MIB, MailKind, Mailbox, PlatformKind, PortRange,
-        PublicUrl, Rate, Secret,
+        ByteSize, HostName, Interval, KIB, Label, LogFormat, LogLevel, MIB, MailKind, Mailbox, PlatformKind, PortRange,
+        PublicUrl, Rate, RepairApply, Secret,
     },
 };
 
@@ -274,6 +274,26 @@ pub(crate) static HEAL: Section = Section {
     doc: "What happens when the task of a ready instance dies.",
     presence: Always,
     children: &[Leaf(&LIMIT), Leaf(&WITHIN), Leaf(&BACKOFF_FIRST), Leaf(&BACKOFF_MAX)],
+};
+
+pub(crate) static REPAIR_INTERVAL: Key<Interval> = Key::new(
+    "interval",
+    || Interval::Every(Duration::from_mins(10)),
+    "How often registry and world are compared by themselves; `off`: only `wharf repair` does it. On AWS Lambda the stack's schedule \
+     says how often.",
+)
+.between(&[Interval::Every(Duration::from_secs(10)), Interval::Every(DAY)]);
+pub(crate) static REPAIR_APPLY: Key<RepairApply> = Key::new(
+    "apply",
+    || RepairApply::Safe,
+    "What is done then. `safe`: what touches no customer's data is mended, and the rest is told. `nothing`: all of it is told.",
+);
+
+pub(crate) static REPAIR: Section = Section {
+    name: "repair",
+    doc: "Registry and world, compared now and then.",
+    presence: Always,
+    children: &[Leaf(&REPAIR_INTERVAL), Leaf(&REPAIR_APPLY)],
 };
 
 pub(crate) static FROM: Key<Mailbox> = Key::new("from", Mailbox::wharf, "Who the mails are from.");

@@ -88,6 +88,21 @@ impl Choice for LogFormat {
     const CHOICES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
+/// What the repair that comes by itself does about what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairApply {
+    /// It tells.
+    Nothing,
+    /// It mends what touches no customer's data, and tells the rest.
+    Safe,
+}
+
+impl Choice for RepairApply {
+    const TYPE: &'static str = "one of nothing, safe";
+    const CHOICES: &'static [(&'static str, Self)] = &[("nothing", Self::Nothing), ("safe", Self::Safe)];
+}
+
 /// Where a task's port comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PortKind {

@@ -7,6 +7,7 @@ mod choices;
 mod databases;
 mod duration;
 mod ecs;
+mod interval;
 mod network;
 mod ports;
 mod rate;
@@ -15,8 +16,9 @@ mod text;
 
 pub use address::{HostName, Mailbox, PublicUrl};
 pub use aws::{Secret, TableName};
-pub use choices::{LogFormat, LogLevel, MailKind, PlatformKind, RegistryKind};
+pub use choices::{LogFormat, LogLevel, MailKind, PlatformKind, RegistryKind, RepairApply};
 pub use databases::{DatabaseKind, DatabaseName, Host, UrlQuery, UrlScheme};
+pub use interval::Interval;
 pub use ports::PortRange;
 pub use rate::Rate;
 

@@ -10,7 +10,7 @@ pub(crate) const HELP: &str = "Exit codes:
   2  the command line or the configuration is wrong
   3  no server answers
   4  refused: the request cannot be carried out as it stands
-  5  differences were found (repair without --apply, doctor)";
+  5  differences were found, or remain (repair, doctor)";
 
 pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;

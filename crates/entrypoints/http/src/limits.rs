@@ -11,6 +11,8 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const PAGE: u64 = 100;
 /// Instances on a page of the console.
 pub(crate) const CONSOLE_PAGE: usize = 50;
+/// Findings of repair that the console shows.
+pub(crate) const CONSOLE_FINDINGS: usize = 20;
 /// History entries read at once.
 pub(crate) const HISTORY_PAGE: usize = 500;
 /// History entries in an answer: the newest.

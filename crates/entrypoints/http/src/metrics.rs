@@ -54,6 +54,11 @@ struct Instances {
     state: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Findings {
+    subject: &'static str,
+}
+
 impl Metrics {
     pub(crate) fn new(hook: MetricsHook, streams: Arc<AtomicU64>) -> Self {
         let mut registry = Registry::default();
@@ -112,6 +117,22 @@ impl Inner {
                 .set(i64::try_from(count.count).unwrap_or(i64::MAX));
         }
         now.register("wharf_instances", "Instances in the registry", instances);
+        if let Some(run) = self.wharf.last_repair() {
+            let findings = Family::<Findings, Gauge>::default();
+            for (subject, count) in run.counts() {
+                let labels = Findings {
+                    subject: subject.as_str(),
+                };
+                findings
+                    .get_or_create(&labels)
+                    .set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            now.register(
+                "wharf_repair_findings",
+                "Differences between registry and world that the last repair found and left",
+                findings,
+            );
+        }
         let restoring: Gauge = Gauge::default();
         restoring.set(i64::try_from((self.restoring)()).unwrap_or(i64::MAX));
         now.register("wharf_restoring", "Instances that wait to be brought back", restoring);

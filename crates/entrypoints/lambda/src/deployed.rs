@@ -44,6 +44,8 @@ pub struct Parts {
     pub again_in: Arc<dyn Fn(String, Duration) -> BoxFuture<'static, ()> + Send + Sync>,
     /// Whether wakes reach anybody. Where they do not, whoever claims or sweeps drives as well.
     pub wakes: bool,
+    /// What a comparison of registry and world finds that touches no customer's data is mended.
+    pub repairs: bool,
     /// Between two looks of an invocation that waits.
     pub poll: Duration,
     /// What an "ECS Task State Change" says of a task of this deployment's; `None` where it is none, or says nothing new.

@@ -78,6 +78,7 @@ impl Function {
             }
             Payload::Message(Message::Note(Note::Status { id })) => self.deployed().await?.status(id, at).await,
             Payload::Message(Message::Note(Note::Sweep)) => self.deployed().await?.sweep(at).await,
+            Payload::Message(Message::Note(Note::Repair)) => self.deployed().await?.repair(at).await,
             Payload::Message(Message::Event { event, awaited: true }) => Ok(self.direct(&event, at).await),
             Payload::Message(message) => {
                 let deployed = self.deployed().await?;
@@ -179,6 +180,7 @@ impl Deployed {
             Message::Note(Note::Wake { id, seq }) => self.driver.engine().wake(&id, seq),
             Message::Note(Note::Lease { id, seen }) => self.driver.engine().recheck(&id, seen),
             Message::Note(Note::Sweep) => self.take_up().await?,
+            Message::Note(Note::Repair) => self.driver.repair_by_itself(self.parts.repairs).await.map(drop)?,
             Message::Note(Note::Start { .. } | Note::Status { .. }) => {
                 return Err(
                     Failure::new(Code::EventInvalid, "a state machine's call has nobody here to answer")
@@ -260,6 +262,22 @@ impl Deployed {
             .find(Result::is_err)
             .unwrap_or(Ok(()))
             .map(|()| json!({}))
+    }
+
+    /// Compares registry and world, and mends what the configuration lets it. What the time does not suffice for, the next one finds.
+    async fn repair(&self, at: &Invocation) -> Result<Value, Failure> {
+        self.driver.engine().set_deadline(Some(at.deadline));
+        let until = at.deadline - MARGIN;
+        let run = tokio::time::timeout_at(until, self.driver.repair_by_itself(self.parts.repairs)).await;
+        self.finish(at).await;
+        let run = run.map_err(|_| {
+            Failure::new(
+                Code::StoreUnavailable,
+                "registry and world could not be compared in the time of one invocation",
+            )
+            .hint("give the function more memory, which is more processor time")
+        })??;
+        Ok(json!({"left": run.left().count(), "mended": run.mended.len()}))
     }
 
     async fn take_up(&self) -> Result<(), Failure> {

@@ -8,12 +8,13 @@
 //! | `ProvisionFailed` | 1 | a start that ended as Failed or Stuck, by `Code` |
 //! | `TaskStartFailed` | 1 | a task that could not be started, or stopped before it ran |
 //! | `TaskStartSucceeded` | 0 or 1 | each start that has come to its end: the mean is the share that succeeded |
+//! | `RepairFindings` | 1 | differences between registry and world that a comparison left, by `Subject` |
 //! | `RegisteredWithin60s` | 0 or 1 | each task that was registered: whether within 60 seconds of the request |
 
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use wharf_domain::{Code, DeploymentId, Instance, Timestamp};
-use wharf_provisioning::Reporter;
+use wharf_provisioning::{Reporter, repair::RepairRun};
 use wharf_saga::store::{Happening, HistoryEntry};
 
 const NAMESPACE: &str = "Wharf";
@@ -78,7 +79,33 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// One line: how many differences a comparison left, of this subject.
+    fn put_findings(&self, at: Timestamp, subject: &str, count: usize) {
+        let line = json!({
+            "_aws": {
+                "Timestamp": at.as_millis(),
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [["Deployment"], ["Deployment", "Subject"]],
+                    "Metrics": [{"Name": "RepairFindings", "Unit": "Count"}],
+                }],
+            },
+            "Deployment": self.deployment.as_str(),
+            "Subject": subject,
+            "RepairFindings": count,
+        });
+        (self.write)(&line.to_string());
+    }
+}
+
 impl Reporter for Metrics {
+    fn repaired(&self, run: &RepairRun) {
+        for (subject, count) in run.counts() {
+            self.put_findings(run.at, subject.as_str(), count);
+        }
+    }
+
     fn happened(&self, instance: &Instance, entry: &HistoryEntry) {
         log(instance, entry);
         let at = entry.at;

@@ -46,6 +46,8 @@ pub enum Note {
     },
     /// Look at everything that is due.
     Sweep,
+    /// Compare registry and world.
+    Repair,
     /// A state machine asks for a start.
     Start {
         event: Value,

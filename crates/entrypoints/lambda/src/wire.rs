@@ -9,7 +9,7 @@ use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, SqsWaker, Tables,
     WharfSecrets,
 };
-use wharf_config::Config;
+use wharf_config::{Config, RepairApply};
 use wharf_domain::{Code, DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_local::{OsIds, SystemClock};
 use wharf_mail::{ResendKey, ResendMailer, ResendOptions};
@@ -164,6 +164,7 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
             .boxed()
         }),
         wakes: queue_url.is_some(),
+        repairs: config.repair.apply == RepairApply::Safe,
         poll: config.aws.poll_interval,
         task_event: Arc::new(move |event| heard.heard(event)),
         http: HttpParts {

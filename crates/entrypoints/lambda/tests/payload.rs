@@ -54,6 +54,7 @@ fn what_is_asked_by_hand_is_waited_for_and_what_a_bus_delivers_is_not() {
 fn notes_are_wharfs_own() {
     let id = || "inst_01je4q5gkv8a9xw3n2b7c6d5eg".parse().expect("an id");
     assert_eq!(message("sweep"), Message::Note(Note::Sweep));
+    assert_eq!(message("repair"), Message::Note(Note::Repair));
     assert_eq!(message("scheduled"), Message::Note(Note::Sweep));
     assert_eq!(message("wake"), Message::Note(Note::Wake { id: id(), seq: 3 }));
     let seen = wharf_saga::Seen { epoch: 2, renewals: 7 };

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use wharf_domain::{Endpoint, InstanceId, instance::TaskRef};
-use wharf_platform::{Owner, RouteKey};
+use wharf_domain::{Attempt, Endpoint, InstanceId, instance::TaskRef};
+use wharf_platform::{IdleRule, Owner, RouteKey};
+use wharf_saga::store::Kind;
 
 /// One difference between registry and world, or something that waits for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +112,58 @@ pub enum Mend {
         instance: InstanceId,
         name: String,
     },
-    ReleaseReservations {
-        instance: InstanceId,
+    RemoveRule {
+        rule: IdleRule,
     },
+    /// Gives back what an instance has to itself without holding it.
+    Release {
+        instance: InstanceId,
+        rights: Vec<(Kind, String)>,
+    },
+    /// Gives an instance what it holds to itself.
+    Reserve {
+        instance: InstanceId,
+        rights: Vec<(Kind, String)>,
+    },
+    /// A new attempt, for the task is gone.
     BringBack {
         instance: InstanceId,
     },
+    /// The route made anew, and opened when the task has answered behind it.
+    Reroute {
+        instance: InstanceId,
+    },
+    /// A registry that is older than the world goes on from the world's attempt: what runs is taken down, and what is to run comes as a new one.
+    Overtake {
+        instance: InstanceId,
+        attempt: Attempt,
+        task: Option<TaskRef>,
+    },
+    /// A mail that was given up is tried again.
+    SendAgain {
+        mail: String,
+    },
+}
+
+impl Mend {
+    /// In which order mends are done: what leads to a task goes before the task does, and what is started comes after what is taken away.
+    pub(super) const fn turn(&self) -> u8 {
+        match self {
+            Self::WithdrawRoute { .. } => 0,
+            Self::StopTask { .. } => 1,
+            Self::RemoveRule { .. } => 2,
+            Self::RemoveDatabase { .. } | Self::RemoveSecrets { .. } => 3,
+            Self::Release { .. } => 4,
+            Self::Reserve { .. } => 5,
+            Self::Overtake { .. } | Self::BringBack { .. } | Self::Reroute { .. } | Self::SendAgain { .. } => 6,
+        }
+    }
+}
+
+/// `port 8001, name acme`
+pub(super) fn listed(rights: &[(Kind, String)]) -> String {
+    let texts: Vec<String> = rights.iter().map(|(kind, key)| format!("{kind} {key}")).collect();
+    texts.join(", ")
 }
 
 impl fmt::Display for Mend {
@@ -137,8 +184,18 @@ impl fmt::Display for Mend {
             },
             Self::RemoveSecrets { instance } => write!(f, "remove the secrets of {instance}"),
             Self::RemoveDatabase { name, .. } => write!(f, "remove the database {name}"),
-            Self::ReleaseReservations { instance } => write!(f, "release what {instance} still holds"),
+            Self::RemoveRule { rule } => write!(f, "remove the rule {}", rule.id),
+            Self::Release { instance, rights } => write!(f, "give back {} of {instance}", listed(rights)),
+            Self::Reserve { instance, rights } => write!(f, "reserve {} for {instance}", listed(rights)),
             Self::BringBack { instance } => write!(f, "bring {instance} back with a new attempt"),
+            Self::Reroute { instance } => write!(f, "lead the route of {instance} to its task again"),
+            Self::Overtake { instance, attempt, .. } => {
+                write!(
+                    f,
+                    "go on with {instance} from attempt {attempt}, whose task is taken down"
+                )
+            }
+            Self::SendAgain { mail } => write!(f, "try the mail {mail} again"),
         }
     }
 }

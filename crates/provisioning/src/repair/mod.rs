@@ -1,32 +1,33 @@
 //! Repair: registry and world compared, both ways; the plan shown; applied only when asked for. It touches nothing but what
 //! carries this deployment's own mark, and passes over whatever a live saga has in its hands.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `finding` | findings, mends and their classes, as they are shown and sent |
+//! | `known` | what the registry says of an instance, and what that means for a thing that is there: pure |
+//! | `world` | what is there, read |
+//! | `compare` | the comparison |
+//! | `differences`, `mails` | what it finds of each instance, and of each mail |
+//! | `suspect`, `causes` | what does not fit, in words; how it came about |
+//! | `apply` | the mends, each after one more look |
+//! | `periodic` | runs that come by themselves, and what the last one left |
 
 mod apply;
+mod causes;
 mod compare;
+mod differences;
 mod finding;
+mod known;
+mod mails;
+mod periodic;
+mod suspect;
+mod world;
 
-use std::collections::BTreeSet;
-use wharf_domain::{
-    Instance, Service,
-    service::{RouteRule, RunSpec},
-};
-use wharf_platform::{Registered, RouteKey};
-
-use crate::settings::Settings;
+use wharf_domain::{Instance, Service, service::RunSpec};
 
 pub use finding::{Class, Finding, Mend, Mended, Outcome, Subject};
-
-/// Whether what a load balancer has is this instance's own, by its mark or by its address.
-fn leads_to(registered: &Registered, instance: &Instance) -> bool {
-    match &registered.owner {
-        Some((id, attempt)) => *id == instance.id && *attempt == instance.attempt,
-        None => instance
-            .held
-            .endpoint
-            .as_ref()
-            .is_some_and(|endpoint| endpoint.key() == registered.endpoint.key()),
-    }
-}
+pub(crate) use periodic::Ledger;
+pub use periodic::RepairRun;
 
 /// What tasks may have been started from: as it is configured now, and as instances have it frozen.
 pub(crate) fn runs<'a>(
@@ -43,20 +44,4 @@ pub(crate) fn runs<'a>(
         }
     }
     runs
-}
-
-/// The shared places that routes may be in. A host belongs to one instance, and a load balancer that has hosts lists them by itself.
-fn keys(settings: &Settings, live: &[Instance]) -> Vec<RouteKey> {
-    let configured = settings.services.values().filter_map(|service| match &service.route {
-        RouteRule::TargetGroups { arns, rule, .. } => Some(RouteKey::TargetGroups {
-            arns: arns.clone(),
-            rule: rule.clone(),
-        }),
-        _ => None,
-    });
-    let frozen = live
-        .iter()
-        .filter_map(|instance| settings.route_key(instance))
-        .filter(|key| matches!(key, RouteKey::TargetGroups { .. }));
-    configured.chain(frozen).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -117,6 +117,29 @@ async fn a_mailbox_that_refuses_for_good_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mail_waits_for_the_url_of_what_was_stopped_before_it_got_through() {
+    let wharf = SimWharf::new(1).await;
+    let faults = wharf.world.faults();
+    faults.order("mailer.send", When::Always, Mishap::Before(Code::MailFailed));
+    let id = wharf.ready("acme", "direct").await;
+    wharf.wharf().stop(&id).await.expect("asked for");
+    wharf.until(&id, "stopped").await;
+    faults.clear();
+    for _ in 0..24 * 4 {
+        tokio::time::sleep(Duration::from_mins(30)).await;
+    }
+    assert_eq!(wharf.world.mails().len(), 0, "it has no URL to tell of");
+    let found = wharf.wharf().repair_plan().await.expect("compared");
+    assert_eq!(found, [], "and that is no difference");
+    wharf.wharf().start(&id).await.expect("asked for");
+    wharf.until(&id, "ready").await;
+    tokio::time::sleep(Duration::from_mins(31)).await;
+    let url = wharf.wharf().show(&id).await.expect("shown").url.expect("a URL");
+    let mails = wharf.world.mails();
+    assert!(mails.len() == 1 && mails[0].text.contains(&url), "{url} {mails:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_about_a_day_of_tries_a_mail_is_put_aside() {
     let wharf = SimWharf::new(1).await;
     wharf

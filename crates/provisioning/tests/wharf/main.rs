@@ -13,6 +13,9 @@
 //! | `restarting` | after a restart: what comes back, in which order |
 //! | `mails` | the outbox, and the password that is shown once |
 //! | `repairing` | differences between registry and world, found and mended |
+//! | `repairing_rights` | what an instance has to itself, routes, mails, causes, and a registry that is older than the world |
+//! | `repairing_live` | repair at every moment of live sagas: it disturbs none |
+//! | `stuck` | stuck at every step: what is said, resumed, given up |
 //! | `events` | EventBridge's start and stop |
 //! | `events_on_ecs` | what they name there, and sign-ups that come without HTTP |
 //! | `strays` | tasks that turn up when nobody wants them any more |
@@ -30,7 +33,10 @@ mod healing;
 mod mails;
 mod readiness;
 mod repairing;
+mod repairing_live;
+mod repairing_rights;
 mod restarting;
 mod stopping;
 mod strays;
+mod stuck;
 mod transitions;

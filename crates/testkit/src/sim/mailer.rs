@@ -53,6 +53,11 @@ impl SimWorld {
         self.state().mail_tries
     }
 
+    /// Every mailbox takes mail again.
+    pub fn accept_mailboxes(&self) {
+        self.state().refused_mailboxes.clear();
+    }
+
     /// From now on nothing reaches this mailbox, for good.
     pub fn refuse_mailbox(&self, mailbox: &Email) {
         self.state().refused_mailboxes.push(mailbox.clone());

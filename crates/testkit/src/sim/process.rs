@@ -41,7 +41,7 @@ pub(crate) struct Gate {
     /// Rung whenever its life changes. Whoever waits is woken in the order of coming, which a `watch` would leave to chance.
     changed: Notify,
     calls: AtomicU64,
-    doom: Mutex<Option<(u64, Edge)>>,
+    doom: Mutex<Option<(u64, Edge, Life)>>,
 }
 
 impl Gate {
@@ -82,10 +82,11 @@ impl Gate {
         self.calls.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Ends the process if it was to end at this call.
+    /// Ends or pauses the process if that was to be at this call.
     pub(crate) fn meet_doom(&self, call: u64, edge: Edge) {
-        if *self.doom.lock() == Some((call, edge)) {
-            self.change(Life::Dead);
+        let due = self.doom.lock().filter(|(at, side, _)| (*at, *side) == (call, edge));
+        if let Some((_, _, life)) = due {
+            self.change(life);
         }
     }
 }
@@ -189,7 +190,17 @@ impl Process {
 
     /// It will be killed at its n-th call, counted from its beginning.
     pub fn kill_at(&self, call: u64, edge: Edge) {
-        *self.gate.doom.lock() = Some((call, edge));
+        *self.gate.doom.lock() = Some((call, edge, Life::Dead));
+    }
+
+    /// It will be paused at its n-th call, counted from its beginning.
+    pub fn pause_at(&self, call: u64, edge: Edge) {
+        *self.gate.doom.lock() = Some((call, edge, Life::Paused));
+    }
+
+    /// Waits until it is paused.
+    pub async fn paused(&self) {
+        self.gate.until(|life| life == Life::Paused).await;
     }
 
     /// It will not be killed at a call, if it was to be.

@@ -193,13 +193,15 @@ impl Routes for SimRoutes {
         self.0
             .make("routes.all", "", |state, _| {
                 let deployment = state.deployment.clone();
-                let routes = state.routes.values().flatten().map(|route| &route.backend);
+                let routes = state.routes.values().flatten();
                 Ok(routes
-                    .filter(|backend| Some(&backend.owner.deployment) == deployment.as_ref())
-                    .map(|backend| Registered {
+                    .map(|route| (&route.backend, route.open))
+                    .filter(|(backend, _)| Some(&backend.owner.deployment) == deployment.as_ref())
+                    .map(|(backend, open)| Registered {
                         key: backend.key.clone(),
                         endpoint: backend.endpoint.clone(),
                         owner: Some((backend.owner.instance.clone(), backend.owner.attempt)),
+                        open: Some(open),
                     })
                     .collect())
             })

@@ -509,6 +509,14 @@ impl SimWorld {
             .retain(|_, task| Some(&task.owner.deployment) != deployment.as_ref() || !is_lost(task));
     }
 
+    /// The platform forgets those of an instance's tasks that have ended, as every platform does after a while.
+    pub fn forget_ended(&self, id: &InstanceId) {
+        let now = self.now();
+        self.state()
+            .tasks
+            .retain(|_, task| task.owner.instance != *id || task.is_there(now));
+    }
+
     /// Puts a task there that nobody asked for.
     pub fn plant_task(&self, owner: Owner, service: &ServiceName) -> TaskRef {
         let spec = TaskSpec {

@@ -54,6 +54,12 @@ impl SimWaker {
         *self.wake.lock() = Some(Arc::new(wake));
     }
 
+    /// Lets go of the engine, which holds this waker in turn: a world that is through with is gone from memory only so.
+    pub fn disconnect(&self) {
+        *self.wake.lock() = None;
+        *self.recheck.lock() = None;
+    }
+
     /// What a second look at a lease calls: the `recheck` of an engine that need not be the one that saw it first.
     pub fn connect_recheck(&self, recheck: impl Fn(&InstanceId, Seen) + Send + Sync + 'static) {
         *self.recheck.lock() = Some(Arc::new(recheck));

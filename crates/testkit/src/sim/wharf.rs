@@ -198,6 +198,11 @@ impl SimWharf {
         &self.run.wharf
     }
 
+    /// Takes engine and waker apart, which hold each other: whoever makes thousands of worlds has no room for those that are through.
+    pub fn dissolve(self) {
+        self.run.waker.disconnect();
+    }
+
     /// `kill -9`, with whatever lived in the process.
     pub fn crash(&mut self) {
         self.run.end();
@@ -236,6 +241,19 @@ impl SimWharf {
         let mut run = assemble(&self.world, &self.store, &self.settings, &self.around, number, clock);
         run.tend();
         run
+    }
+
+    /// A second machine that does nothing by itself: no sweep, no look at tasks, no mails.
+    #[must_use]
+    pub fn visit(&self, number: u32) -> Run {
+        assemble(
+            &self.world,
+            &self.store,
+            &self.settings,
+            &self.around,
+            number,
+            self.world.clock(),
+        )
     }
 
     /// Signs somebody up.

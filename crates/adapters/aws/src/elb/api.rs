@@ -229,6 +229,38 @@ impl Api {
         }
     }
 
+    /// Those of at most 20 rules that carry this deployment's tag. If one is gone meanwhile they are asked for one by one.
+    pub(super) async fn ours(&self, rules: Vec<&str>, deadline: Instant) -> Result<BTreeSet<String>, Failure> {
+        let client = self.clients.elasticloadbalancingv2().await;
+        let operation = Operation::ElbDescribeTags;
+        let arns: Vec<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();
+        let asked = self.governor.call(operation, deadline, || {
+            client.describe_tags().set_resource_arns(Some(arns.clone())).send()
+        });
+        match asked.await {
+            Ok(answer) => Ok(answer
+                .tag_descriptions()
+                .iter()
+                .filter(|described| described.tags().iter().any(|tag| self.is_own_tag(tag)))
+                .filter_map(|described| described.resource_arn().map(str::to_owned))
+                .collect()),
+            Err(error) if is(&error, "RuleNotFound") => {
+                let mut ours = BTreeSet::new();
+                for rule in rules {
+                    if self.is_ours(rule, deadline).await? {
+                        ours.insert(rule.to_owned());
+                    }
+                }
+                Ok(ours)
+            }
+            Err(error) => Err(refused(error, operation, "rules", |_, _| None)),
+        }
+    }
+
+    fn is_own_tag(&self, tag: &Tag) -> bool {
+        tag.key() == Some(DEPLOYMENT_TAG) && tag.value() == Some(self.deployment.as_str())
+    }
+
     /// Whether the rule carries this deployment's tag. One that is gone does not.
     pub(super) async fn is_ours(&self, rule: &str, deadline: Instant) -> Result<bool, Failure> {
         let client = self.clients.elasticloadbalancingv2().await;
@@ -244,7 +276,7 @@ impl Api {
                 .tag_descriptions()
                 .iter()
                 .flat_map(TagDescription::tags)
-                .any(|tag| tag.key() == Some(DEPLOYMENT_TAG) && tag.value() == Some(self.deployment.as_str()))),
+                .any(|tag| self.is_own_tag(tag))),
             Err(error) if is(&error, "RuleNotFound") => Ok(false),
             Err(error) => Err(refused(error, operation, rule, |_, _| None)),
         }

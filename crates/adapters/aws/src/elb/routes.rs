@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use wharf_domain::{Code, DeploymentId, Endpoint, Failure, InstanceId, service::ListenerRule};
-use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing};
+use wharf_platform::{Backend, Health, IdleRule, Owner, Registered, RouteKey, Routes, Standing};
 use wharf_saga::Ids;
 
 use super::{
@@ -186,6 +186,7 @@ impl ElbRoutes {
                 key: key.clone(),
                 endpoint,
                 owner: None,
+                open: None,
             })
             .collect())
     }
@@ -261,6 +262,20 @@ impl Routes for ElbRoutes {
     fn announce(&self, _: &InstanceId, _: &RouteKey, _: Standing) {}
 
     fn forget(&self, _: &InstanceId, _: &RouteKey) {}
+
+    async fn idle_rules(&self, keys: &[RouteKey]) -> Result<Vec<IdleRule>, Failure> {
+        let rules = keys.iter().filter_map(|key| parts(key).ok()?.1);
+        let listeners: BTreeSet<&str> = rules.map(|rule| rule.listener.as_str()).collect();
+        let mut idle = Vec::new();
+        for listener in listeners {
+            idle.extend(self.rules.idle(listener, Governor::deadline()).await?);
+        }
+        Ok(idle)
+    }
+
+    async fn remove_rule(&self, rule: &IdleRule) -> Result<bool, Failure> {
+        self.rules.remove_idle(rule, Governor::deadline()).await
+    }
 
     async fn all(&self, keys: &[RouteKey]) -> Result<Vec<Registered>, Failure> {
         let groups = keys.iter().filter_map(|key| Some((key, parts(key).ok()?.0)));

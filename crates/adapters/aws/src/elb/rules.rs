@@ -7,6 +7,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use wharf_domain::{Code, Failure, service::ListenerRule};
+use wharf_platform::IdleRule;
 use wharf_saga::Ids;
 
 use super::{
@@ -21,6 +22,8 @@ const SEEN_FOR: Duration = Duration::from_secs(30);
 const TRIES: u32 = 6;
 /// The first pause between tries; each is twice as long as the one before, and shortened by chance.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Resources whose tags one request asks for: ELB's limit.
+const RULES_AT_ONCE: usize = 20;
 /// A load balancer has 100 rules.
 const MOST: usize = 1024;
 
@@ -81,6 +84,52 @@ impl Rules {
             }
         }
         Ok(())
+    }
+
+    /// Rules of ours on a listener that lead to groups in which nobody is.
+    pub(super) async fn idle(&self, listener: &str, deadline: Instant) -> Result<Vec<IdleRule>, Failure> {
+        let rules = self.api.rules(listener, deadline).await?.unwrap_or_default();
+        // The listener's own rule has no priority, and no conditions to lead anywhere by.
+        let made: Vec<Known> = rules.into_iter().filter(|rule| rule.priority.is_some()).collect();
+        let mut idle = Vec::new();
+        for some in made.chunks(RULES_AT_ONCE) {
+            let arns = some.iter().map(|rule| rule.arn.as_str()).collect();
+            let ours = self.api.ours(arns, deadline).await?;
+            for rule in some.iter().filter(|rule| ours.contains(&rule.arn)) {
+                if self.is_idle(rule).await? {
+                    idle.push(IdleRule {
+                        id: rule.arn.clone(),
+                        listener: listener.to_owned(),
+                        groups: rule.groups.clone(),
+                    });
+                }
+            }
+        }
+        Ok(idle)
+    }
+
+    /// Removes one of those, if it still is; whether it was.
+    pub(super) async fn remove_idle(&self, idle: &IdleRule, deadline: Instant) -> Result<bool, Failure> {
+        let rules = self.api.rules(&idle.listener, deadline).await?.unwrap_or_default();
+        let Some(rule) = rules.iter().find(|rule| rule.arn == idle.id) else {
+            return Ok(false);
+        };
+        if !self.is_idle(rule).await? || !self.api.is_ours(&rule.arn, deadline).await? {
+            return Ok(false);
+        }
+        // Whoever saw it lately looks again before relying on it.
+        self.sights.lock().clear();
+        self.api.delete_rule(&rule.arn, deadline).await?;
+        Ok(true)
+    }
+
+    async fn is_idle(&self, rule: &Known) -> Result<bool, Failure> {
+        for group in &rule.groups {
+            if !is_empty(&self.looks.targets_if_any(group).await?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn make(&self, wanted: &ListenerRule, group: &str, deadline: Instant) -> Result<(), Failure> {

@@ -113,8 +113,14 @@ pub(crate) fn render(instance: &Value) -> String {
                 .flat_map(str::lines)
                 .map(|line| format!("           | {line}")),
         );
-        lines.extend(cause["hint"].as_str().map(|hint| format!("hint       {hint}")));
+        let is_told = instance["advice"].is_string();
+        let hint = cause["hint"].as_str().filter(|_| !is_told);
+        lines.extend(hint.map(|hint| format!("hint       {hint}")));
     }
+    if let Some(step) = instance["stuck_at"].as_str() {
+        lines.push(format!("stuck at   step {step}"));
+    }
+    lines.extend(instance["advice"].as_str().map(|advice| format!("for you    {advice}")));
     let steps: Vec<StepView> = serde_json::from_value(instance["steps"].clone()).unwrap_or_default();
     if !steps.is_empty() {
         let first = steps[0].started_at;

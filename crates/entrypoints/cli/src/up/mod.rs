@@ -7,7 +7,7 @@ pub(crate) mod wire;
 
 use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
-use wharf_config::Overrides;
+use wharf_config::{Overrides, RepairApply};
 use wharf_domain::Failure;
 
 use crate::{
@@ -65,6 +65,7 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::internal(error.to_string()))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::internal(error.to_string()))?;
 
+    let repair = config.repair;
     let server = wire::wire(config, layout).await?;
     // Before anything is taken up: where even this cannot be written the start ends here, and not in the middle of what has begun and of what
     // somebody has asked. The address is taken already: whoever connects waits until it is opened.
@@ -102,6 +103,14 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
         boxed({
             let wharf = wharf.clone();
             async move { wharf.tidy_forever(TIDY).await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
+            async move {
+                if let Some(every) = repair.interval.duration() {
+                    wharf.repair_forever(every, repair.apply == RepairApply::Safe).await;
+                }
+            }
         }),
     ]);
 

@@ -93,7 +93,9 @@ async fn the_newest_hour_is_lost_and_registry_and_world_come_together_again() {
         .await;
     let found = deployment.wharf(&["repair", "--apply"]).await.exits(5).stdout;
     assert!(
-        found.contains(&later) && found.contains("unknown to the registry") && found.contains("leaves is down"),
+        found.contains(&later)
+            && found.contains("which the registry does not know")
+            && found.contains("leaves is down"),
         "{found}"
     );
     assert!(

@@ -1,4 +1,4 @@
-//! `POST /repair`: registry and world compared, and brought together where that is asked for.
+//! `/repair`: registry and world compared, and brought together where that is asked for; and what the last comparison came to.
 
 use axum::{
     extract::{Request, State},
@@ -58,7 +58,38 @@ pub(crate) fn operations() -> Vec<Operation> {
             }))
             .fails(&[Code::Internal])
             .fails(STORE),
+        Operation::get("/repair", "last_repair", Tag::Operation, Access::Admin, last)
+            .says(
+                "What the last comparison came to",
+                "Of this process, whether somebody asked for it or it came by itself. Nothing is compared now.",
+            )
+            .answers::<LastRepair>(200, "The last run; `at` is null where there was none yet", "LastRepair")
+            .like(json!({"at": 1_763_600_000_000_u64, "millis": 12, "left": [], "mended": []})),
     ]
+}
+
+/// What the last comparison found, did and left.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct LastRepair {
+    /// Milliseconds since the epoch.
+    at: Option<u64>,
+    /// How long it took.
+    millis: u64,
+    /// Findings that it has not mended.
+    #[schema(value_type = Vec<Object>)]
+    left: Vec<Finding>,
+    #[schema(value_type = Vec<Object>)]
+    mended: Vec<Mended>,
+}
+
+async fn last(State(app): State<App>) -> Answer {
+    let last = app.wharf.last_repair().map(|run| LastRepair {
+        at: Some(run.at.as_millis()),
+        millis: run.millis,
+        left: run.left().cloned().collect(),
+        mended: run.mended.clone(),
+    });
+    Ok(answer::json(StatusCode::OK, &last.unwrap_or_default()))
 }
 
 /// The differences between registry and world, and what was done about them.
@@ -79,11 +110,7 @@ async fn repair(State(app): State<App>, request: Request) -> Answer {
     let remove_unknown = fields.flag("remove_unknown").unwrap_or_default();
     fields.check()?;
     let allowed = if remove_unknown { Class::Unknown } else { Class::Asked };
-    let findings = app.wharf.repair_plan().await?;
-    let mended = if apply {
-        app.wharf.repair_apply(findings.clone(), allowed).await
-    } else {
-        Vec::new()
-    };
+    let run = app.wharf.repair(apply.then_some(allowed)).await?;
+    let (findings, mended) = (run.findings.clone(), run.mended.clone());
     Ok(answer::json(StatusCode::OK, &Repaired { findings, mended }))
 }

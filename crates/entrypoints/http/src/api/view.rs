@@ -149,6 +149,8 @@ pub(crate) struct Instance {
     pub(crate) cause: Option<Cause>,
     /// The step that is stuck.
     pub(crate) stuck_at: Option<String>,
+    /// What a person can do, where only a person can.
+    pub(crate) advice: Option<String>,
     /// Nothing of it is left in the world.
     pub(crate) clean: bool,
     /// The platform's name of its task.
@@ -189,6 +191,7 @@ impl From<InstanceView> for Instance {
             upcoming: view.upcoming.into_iter().map(Upcoming::from).collect(),
             cause: view.cause.map(Cause::from),
             stuck_at: view.stuck_at,
+            advice: view.advice,
             clean: view.clean,
             task: view.task,
             endpoint: view.endpoint,
@@ -247,7 +250,7 @@ pub(crate) fn instance_example() -> Value {
         "subdomain": "acme", "admin_email": "admin@acme.example", "company_name": "Acme Inc.",
         "status": "ready", "moving": false, "url": "http://acme.localhost:8080/", "port": 20_001, "attempt": 1,
         "created_at": 1_795_000_000_000_u64, "since": 1_795_000_000_412_u64, "first_ready_at": 1_795_000_000_412_u64,
-        "step": null, "waits_for": null, "upcoming": [], "cause": null, "stuck_at": null, "clean": false,
+        "step": null, "waits_for": null, "upcoming": [], "cause": null, "stuck_at": null, "advice": null, "clean": false,
         "task": "4711:88123", "endpoint": "127.0.0.1:20001", "database": "user_acme"
     })
 }

@@ -84,6 +84,7 @@ async fn show(State(app): State<App>, request: Request) -> Answer<Response> {
             }
             form method="post" action="/logout" { button type="submit" { "Log out" } }
         }
+        (differences(&app))
         p.alert id="trouble" role="alert" hidden {}
         noscript { p.card { "The buttons of this page need JavaScript; " code { "wharf start, stop, delete" } " do the same." } }
         @if page.instances.is_empty() {
@@ -109,6 +110,23 @@ async fn show(State(app): State<App>, request: Request) -> Answer<Response> {
     Ok(with_form(layout::page("Console", &layout, &main)))
 }
 
+/// What the last repair left, in a line or a few.
+fn differences(app: &Inner) -> Markup {
+    let Some(run) = app.wharf.last_repair() else {
+        return html! {};
+    };
+    let left: Vec<&str> = run.left().map(|finding| finding.what.as_str()).collect();
+    html! {
+        @if !left.is_empty() {
+            details.card {
+                summary { "Registry and world differ: " (left.len()) }
+                ul { @for what in left.iter().take(limits::CONSOLE_FINDINGS) { li { (what) } } }
+                p { code { "wharf repair" } " shows all of it, why, and what can be done." }
+            }
+        }
+    }
+}
+
 fn row(app: &Inner, instance: &InstanceView, now: Timestamp) -> Markup {
     let status = format!("/provision/{}", app.wharf.status_token(&instance.id).reveal());
     html! {
@@ -120,7 +138,9 @@ fn row(app: &Inner, instance: &InstanceView, now: Timestamp) -> Markup {
             td role="cell" { (instance.service) }
             td role="cell" { span.badge.(instance.status) { (instance.status) } " " small { "for " (words::span(now.since(instance.since))) } }
             td role="cell" { @if let Some(url) = &instance.url { a href=(url) rel="noreferrer" { (url) } } }
-            td role="cell" { @if let Some(cause) = &instance.cause { (cause.message) br; small { a href={ "/errors/" (cause.code) } { (cause.code) } } } }
+            td role="cell" { @if let Some(cause) = &instance.cause { (cause.message) br; small { a href={ "/errors/" (cause.code) } { (cause.code) } } }
+                @if let Some(step) = &instance.stuck_at { br; small { "stuck at step " (step) } }
+                @if let Some(advice) = &instance.advice { br; small { (advice) } } }
             td.actions role="cell" { @for action in actions(instance) { (button(instance, &action)) } }
         }
     }

@@ -23,7 +23,7 @@ async fn what_a_killed_function_has_begun_is_taken_up_by_the_sweep_and_done_once
     // The rule does so each minute; nothing else tells anybody of this instance now. The lease has to run out before it is due, and to be seen twice before
     // somebody else has it.
     eventually("a sweep that takes it up", async || {
-        account.invoke(&json!({"wharf": "sweep"})).await;
+        account.sweep().await;
         account.has_delayed_messages().await.then_some(())
     })
     .await;

@@ -181,6 +181,7 @@ impl Cloud {
                 again.lock().push((receipt, after));
                 std::future::ready(()).boxed()
             }),
+            repairs: true,
             wakes: true,
             poll: Duration::from_secs(5),
             task_event: Arc::new(task_event),

@@ -103,3 +103,32 @@ async fn a_start_that_is_late_or_fails_is_counted_as_that() {
         .collect();
     assert_eq!(codes, ["task.crashed", "task.crashed"]);
 }
+
+/// Repair comes by its schedule: it mends what touches no customer's data, and says how much it left.
+#[tokio::test(start_paused = true)]
+async fn repair_mends_what_is_safe_and_counts_what_it_left() {
+    let cloud = Cloud::new();
+    start(&cloud, Behaviour::default()).await;
+    let stranger: wharf_domain::InstanceId = "inst_00000000000000000000000000".parse().expect("an id");
+    cloud.world.plant_secrets(&stranger);
+    let owner = wharf_platform::Owner {
+        deployment: cloud.world.deployment_id().clone(),
+        instance: stranger.clone(),
+        attempt: wharf_domain::Attempt(1),
+    };
+    cloud
+        .world
+        .plant_task(owner, &wharf_testkit::sim::services::plain("planted").name);
+    let answer = cloud.invoke(json!({"wharf": "repair"})).await.expect("compared");
+    assert_eq!(answer, json!({"left": 1, "mended": 1}));
+    assert!(cloud.world.live_tasks(&stranger).is_empty());
+    assert!(cloud.world.secrets(&stranger).is_some(), "it may be a customer's");
+    let left: Vec<(String, f64)> = lines(&cloud)
+        .iter()
+        .filter_map(|line| {
+            let count = line["RepairFindings"].as_f64().filter(|count| *count > 0.0)?;
+            Some((line["Subject"].as_str()?.to_owned(), count))
+        })
+        .collect();
+    assert_eq!(left, [("secrets".to_owned(), 1.0)]);
+}

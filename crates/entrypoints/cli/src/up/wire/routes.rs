@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{Endpoint, Failure, InstanceId};
-use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing};
+use wharf_platform::{Backend, Health, IdleRule, Owner, Registered, RouteKey, Routes, Standing};
 
 /// Each route to the load balancer that has routes of its kind.
 pub(super) struct ByKey {
@@ -50,6 +50,14 @@ impl Routes for ByKey {
 
     fn forget(&self, instance: &InstanceId, key: &RouteKey) {
         self.of(key).forget(instance, key);
+    }
+
+    async fn idle_rules(&self, keys: &[RouteKey]) -> Result<Vec<IdleRule>, Failure> {
+        self.target_groups.idle_rules(keys).await
+    }
+
+    async fn remove_rule(&self, rule: &IdleRule) -> Result<bool, Failure> {
+        self.target_groups.remove_rule(rule).await
     }
 
     async fn all(&self, keys: &[RouteKey]) -> Result<Vec<Registered>, Failure> {

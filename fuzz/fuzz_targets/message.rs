@@ -1,0 +1,4 @@
+//! The target `message`: see `src/message.rs`.
+#![cfg_attr(fuzzing, no_main)]
+
+wharf_fuzz::target!(message);

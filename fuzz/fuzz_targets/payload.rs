@@ -1,0 +1,4 @@
+//! The target `payload`: see `src/payload.rs`.
+#![cfg_attr(fuzzing, no_main)]
+
+wharf_fuzz::target!(payload);
