@@ -131,7 +131,7 @@ pub(crate) fn explanations(resolved: Resolved<'_>) -> BTreeMap<String, Told> {
     resolved.entries.into_iter().filter(is_told).map(told).collect()
 }
 
-/// What the table has at a path; any name stands for a service's.
+/// What the table has at a path; any name stands for a service's or a schedule's.
 fn find(path: &str) -> Option<Node> {
     let mut node = Node::Section(&ROOT);
     let mut parts = path.split('.');
@@ -160,11 +160,13 @@ impl Config {
         if let Some(told) = self.explanations.get(key) {
             return Ok(told.explain(key));
         }
-        let service = key
-            .strip_prefix("services.")
-            .map(|rest| rest.split('.').next().unwrap_or_default());
-        let is_configured =
-            service.is_none_or(|name| name == NAME || self.services.keys().any(|known| known.as_str() == name));
+        let mut parts = key.split('.');
+        let is_configured = match (parts.next(), parts.next()) {
+            (_, None | Some(NAME)) => true,
+            (Some("services"), Some(name)) => self.services.keys().any(|known| known.as_str() == name),
+            (Some("schedules"), Some(name)) => self.schedules.iter().any(|known| known.name.as_str() == name),
+            _ => true,
+        };
         match find(key) {
             Some(Node::Leaf(leaf)) if is_configured => return Ok(Explanation::new(key, leaf)),
             Some(Node::Section(section)) if is_configured && !key.is_empty() => {

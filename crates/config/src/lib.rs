@@ -20,6 +20,7 @@ mod reference;
 mod resolve;
 mod resolved;
 mod rules;
+mod schedules;
 mod schema;
 mod services;
 mod setting;
@@ -31,7 +32,7 @@ mod values;
 
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
-use wharf_domain::{Code, Service, ServiceName};
+use wharf_domain::{Code, Schedule, Service, ServiceName};
 
 use crate::{document::Document, resolve::Inputs, resolved::Resolved};
 
@@ -68,6 +69,7 @@ pub struct Config {
     pub registry: Registry,
     pub aws: Aws,
     pub services: BTreeMap<ServiceName, Service>,
+    pub schedules: Vec<Schedule>,
     /// What a sign-up gets that names no service; `None` where no service is for tenants.
     pub tenant_service: Option<ServiceName>,
     #[serde(skip)]
@@ -153,6 +155,7 @@ impl Config {
                 .iter()
                 .map(|read| (read.service.name.clone(), read.service.clone()))
                 .collect(),
+            schedules: schedules::read(resolved, &services),
             explanations: BTreeMap::new(),
             server,
             signup,

@@ -1,6 +1,7 @@
 //! From what was given (file, environment, flags) to one value for each key of the table: unknown keys are refused, each value is
 //! read by its own type, and the highest source wins. What values mean together is for `rules`.
 
+mod schedules;
 mod services;
 
 use std::{
@@ -14,7 +15,7 @@ use wharf_domain::Code;
 use crate::{
     Machine, Problem, Problems, Source,
     document::{Document, Table, Value},
-    keys::{ROOT, ecs, service, system},
+    keys::{ROOT, ecs, schedule, service, system},
     resolved::{Entry, Resolved},
     setting::{Complaint, Raw, quoted, shown},
     suggest,
@@ -38,6 +39,7 @@ pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved<'_> {
         sections: BTreeSet::new(),
         no_sections: BTreeSet::new(),
         services: Vec::new(),
+        schedules: Vec::new(),
         template: None,
         platform: PlatformKind::Process,
         machine: inputs.machine,
@@ -128,6 +130,9 @@ impl<'a> Walk<'a> {
                     let path = join(path, inner.name);
                     let table = value.and_then(|value| self.table(&path, scope.document, value));
                     match inner.presence {
+                        Presence::Named if std::ptr::eq(*inner, &raw const schedule::SCHEDULES) => {
+                            self.schedules(inner, &path, scope.document, table);
+                        }
                         Presence::Named => self.services(inner, &path, scope.document, table),
                         Presence::Optional if table.is_none() && !self.is_supplied(inner, &path, scope) => {}
                         Presence::Optional | Presence::Always => {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-use wharf_domain::{Code, ServiceName};
+use wharf_domain::{Code, ScheduleName, ServiceName};
 
 use crate::{
     Machine, Problem, Problems, Source,
@@ -37,6 +37,7 @@ pub(crate) struct Resolved<'a> {
     /// Where something else stands than the section that belongs there.
     pub(crate) no_sections: BTreeSet<String>,
     pub(crate) services: Vec<ServiceName>,
+    pub(crate) schedules: Vec<ScheduleName>,
     /// The service that start events are laid over which name none, where it is not one of `services`.
     pub(crate) template: Option<ServiceName>,
     /// What is in force.

@@ -268,7 +268,7 @@ pub(crate) enum Presence {
     Always,
     /// It is there where the file has it.
     Optional,
-    /// Its children stand once below each name that the file gives: `services.NAME`.
+    /// Its children stand once below each name that the file gives: `services.NAME`, `schedules.NAME`.
     Named,
 }
 

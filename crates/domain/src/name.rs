@@ -258,6 +258,11 @@ label_type! {
     ServiceName, "the service name", LABEL_MAX, NOTHING
 }
 
+label_type! {
+    /// A schedule's name in `wharf.toml`: `morning`.
+    ScheduleName, "the schedule's name", LABEL_MAX, NOTHING
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

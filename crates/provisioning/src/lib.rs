@@ -11,6 +11,7 @@
 //! | `recovery` | after a restart: what was under way goes on, what was Ready comes back |
 //! | `tasks` | what the platform tells of tasks, and the look that notices what it did not tell |
 //! | `outbox`, `mail` | mails, rendered and handed over |
+//! | `schedules` | what starts and stops by the clock |
 //! | `repair/` | registry and world compared, and brought together |
 //! | `settings`, `tokens`, `template`, `view`, `watch` | what the others share |
 //!
@@ -25,6 +26,7 @@ pub mod outbox;
 pub mod recovery;
 pub mod repair;
 pub mod sagas;
+pub mod schedules;
 mod sessions;
 pub mod settings;
 mod steps;

@@ -4,7 +4,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use wharf_domain::{Code, DeploymentId, Failure, Instance, Service, ServiceName, event::Allow, service::RouteRule};
+use wharf_domain::{
+    Code, DeploymentId, Failure, Instance, Schedule, Service, ServiceName, event::Allow, service::RouteRule,
+};
 use wharf_platform::RouteKey;
 
 /// One deployment's settings.
@@ -12,6 +14,8 @@ use wharf_platform::RouteKey;
 pub struct Settings {
     pub deployment: DeploymentId,
     pub services: BTreeMap<ServiceName, Service>,
+    /// What starts and stops by the clock.
+    pub schedules: Vec<Schedule>,
     /// The service that a sign-up gets unless it names one.
     pub tenant_service: Option<ServiceName>,
     /// The service that a start event means that names none.

@@ -155,6 +155,8 @@ pub enum Kind {
     Reveal,
     /// The hash of a console session that was ended before its time; no instance's, and over when the session would be.
     Session,
+    /// A schedule's name; no instance's. `value` says what was done of it, and it ends long after the last time.
+    Schedule,
 }
 
 impl Kind {
@@ -169,6 +171,7 @@ impl Kind {
         Self::Token,
         Self::Reveal,
         Self::Session,
+        Self::Schedule,
     ];
 
     #[must_use]
@@ -181,6 +184,7 @@ impl Kind {
             Self::Token => "token",
             Self::Reveal => "reveal",
             Self::Session => "session",
+            Self::Schedule => "schedule",
         }
     }
 }

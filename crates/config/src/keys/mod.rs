@@ -5,6 +5,7 @@
 pub(crate) mod aws;
 pub(crate) mod databases;
 pub(crate) mod ecs;
+pub(crate) mod schedule;
 pub(crate) mod service;
 pub(crate) mod system;
 
@@ -29,5 +30,6 @@ pub(crate) static ROOT: Section = Section {
         Sub(&aws::REGISTRY),
         Sub(&aws::AWS),
         Sub(&service::SERVICES),
+        Sub(&schedule::SCHEDULES),
     ],
 };

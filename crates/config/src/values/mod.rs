@@ -11,6 +11,7 @@ mod interval;
 mod network;
 mod ports;
 mod rate;
+mod schedule;
 mod size;
 mod text;
 

@@ -8,5 +8,6 @@ mod ecs;
 mod errors;
 mod lambda;
 mod rules;
+mod schedules;
 mod sources;
 mod variables;

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Stop(Named),
     /// End a tenant or an instance for good: its address and its data go away
     Delete(Delete),
-    /// List instances, newest first
+    /// List instances, newest first; or what starts and stops by the clock
     List(List),
     /// Show an instance: its state, what it holds, its steps and their times
     Show(Named),
@@ -157,7 +157,10 @@ pub(crate) struct Delete {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct List {
+    #[command(subcommand)]
+    pub(crate) command: Option<ListCommand>,
     /// Only instances in this state
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(wharf_domain::State::NAMES.iter().copied()))]
     pub(crate) state: Option<String>,
@@ -170,6 +173,12 @@ pub(crate) struct List {
     /// At most this many
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ListCommand {
+    /// Schedules: services that start and stop by the clock, with the times that come next
+    Schedules,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -25,6 +25,7 @@ pub fn settings(config: &Config, deployment: DeploymentId, port: Option<u16>) ->
     Settings {
         deployment,
         services: config.services.clone(),
+        schedules: config.schedules.clone(),
         tenant_service: config.tenant_service.clone(),
         default_service: config.events.default_service.clone(),
         event_template: config.events.template.clone(),

@@ -36,6 +36,7 @@ mod repairing;
 mod repairing_live;
 mod repairing_rights;
 mod restarting;
+mod scheduled;
 mod stopping;
 mod strays;
 mod stuck;

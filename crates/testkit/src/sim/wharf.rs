@@ -36,6 +36,7 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
         services,
         default_service: None,
         event_template: None,
+        schedules: Vec::new(),
         allow: wharf_domain::event::Allow::default(),
         addresses: Addresses {
             public_url: "http://localhost:8080".to_owned(),
@@ -116,6 +117,8 @@ impl Run {
         self.keep(async move { wharf.deliver_forever().await });
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.follow_tasks().await });
+        let wharf = self.wharf.clone();
+        self.keep(async move { wharf.follow_schedules().await });
         let wharf = self.wharf.clone();
         if !world.has(Flaw::NeverLooks) {
             self.keep(async move { wharf.check_tasks_forever(Duration::from_secs(30)).await });

@@ -8,6 +8,7 @@ mod doctor;
 mod instances;
 mod logs;
 mod repair;
+mod schedules;
 mod start;
 
 pub(crate) use config::load as load_config;
@@ -17,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 use wharf_domain::{Code, Failure};
 
 use crate::{
-    args::{Args, Command, Global},
+    args::{Args, Command, Global, List, ListCommand},
     output, up,
 };
 
@@ -58,6 +59,10 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::SendEvent(options) => start::send_event(global, &options).await,
         Command::Stop(options) => instances::stop(global, &options).await,
         Command::Delete(options) => instances::delete(global, &options).await,
+        Command::List(List {
+            command: Some(ListCommand::Schedules),
+            ..
+        }) => schedules::list(global).await,
         Command::List(options) => instances::list(global, &options).await,
         Command::Show(options) => instances::show(global, &options).await,
         Command::Resume(options) => instances::resume(global, &options).await,

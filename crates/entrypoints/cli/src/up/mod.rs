@@ -112,6 +112,10 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
                 }
             }
         }),
+        boxed({
+            let wharf = wharf.clone();
+            async move { wharf.follow_schedules().await }
+        }),
     ]);
 
     greet(global, &server);

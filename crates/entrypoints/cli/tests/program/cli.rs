@@ -60,6 +60,7 @@ const COMMANDS: &[&str] = &[
     "stop",
     "delete",
     "list",
+    "list schedules",
     "show",
     "logs",
     "send-event",

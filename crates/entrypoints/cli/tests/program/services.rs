@@ -14,7 +14,10 @@ const STOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../examples/event
 
 /// A deployment with services `auth` (as many instances as are started), `batch` (a singleton) and `broken`.
 fn services() -> Setup {
-    let setup = Setup::new();
+    Setup::new().configured(&sections())
+}
+
+fn sections() -> String {
     let section = |name: &str, rest: &str, role: &str| {
         format!(
             "[services.{name}]\nhealth = {{ interval = \"50ms\", timeout = \"500ms\" }}\n{rest}\n{}\n",
@@ -26,7 +29,7 @@ fn services() -> Setup {
         section("batch", "singleton = true", "answer"),
         section("broken", "start_timeout = \"500ms\"", "broken"),
     ];
-    setup.configured(&toml.concat())
+    toml.concat()
 }
 
 async fn start(deployment: &Deployment, service: &str) -> Value {
@@ -272,4 +275,19 @@ async fn an_event_that_cannot_be_is_refused_with_its_code() {
         .await
         .exits(4);
     assert_eq!(deployment.tasks(), []);
+}
+
+#[tokio::test]
+async fn schedules_are_listed_with_the_times_that_come_next() {
+    let toml = "[schedules.new-year]\ncron = \"0 0 1 1 *\"\ntime_zone = \"Europe/Berlin\"\nstart = [\"auth\"]\n";
+    let deployment = Setup::new().configured(&(sections() + toml)).up().await;
+    let listed = deployment.wharf(&["list", "schedules", "--json"]).await.exits(0).json();
+    assert_eq!(listed[0]["name"], "new-year");
+    assert_eq!(listed[0]["last"], Value::Null);
+    let next = listed[0]["next"].as_u64().expect("a time");
+    let told = deployment.wharf(&["list", "schedules"]).await.exits(0).stdout;
+    assert!(told.contains("start auth") && told.contains("-01-01 00:00 CET"), "{told}");
+    assert!(next > 1_700_000_000_000 && next % 1000 == 0, "{next}");
+    let none = Deployment::new().await.wharf(&["list", "schedules"]).await.exits(0).stdout;
+    assert!(none.contains("no schedules"), "{none}");
 }

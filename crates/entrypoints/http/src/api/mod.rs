@@ -8,6 +8,7 @@ mod instances;
 mod names;
 pub(crate) mod provision;
 mod repair;
+mod schedules;
 mod services;
 pub(crate) mod status;
 mod tenants;
@@ -23,6 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         instances::operations(),
         tenants::operations(),
         services::operations(),
+        schedules::operations(),
         events::operations(),
         repair::operations(),
         health::operations(),

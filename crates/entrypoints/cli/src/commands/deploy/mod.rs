@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `template` | the stack as it came with this program; rendered into a folder |
 //! | `parameters`, `schedule` | what the stack is told |
+//! | `schedules` | the schedules of the configuration, as resources |
 //! | `programs` | `sam` and `cargo-lambda` |
 //! | `plan` | what is printed |
 //! | `tables` | `deploy tables` |
@@ -14,6 +15,7 @@ mod parameters;
 mod plan;
 mod programs;
 mod schedule;
+mod schedules;
 mod tables;
 mod template;
 
@@ -78,6 +80,8 @@ struct Deployment {
     function: Function,
     /// The text of the configuration's file.
     configuration: Option<String>,
+    /// Resources that the stack has beside its own.
+    schedules: String,
     /// What `sam` is given.
     words: Vec<String>,
 }
@@ -101,6 +105,10 @@ impl Deployment {
                 .hint("name the configuration with --config (deploy/wharf.toml is an example), or set ECS_CLUSTER and TASK_DEFINITION"));
         }
         parameters.options("times", schedule::parameters(&options.schedule, &config.services)?);
+        let schedules = schedules::resources(&config.schedules)?;
+        if !schedules.is_empty() {
+            parameters.options("[schedules]", [("ConfiguredSchedules".to_owned(), "true".to_owned())]);
+        }
         parameters.unheard(&template, &config, &environment);
         parameters.reach(&config);
 
@@ -175,13 +183,14 @@ impl Deployment {
             plan,
             function,
             configuration: file.map(|(_, text)| text),
+            schedules,
             words,
         })
     }
 
     /// Writes the folder, with the function where it was given.
     fn render(&mut self) -> Result<(), Failure> {
-        template::write(&self.plan.folder, self.configuration.as_deref())?;
+        template::write(&self.plan.folder, self.configuration.as_deref(), &self.schedules)?;
         if let Function::Given(file) = &self.function {
             let target = package(&self.plan.folder);
             let copied =

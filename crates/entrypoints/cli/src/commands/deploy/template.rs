@@ -29,6 +29,8 @@ pub(super) const PACKAGE: &str = "bootstrap";
 
 /// Where the source tree has the package, as the template says it.
 const CODE_URI: &str = "CodeUri: ../target/lambda/bootstrap/";
+/// Where the template has room for the schedules of a configuration.
+const SCHEDULES: &str = "  # Here stand the schedules of a configuration, in what `wharf deploy` renders.\n";
 
 /// A parameter of the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,15 +130,18 @@ fn text(node: &Yaml<'_>) -> String {
     }
 }
 
-/// Writes everything that is deployed into a folder, but for the program itself: the package has `wharf.toml` in it, if there is one.
-pub(super) fn write(folder: &Path, configuration: Option<&str>) -> Result<(), Failure> {
+/// Writes everything that is deployed into a folder, but for the program itself: the package has `wharf.toml` in it, if there is one. `schedules` are resources that the
+/// stack has beside its own.
+pub(super) fn write(folder: &Path, configuration: Option<&str>, schedules: &str) -> Result<(), Failure> {
     let package = folder.join(PACKAGE);
     let put = || -> io::Result<()> {
         fs::create_dir_all(&package)?;
         fs::create_dir_all(folder.join("taskdef"))?;
         fs::write(
             folder.join(STACK_FILE),
-            STACK.replace(CODE_URI, &format!("CodeUri: {PACKAGE}/")),
+            STACK
+                .replace(CODE_URI, &format!("CodeUri: {PACKAGE}/"))
+                .replace(SCHEDULES, schedules),
         )?;
         fs::write(folder.join("statemachine.asl.json"), STATE_MACHINE)?;
         for (name, text) in BESIDE {
@@ -194,12 +199,16 @@ mod tests {
     #[test]
     fn what_is_rendered_finds_its_package_beside_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        write(folder.path(), Some("# mine")).expect("written");
+        let schedules = "  Schedulea1:\n    Type: AWS::Scheduler::Schedule\n\n";
+        write(folder.path(), Some("# mine"), schedules).expect("written");
         let rendered = fs::read_to_string(folder.path().join(STACK_FILE)).expect("a template");
         assert!(rendered.contains("      CodeUri: bootstrap/\n") && !rendered.contains(CODE_URI));
+        assert!(STACK.contains(SCHEDULES) && rendered.contains(schedules) && !rendered.contains(SCHEDULES));
+        let documents = Yaml::load_from_str(&rendered).expect("it is YAML");
+        assert!(entries(&documents[0], &["Resources"]).any(|(name, _)| name == "Schedulea1"));
         let own = folder.path().join("bootstrap/wharf.toml");
         assert_eq!(fs::read_to_string(&own).expect("it is there"), "# mine");
-        write(folder.path(), None).expect("written again");
+        write(folder.path(), None, "").expect("written again");
         assert!(!own.exists());
     }
 }
