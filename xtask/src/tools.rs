@@ -61,6 +61,15 @@ pub(crate) const CHROMIUM: Tool = Tool {
     program: "chromium",
     source: Source::Package { name: "chromium" },
 };
+pub(crate) const DOCKERD: Tool = Tool {
+    program: "dockerd",
+    source: Source::Package { name: "docker.io" },
+};
+/// Without which it has no networks.
+pub(crate) const IPTABLES: Tool = Tool {
+    program: "iptables",
+    source: Source::Package { name: "iptables" },
+};
 pub(crate) const PYTHON: Tool = Tool {
     program: "python3",
     source: Source::Package { name: "python3-venv" },

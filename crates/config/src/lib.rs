@@ -44,12 +44,12 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Aws, DatabaseSettings, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Repair, Server, Signup,
+    Aws, DatabaseSettings, Docker, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Repair, Server, Signup,
 };
 pub use source::Source;
 pub use values::{
-    DatabaseKind, DatabaseName, Host, HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange,
-    PublicUrl, Rate, RegistryKind, RepairApply, Secret, TableName, UrlQuery, UrlScheme,
+    DatabaseKind, DatabaseName, Host, HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind,
+    PortRange, PublicUrl, Rate, RegistryKind, RepairApply, Secret, TableName, UrlQuery, UrlScheme,
 };
 
 /// A configuration in which everything is known to be good.
@@ -68,6 +68,7 @@ pub struct Config {
     pub log: Log,
     pub registry: Registry,
     pub aws: Aws,
+    pub docker: Docker,
     pub services: BTreeMap<ServiceName, Service>,
     pub schedules: Vec<Schedule>,
     /// What a sign-up gets that names no service; `None` where no service is for tenants.
@@ -150,6 +151,7 @@ impl Config {
             log: Log::read(resolved),
             registry: Registry::read(resolved),
             aws,
+            docker: Docker::read(resolved, &server),
             tenant_service: rules::tenant_service(resolved, signup.service.as_ref(), &services),
             services: services
                 .iter()

@@ -137,13 +137,6 @@ impl Resolved<'_> {
         });
     }
 
-    /// What depends on this value is not worth a word any more.
-    pub(crate) fn distrust(&mut self, path: &str) {
-        if let Some(entry) = self.entries.get_mut(path) {
-            entry.sound = false;
-        }
-    }
-
     fn is_broken(&self, path: &str) -> bool {
         let mut around = Some(path);
         while let Some(path) = around {

@@ -3,9 +3,11 @@
 
 mod aws;
 mod databases;
+mod docker;
 
 pub use aws::{Aws, Registry};
 pub use databases::DatabaseSettings;
+pub use docker::Docker;
 
 use ipnet::IpNet;
 use serde::Serialize;

@@ -47,6 +47,12 @@ macro_rules! codes {
                 match self { $(Self::$variant => $retry,)* }
             }
 
+            /// Whether all of a platform is away, which is waited out rather than counted.
+            #[must_use]
+            pub const fn is_outage(self) -> bool {
+                matches!(self, Self::DockerUnavailable)
+            }
+
             /// One line: what it means.
             #[must_use]
             pub const fn summary(self) -> &'static str {
@@ -112,6 +118,11 @@ codes! {
     AwsThrottled = "aws.throttled", Operator, true, "AWS takes no more calls of this kind now";
     AwsUnavailable = "aws.unavailable", Operator, true, "AWS does not answer, or answers with a fault of its own";
     AwsRefused = "aws.refused", Operator, false, "AWS refuses a request as it stands";
+    DockerUnavailable = "docker.unavailable", Operator, true, "Docker does not answer";
+    DockerDenied = "docker.denied", Operator, false, "this user may not use Docker's socket";
+    DockerOutdated = "docker.outdated", Operator, false, "Docker is too old for this version of Wharf";
+    DockerRefused = "docker.refused", Operator, false, "Docker refuses a request as it stands";
+    DockerDisk = "docker.disk", Operator, true, "Docker's disk is full";
     MailFailed = "mail.failed", Operator, true, "the mail could not be handed over";
     ResourceForeign = "resource.foreign", Operator, false, "something that is not this instance's own is in its place";
     StoreUnavailable = "store.unavailable", Operator, true, "the registry cannot be read or written";

@@ -4,7 +4,11 @@
 //! configuration never reshapes an instance that exists.
 
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use crate::ServiceName;
 
@@ -113,7 +117,82 @@ pub enum RunSpec {
         /// Where it runs; the instance's own folder in the data directory unless given.
         directory: Option<String>,
     },
+    Docker(DockerTask),
     Ecs(EcsTask),
+}
+
+/// A task as a Docker container. What is left out is the image's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DockerTask {
+    /// As `docker pull` takes it.
+    pub image: String,
+    #[serde(default)]
+    pub pull: Pull,
+    /// `linux/arm64`; the Docker host's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// In place of the image's entry point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// In place of the image's command; `{port}`, `{subdomain}` and `{instance_id}` are filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Where the application listens; the only port that the image exposes unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_port: Option<u16>,
+    /// Hard limit in bytes, swap included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Its weight where processors are short, 1024 for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_units: Option<u32>,
+    /// Processes and threads at the most.
+    pub pids: u32,
+    /// `user` or `user:group`, as names of the image or as numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Folders in memory that can be written.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tmpfs: BTreeSet<String>,
+    /// Bytes of each of them.
+    pub tmpfs_size: u64,
+    /// What a container is usually kept from, and this one is not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub loosened: BTreeSet<Protection>,
+    /// Kernel capabilities that it is given: `NET_BIND_SERVICE`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub capabilities: BTreeSet<String>,
+    /// Bytes of output in one file, and how many files are kept.
+    pub log_size: u64,
+    pub log_files: u32,
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pull {
+    /// Where the Docker host does not have it.
+    #[default]
+    Missing,
+    /// Before every start.
+    Always,
+    Never,
+}
+
+/// What keeps a container from what it usually needs not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protection {
+    /// No kernel capabilities; loosened, it has those that Docker gives by itself.
+    Capabilities,
+    /// No way to gain rights by programs that are set-user-ID.
+    NewPrivileges,
+    /// A limit of processes.
+    Pids,
+    /// A root file system that cannot be written.
+    ReadOnlyRoot,
+    /// A user that is not root.
+    NonRootUser,
 }
 
 /// A task on Amazon ECS. What is left out is found from the task definition.

@@ -10,6 +10,7 @@
 //! - *Secrets* are `SecretString`s; they never appear in a failure, a log line or a process's arguments.
 
 pub mod databases;
+pub mod lines;
 pub mod logs;
 pub mod mailer;
 pub mod prober;

@@ -4,6 +4,7 @@
 
 mod counts;
 mod deploy;
+mod docker;
 mod postgres;
 mod report;
 mod stack;

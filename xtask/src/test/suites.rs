@@ -3,14 +3,14 @@
 use clap::builder::PossibleValuesParser;
 use std::{ffi::OsStr, fs};
 
-use super::{Counts, Machine, deploy, postgres, stack::Stack};
+use super::{Counts, Machine, deploy, docker::Engine, postgres, stack::Stack};
 use crate::{
     error::Error,
     fuzz, layers, links,
     python::{API, EMULATOR},
     tools::{
-        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM, POSTGRES,
-        POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, DOCKERD, IPTABLES, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM,
+        POSTGRES, POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
     },
     workspace::{follow, read, succeeds},
 };
@@ -21,6 +21,8 @@ const BROWSER: &str = "binary(browser)";
 const EMULATED: &str = "binary(emulated) or binary(deployed)";
 /// Which tests run against a PostgreSQL server.
 const SERVED: &str = "binary(served)";
+/// Which tests run containers.
+const ON_DOCKER: &str = "binary(dockerd) or binary(docker)";
 /// Which tests strike the whole program, with seeds that stay the same.
 const CHAOS: &str = "binary(chaos)";
 /// Which tests make requests from the API's document.
@@ -88,7 +90,7 @@ pub(crate) const SUITES: &[Suite] = &[
         check: |machine| {
             nextest(
                 machine,
-                &format!("not ({BROWSER} or {EMULATED} or {SERVED} or {CHAOS} or {API_TESTS})"),
+                &format!("not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {CHAOS} or {API_TESTS})"),
                 &[],
             )
         },
@@ -125,6 +127,15 @@ pub(crate) const SUITES: &[Suite] = &[
         check: |machine| {
             let programs = postgres::programs()?;
             nextest(machine, SERVED, &[(POSTGRES_VARIABLE, programs.as_os_str())])
+        },
+    },
+    Suite {
+        name: "docker",
+        about: "containers on a Docker Engine of the suite's own: the adapter, and the program from a sign-up to a visitor",
+        needs: &[&NEXTEST, &DOCKERD, &IPTABLES],
+        check: |machine| {
+            let engine = Engine::start(machine.workspace)?;
+            nextest(machine, ON_DOCKER, &[engine.variable()])
         },
     },
     Suite {

@@ -4,6 +4,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod databases;
+pub(crate) mod docker;
 pub(crate) mod ecs;
 pub(crate) mod schedule;
 pub(crate) mod service;
@@ -28,6 +29,7 @@ pub(crate) static ROOT: Section = Section {
         Sub(&system::EVENTS),
         Sub(&system::LOG),
         Sub(&aws::REGISTRY),
+        Sub(&docker::SYSTEM),
         Sub(&aws::AWS),
         Sub(&service::SERVICES),
         Sub(&schedule::SCHEDULES),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    keys::ecs,
+    keys::{docker, ecs},
     table::{
         Key,
         Node::{self, Leaf, Section as Sub},
@@ -159,8 +159,8 @@ const fn health(presence: Presence) -> Section {
 pub(crate) static PORT: Section = port(Always);
 pub(crate) static ROUTE: Section = route(Always);
 pub(crate) static HEALTH: Section = health(Always);
-static OWN_PORT: Section = port(Optional);
-static OWN_ROUTE: Section = route(Optional);
+pub(super) static OWN_PORT: Section = port(Optional);
+pub(super) static OWN_ROUTE: Section = route(Optional);
 pub(super) static OWN_HEALTH: Section = health(Optional);
 
 pub(crate) static COMMAND: Key<Vec<String>> = Key::new(
@@ -201,32 +201,6 @@ pub(crate) static PROCESS: Section = Section {
     ],
 };
 
-static DOCKER_IMAGE: Key<Option<String>> = Key::new("image", || None, "The image of the container.");
-static DOCKER_CONTAINER_PORT: Key<Option<u16>> = Key::new(
-    "container_port",
-    || None,
-    "The port that the application listens on within the container.",
-)
-.between(&[Some(1), Some(u16::MAX)]);
-static DOCKER_MEMORY: Key<Option<ByteSize>> = Key::new("memory", || None, "How much memory the container may use.");
-static DOCKER_CPU_UNITS: Key<Option<u32>> =
-    Key::new("cpu_units", || None, "Its share of the processors, 1024 for each.").between(&[Some(1), Some(1_048_576)]);
-
-static DOCKER: Section = Section {
-    name: "docker",
-    doc: "The service as a Docker container. This version reads and checks it, and does not run it.",
-    presence: Optional,
-    children: &[
-        Leaf(&DOCKER_IMAGE),
-        Leaf(&DOCKER_CONTAINER_PORT),
-        Leaf(&DOCKER_MEMORY),
-        Leaf(&DOCKER_CPU_UNITS),
-        Sub(&OWN_PORT),
-        Sub(&OWN_ROUTE),
-        Sub(&OWN_HEALTH),
-    ],
-};
-
 pub(crate) static SERVICES: Section = Section {
     name: "services",
     doc: "The services, each below its name. Of its platforms' sections, the one of `platform.kind` is in force.",
@@ -244,7 +218,7 @@ pub(crate) static SERVICES: Section = Section {
         Sub(&ROUTE),
         Sub(&HEALTH),
         Sub(&PROCESS),
-        Sub(&DOCKER),
+        Sub(&docker::DOCKER),
         Sub(&ecs::ECS),
     ],
 };

@@ -142,7 +142,7 @@ pub(crate) static SERVER: Section = Section {
 pub(crate) static KIND: Key<PlatformKind> = Key::new(
     "kind",
     || PlatformKind::Process,
-    "What tasks run as, and so which section of a service is in force. This version runs `process` and `ecs`; the sections of the \
+    "What tasks run as, and so which section of a service is in force: child `process`es, `docker` containers, or tasks on `ecs`. The sections of the \
      others are read and checked, so that one file serves every platform. On AWS Lambda it is `ecs`, whatever this says.",
 )
 .flag("--platform")

@@ -44,6 +44,10 @@ impl<'a> Walk<'a> {
             self.section(section, &below, Scope::of(document), Some(table));
         }
         let variables = Variables(self.environment);
+        // The built-in shop has no image.
+        if self.resolved.platform == PlatformKind::Docker {
+            return;
+        }
         if self.resolved.platform != PlatformKind::Ecs {
             self.built_in(section, builtin::storefront(), |name| {
                 table.is_none_or(|table| !replaces_built_in(table, name))

@@ -1,6 +1,7 @@
 //! What settings mean together: the checks that no value can make by itself. Each says what is wrong and what would be right.
 
 mod databases;
+mod docker;
 mod ecs;
 mod exposure;
 mod placeholders;
@@ -23,7 +24,6 @@ use crate::{
 
 /// Checks everything; the problems are in `resolved`.
 pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Read], machine: Machine) {
-    check_platform(resolved, config);
     exposure::check(resolved, config);
     ports::check(resolved, config, services, machine);
     check_heal(resolved, config);
@@ -33,20 +33,9 @@ pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
     services::check_prefixes(resolved, services);
     ecs::check_sharing(resolved, services);
     databases::check(resolved, config, services);
+    docker::check_machine(resolved, config, services);
     check_mail(resolved, config);
     check_aws(resolved, config);
-}
-
-fn check_platform(resolved: &mut Resolved<'_>, config: &Config) {
-    if config.platform.kind == PlatformKind::Docker {
-        resolved.report(
-            &["platform.kind"],
-            Code::ConfigInvalid,
-            "this version runs services as processes or on ecs, not on docker",
-            "choose kind = \"process\" or \"ecs\"; the services' other sections may stay in the file",
-        );
-        resolved.distrust("platform.kind");
-    }
 }
 
 fn check_heal(resolved: &mut Resolved<'_>, config: &Config) {
@@ -78,11 +67,15 @@ fn check_mail(resolved: &mut Resolved<'_>, config: &Config) {
 }
 
 fn check_aws(resolved: &mut Resolved<'_>, config: &Config) {
-    if config.registry.kind == RegistryKind::Dynamodb && config.platform.kind == PlatformKind::Process {
+    if config.registry.kind == RegistryKind::Dynamodb && config.platform.kind != PlatformKind::Ecs {
+        let tasks = match config.platform.kind {
+            PlatformKind::Docker => "containers",
+            PlatformKind::Process | PlatformKind::Ecs => "processes",
+        };
         resolved.report(
             &["registry.kind", "platform.kind"],
             Code::ConfigInvalid,
-            "processes belong to this machine, and a registry in DynamoDB to several",
+            format!("{tasks} belong to this machine, and a registry in DynamoDB to several"),
             "choose kind = \"sqlite\", or run the services on ecs",
         );
     }

@@ -7,7 +7,7 @@ use wharf_domain::{
 };
 
 use super::{
-    ecs,
+    docker, ecs,
     placeholders::{self, Place},
 };
 use crate::{
@@ -29,6 +29,7 @@ const GIVEN_WITH_DATABASE: &[&str] = &["DB_NAME", "DATABASE_URL"];
 pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read) {
     match &read.service.run {
         RunSpec::Process { command, .. } => check_command(resolved, read, command),
+        RunSpec::Docker(task) => docker::check(resolved, read, task),
         RunSpec::Ecs(task) => ecs::check(resolved, read, task),
     }
     check_environment(resolved, read);

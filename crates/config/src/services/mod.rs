@@ -1,5 +1,6 @@
 //! Services, resolved for the platform in force: the service's own section, with what the platform's section says in its place.
 
+mod docker;
 mod ecs;
 
 use std::{
@@ -81,10 +82,10 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
         drain_timeout: from.get(&path, &keys::DRAIN_TIMEOUT),
         identity_header: from.get(&path, &keys::IDENTITY_HEADER).map(|header| header.0),
         environment: from.get(&path, &keys::ENVIRONMENT).0,
-        run: if on_ecs {
-            ecs::read(from, &run)
-        } else {
-            read_process(from, &run)
+        run: match from.platform {
+            PlatformKind::Process => read_process(from, &run),
+            PlatformKind::Docker => docker::read(from, &run),
+            PlatformKind::Ecs => ecs::read(from, &run),
         },
         name,
     };

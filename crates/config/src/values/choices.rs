@@ -10,7 +10,7 @@ use crate::setting::Choice;
 pub enum PlatformKind {
     /// Child processes of Wharf.
     Process,
-    /// Docker containers. Known to the file, not to this version.
+    /// Docker containers.
     Docker,
     /// Tasks on Amazon ECS.
     Ecs,

@@ -102,7 +102,7 @@ impl Setting for Mebibytes {
             Ok(mebibytes) if bytes.is_multiple_of(MIB) => Ok(Self(mebibytes)),
             _ => {
                 let complaint = Complaint::new(format!("{} is not whole MiB", ByteSize(bytes).show()));
-                Err(vec![complaint.hint("ECS counts memory in MiB: \"256MiB\", or 256")])
+                Err(vec![complaint.hint("memory is counted in MiB: \"256MiB\", or 256")])
             }
         }
     }

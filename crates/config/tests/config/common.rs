@@ -59,7 +59,7 @@ pub(crate) fn service<'c>(config: &'c Config, name: &str) -> &'c Service {
 pub(crate) fn task<'c>(config: &'c Config, name: &str) -> &'c EcsTask {
     match &service(config, name).run {
         RunSpec::Ecs(task) => task,
-        RunSpec::Process { .. } => panic!("{name} is a process"),
+        RunSpec::Process { .. } | RunSpec::Docker(_) => panic!("{name} is not on ECS"),
     }
 }
 

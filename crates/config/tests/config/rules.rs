@@ -34,19 +34,76 @@ fn each_is_fine(cases: &[&str]) {
 }
 
 #[test]
-fn tasks_are_processes_or_on_ecs() {
-    each_is_refused(&[
+fn a_service_on_docker_says_what_it_takes_to_run_it() {
+    const ON_DOCKER: &str = "platform.kind = \"docker\"\n";
+    let cases = [
         (
-            "platform.kind = \"docker\"",
-            "platform.kind",
-            "runs services as processes or on ecs, not on docker",
+            "[services.a]",
+            "services.a",
+            "no section for the platform in force, docker",
         ),
-        // That no section is there for the platform is then not worth a word.
         (
-            "platform.kind = \"docker\"\n[services.a]\necs = { cluster = \"c\" }",
-            "platform.kind",
-            "not on docker",
+            "[services.a.docker]\ncontainer_port = 80",
+            "services.a.docker.image",
+            "no image",
         ),
+        (
+            "[services.a]\ndatabase = true\ndocker = { image = \"a\" }",
+            "services.a.database",
+            "no database server",
+        ),
+        (
+            "[services.a.docker]\nimage = \"a\"\ncommand = [\"--port={port}\"]",
+            "services.a.docker.command.0",
+            "container_port",
+        ),
+        (
+            "[services.a]\nenvironment = { LISTEN = \"0.0.0.0:{port}\" }\ndocker = { image = \"a\" }",
+            "services.a.environment.LISTEN",
+            "container_port",
+        ),
+        (
+            "[services.a.docker]\nimage = \"a\"\nloosen = [\"root\"]",
+            "services.a.docker.loosen",
+            "none of capabilities",
+        ),
+        (
+            "[services.a.docker]\nimage = \"a\"\ncapabilities = [\"ALL\"]",
+            "services.a.docker.capabilities",
+            "not the name of one capability",
+        ),
+        (
+            "[services.a.docker]\nimage = \"a\"\ntmpfs = [\"tmp\"]",
+            "services.a.docker.tmpfs",
+            "absolute path",
+        ),
+        (
+            "[services.a.docker]\nimage = \"a\"\nmemory = \"1MiB\"",
+            "services.a.docker.memory",
+            "6MiB",
+        ),
+        ("docker.subnet = \"fd00::/64\"", "docker.subnet", "IPv4"),
+        ("docker.subnet = \"10.0.0.0/30\"", "docker.subnet", "hardly any"),
+        (
+            "registry.kind = \"dynamodb\"",
+            "registry.kind",
+            "containers belong to this machine",
+        ),
+        (
+            "server.listen = \"0.0.0.0:8080\"\nserver.console_host = \"wharf.example.com\"\nserver.tenant_domain = \"example.net\"\n\
+             [services.a]\ntenant = true\ndocker = { image = \"a\", port = { kind = \"static\" }, \
+             route = { kind = \"direct\", url = \"http://{ip}:{port}\" } }",
+            "docker.host_address",
+            "address of this machine",
+        ),
+    ];
+    for (text, key, words) in cases {
+        each_is_refused(&[(&format!("{ON_DOCKER}{text}"), key, words)]);
+    }
+    each_is_fine(&[
+        "platform.kind = \"docker\"\n[services.a]\ntenant = true\n\
+         docker = { image = \"a\", container_port = 80, memory = 256, cpu_units = 256, command = [\"--port={port}\"] }",
+        "platform.kind = \"docker\"",
     ]);
 }
 

@@ -95,7 +95,7 @@ impl Allow {
         let refused = self.named(detail).find(|named| {
             let own = match &service.run {
                 RunSpec::Ecs(task) => (named.is_own)(service, task, named.name),
-                RunSpec::Process { .. } => false,
+                RunSpec::Process { .. } | RunSpec::Docker(_) => false,
             };
             !own && !named.patterns.iter().any(|pattern| pattern.matches(named.name))
         });

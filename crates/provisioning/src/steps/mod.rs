@@ -13,7 +13,7 @@ mod secrets;
 mod task;
 
 use std::{sync::Arc, time::Duration};
-use wharf_domain::{Attempt, Code, Failure, Instance, Timestamp};
+use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp};
 use wharf_platform::{Owner, Platform};
 use wharf_saga::{Context, Outcome, Step};
 
@@ -46,7 +46,25 @@ impl World {
             why: why.into(),
         }
     }
+
+    /// What a failure of the platform does to a step. A platform that is away as a whole (Docker is being restarted) is no fault of the step's, and a count of
+    /// tries would be over too soon: it is waited for. Only who was never Ready is told in the end that there is nothing to be had.
+    fn failed(&self, context: &Context<'_>, instance: &Instance, failure: Failure) -> Outcome {
+        let goes_up = matches!(instance.state, State::Provisioning { .. } | State::Queued { .. });
+        let is_over = goes_up && is_over(context, self.settings.pace.capacity_wait);
+        if !failure.code.is_outage() || is_over {
+            return Outcome::from_failure(failure);
+        }
+        self.look_again(
+            context,
+            OUTAGE_LOOK,
+            format!("the platform to come back: {}", failure.message),
+        )
+    }
 }
+
+/// Between two tries of a platform that is away.
+const OUTAGE_LOOK: Duration = Duration::from_secs(5);
 
 /// Every step that this version has.
 pub(crate) fn all(world: &Arc<World>) -> Vec<Box<dyn Step<Instance>>> {

@@ -50,7 +50,7 @@ impl Step<Instance> for Running {
                 self.0.look_again(context, longest, "the platform to know the task")
             }
             Ok(TaskStatus::Gone) => Outcome::Fail(gone()),
-            Err(failure) => Outcome::from_failure(failure),
+            Err(failure) => self.0.failed(context, instance, failure),
         }
     }
 

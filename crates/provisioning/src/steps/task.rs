@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_domain::{
     Code, Failure, Instance, State, Timestamp,
     instance::TaskRef,
-    service::{EcsTask, RouteRule, RunSpec},
+    service::{DockerTask, EcsTask, RouteRule, RunSpec},
 };
 use wharf_platform::{Stopping, TaskSpec};
 use wharf_saga::{Context, Outcome, Step};
@@ -86,9 +86,17 @@ impl Task {
     }
 }
 
+/// Where the application listens, as far as that is known before its start: in a container on a port of its own, whatever the host's is.
+fn heard_on(instance: &Instance) -> Option<u16> {
+    match &instance.service.run {
+        RunSpec::Docker(task) => task.container_port,
+        RunSpec::Process { .. } | RunSpec::Ecs(_) => instance.held.port,
+    }
+}
+
 fn placeholders(instance: &Instance) -> Vec<(&'static str, String)> {
     let mut values = vec![("instance_id", instance.id.to_string())];
-    if let Some(port) = instance.held.port {
+    if let Some(port) = heard_on(instance) {
         values.push(("port", port.to_string()));
     }
     if let Some(tenant) = &instance.tenant {
@@ -100,21 +108,23 @@ fn placeholders(instance: &Instance) -> Vec<(&'static str, String)> {
 }
 
 fn filled(run: &RunSpec, values: &[(&str, String)]) -> RunSpec {
+    let fill_all = |words: &Vec<String>| words.iter().map(|word| fill(word, values)).collect::<Vec<_>>();
     match run {
         RunSpec::Process {
             command,
             memory,
             directory,
         } => RunSpec::Process {
-            command: command.iter().map(|word| fill(word, values)).collect(),
+            command: fill_all(command),
             memory: *memory,
             directory: directory.clone(),
         },
+        RunSpec::Docker(task) => RunSpec::Docker(DockerTask {
+            command: task.command.as_ref().map(fill_all),
+            ..task.clone()
+        }),
         RunSpec::Ecs(task) => RunSpec::Ecs(EcsTask {
-            command: task
-                .command
-                .as_ref()
-                .map(|command| command.iter().map(|word| fill(word, values)).collect()),
+            command: task.command.as_ref().map(fill_all),
             ..task.clone()
         }),
     }
@@ -153,7 +163,7 @@ impl Step<Instance> for Task {
                     why: format!("room: {}", failure.message),
                 }
             }
-            Err(failure) => Outcome::from_failure(failure),
+            Err(failure) => self.0.failed(context, instance, failure),
         }
     }
 
@@ -166,7 +176,7 @@ impl Step<Instance> for Task {
         let task = match found {
             Ok(Some(task)) => task,
             Ok(None) => return Outcome::Done,
-            Err(failure) => return Outcome::from_failure(failure),
+            Err(failure) => return self.0.failed(context, instance, failure),
         };
         let grace = instance.service.stop_timeout;
         match tasks.stop(&self.0.owner(instance, task.attempt), &task, grace).await {
@@ -189,7 +199,7 @@ impl Step<Instance> for Task {
                 instance.held.task = Some(task);
                 self.0.look_again(context, Duration::from_secs(1), "the task to end")
             }
-            Err(failure) => Outcome::from_failure(failure),
+            Err(failure) => self.0.failed(context, instance, failure),
         }
     }
 }

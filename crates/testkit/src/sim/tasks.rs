@@ -169,6 +169,7 @@ fn crashed(exit_code: i32) -> Failure {
 fn program(run: &RunSpec) -> &str {
     match run {
         RunSpec::Process { command, .. } => command.first().map_or("", String::as_str),
+        RunSpec::Docker(task) => &task.image,
         RunSpec::Ecs(task) => &task.task_definition,
     }
 }

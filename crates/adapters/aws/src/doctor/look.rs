@@ -313,7 +313,7 @@ fn on_ecs<'a>(deployment: &'a Deployment<'a>) -> impl Iterator<Item = (&'a Servi
     let services = deployment.services.iter().filter(|service| is_on_ecs(service));
     services.filter_map(|service| match &service.run {
         RunSpec::Ecs(task) => Some((*service, task)),
-        RunSpec::Process { .. } => None,
+        RunSpec::Process { .. } | RunSpec::Docker(_) => None,
     })
 }
 

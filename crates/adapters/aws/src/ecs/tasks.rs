@@ -284,7 +284,7 @@ fn is_unknown(error: &StopTaskError) -> bool {
 fn ecs(run: &RunSpec) -> Result<&EcsTask, Failure> {
     match run {
         RunSpec::Ecs(task) => Ok(task),
-        RunSpec::Process { .. } => Err(Failure::new(
+        RunSpec::Process { .. } | RunSpec::Docker(_) => Err(Failure::new(
             Code::ConfigInvalid,
             "the service says nothing of how it runs on ECS",
         )

@@ -7,12 +7,12 @@
 use futures::stream::{self, BoxStream, StreamExt};
 use std::{collections::VecDeque, sync::Arc};
 use wharf_domain::{Code, Failure};
-use wharf_platform::LogLine;
-
-use super::{
-    rotating::RotatingLog,
-    text::{self, Splitter},
+use wharf_platform::{
+    LogLine,
+    lines::{self, Splitter},
 };
+
+use super::rotating::RotatingLog;
 use crate::files;
 
 /// More lines than this are not gathered at once: with the longest lines it is what both files hold.
@@ -31,21 +31,21 @@ struct Tail {
 }
 
 /// With `whole`, a line that has not ended yet counts as one; without, it is left to who reads on.
-fn tail(log: &RotatingLog, lines: usize, whole: bool) -> Result<Tail, Failure> {
-    let wanted = lines.min(MOST_LINES);
+fn tail(log: &RotatingLog, count: usize, whole: bool) -> Result<Tail, Failure> {
+    let wanted = count.min(MOST_LINES);
     let (bytes, end) = log.read_last(0, u64::MAX).map_err(|error| unreadable(&error))?;
     let ended = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
     let (complete, partial) = bytes.split_at(ended);
     let mut kept: VecDeque<LogLine> = VecDeque::new();
     if whole && !partial.is_empty() && wanted > 0 {
-        let cut = &partial[..partial.len().min(text::LONGEST_LINE)];
+        let cut = &partial[..partial.len().min(lines::LONGEST_LINE)];
         kept.push_front(LogLine {
             text: wharf_platform::logs::clean(cut),
         });
     }
     let backwards = complete.strip_suffix(b"\n").unwrap_or(complete).rsplit(|b| *b == b'\n');
     for line in backwards.take(if complete.is_empty() { 0 } else { wanted - kept.len() }) {
-        let cut = &line[..line.len().min(text::LONGEST_LINE)];
+        let cut = &line[..line.len().min(lines::LONGEST_LINE)];
         kept.push_front(LogLine {
             text: wharf_platform::logs::clean(cut),
         });

@@ -12,7 +12,6 @@
 
 mod follow;
 mod rotating;
-mod text;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -28,7 +27,7 @@ use std::{
 };
 use tokio::{net::unix::pipe, runtime::Handle, sync::oneshot, task::JoinHandle};
 use wharf_domain::{Code, Failure, InstanceId};
-use wharf_platform::{LogLine, Logs, Printer};
+use wharf_platform::{LogLine, Logs, Printer, lines};
 
 use crate::files;
 use rotating::RotatingLog;
@@ -131,7 +130,7 @@ impl Output {
         .await
         .inspect_err(|error| tracing::debug!(%error, "a task's last output cannot be read"))
         .ok()?;
-        let ending = text::ending(text.trim_end(), LAST_OUTPUT);
+        let ending = lines::ending(text.trim_end(), LAST_OUTPUT);
         (!ending.is_empty()).then(|| ending.to_owned())
     }
 }

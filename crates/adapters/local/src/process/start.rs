@@ -125,7 +125,7 @@ impl Shared {
         }
         let memory = match spec.run {
             RunSpec::Process { memory, .. } => memory,
-            RunSpec::Ecs(_) => None,
+            RunSpec::Docker(_) | RunSpec::Ecs(_) => None,
         };
         let endpoint = spec.port.map(|port| Endpoint::Address {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -59,14 +59,21 @@ pub(crate) fn run(global: &Global, on: OnPlatform) -> Result<ExitCode, Failure> 
             };
             report.checks.push(check("configuration", Ok(Some(services))));
             examine(&config, &mut report.checks);
-            if config.platform.kind == PlatformKind::Ecs {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
-                let Examination { findings, answers } = runtime.block_on(wire::examine::examine(&config));
-                report.checks.extend(findings);
-                report.answers = answers;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
+            match config.platform.kind {
+                PlatformKind::Process => {}
+                PlatformKind::Docker => {
+                    let findings = runtime.block_on(wire::examine::examine_docker(&config));
+                    report.checks.extend(findings);
+                }
+                PlatformKind::Ecs => {
+                    let Examination { findings, answers } = runtime.block_on(wire::examine::examine(&config));
+                    report.checks.extend(findings);
+                    report.answers = answers;
+                }
             }
         }
         Err(failure) => {
@@ -172,7 +179,7 @@ fn space(folder: &Path) -> Result<Option<String>, Failure> {
     Ok(Some(format!("{} MiB free", free >> 20)))
 }
 
-/// The machine first, then each subject of AWS under its name.
+/// The machine first, then each subject of AWS or Docker under its name.
 fn render(report: &Report) -> String {
     let mut lines = Vec::new();
     let mut subject = MACHINE;

@@ -8,7 +8,7 @@ pub(crate) fn init(log: &Log) {
     let level = log.level.as_str();
     // What libraries say below a warning is of no use to an operator.
     let filter = EnvFilter::new(format!(
-        "warn,aws_config=error,wharf={level},wharf_aws={level},wharf_config={level},wharf_domain={level},wharf_edge={level},wharf_http={level},wharf_local={level},wharf_mail={level},wharf_provisioning={level},wharf_saga={level},wharf_sqlite={level}"
+        "warn,aws_config=error,wharf={level},wharf_aws={level},wharf_config={level},wharf_docker={level},wharf_domain={level},wharf_edge={level},wharf_http={level},wharf_local={level},wharf_mail={level},wharf_provisioning={level},wharf_saga={level},wharf_sqlite={level}"
     ));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match log.format {

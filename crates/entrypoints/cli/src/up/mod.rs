@@ -96,7 +96,10 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
             let wharf = wharf.clone();
             async move {
                 wharf.restore(queue).await;
-                // Only now: those that wait for their turn have no task, and are not lost.
+                // Only now: those that wait for their turn have no task, and are not lost. At once, for tasks that lived on may have ended while nobody was here.
+                if let Err(failure) = wharf.check_tasks().await {
+                    tracing::warn!(error = %failure.message, "the tasks cannot be looked at now");
+                }
                 wharf.check_tasks_forever(CHECK_TASKS).await;
             }
         }),

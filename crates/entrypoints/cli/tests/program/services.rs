@@ -286,8 +286,16 @@ async fn schedules_are_listed_with_the_times_that_come_next() {
     assert_eq!(listed[0]["last"], Value::Null);
     let next = listed[0]["next"].as_u64().expect("a time");
     let told = deployment.wharf(&["list", "schedules"]).await.exits(0).stdout;
-    assert!(told.contains("start auth") && told.contains("-01-01 00:00 CET"), "{told}");
+    assert!(
+        told.contains("start auth") && told.contains("-01-01 00:00 CET"),
+        "{told}"
+    );
     assert!(next > 1_700_000_000_000 && next % 1000 == 0, "{next}");
-    let none = Deployment::new().await.wharf(&["list", "schedules"]).await.exits(0).stdout;
+    let none = Deployment::new()
+        .await
+        .wharf(&["list", "schedules"])
+        .await
+        .exits(0)
+        .stdout;
     assert!(none.contains("no schedules"), "{none}");
 }

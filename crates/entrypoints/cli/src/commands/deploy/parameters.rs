@@ -247,7 +247,7 @@ fn tasks(config: &Config) -> impl Iterator<Item = (&Service, &EcsTask)> {
     let services = config.services.values().chain(&config.events.template);
     services.filter_map(|service| match &service.run {
         RunSpec::Ecs(task) => Some((service, task)),
-        RunSpec::Process { .. } => None,
+        RunSpec::Process { .. } | RunSpec::Docker(_) => None,
     })
 }
 

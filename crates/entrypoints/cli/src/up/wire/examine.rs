@@ -1,9 +1,12 @@
-//! What `wharf doctor` looks at on AWS: the configuration, as the adapter's examination takes it. How it is shown is the command's business.
+//! What `wharf doctor` looks at on AWS and on Docker: the configuration, as the adapters' examinations take it. How it is shown is the command's business.
 
 use std::sync::Arc;
 use wharf_aws::{ClientOptions, Clients, Doctor, Tables, doctor::Deployment};
 use wharf_config::{Config, RegistryKind};
+use wharf_docker::doctor::{self as docker, Check, Checked};
 use wharf_local::{OsIds, SystemClock};
+
+use super::docker::credentials;
 
 pub(crate) use wharf_aws::doctor::{Answers, Examination, Finding, Grade};
 
@@ -34,4 +37,26 @@ pub(crate) async fn examine(config: &Config) -> Examination {
     };
     let doctor = Doctor::new(clients, Arc::new(SystemClock), Arc::new(OsIds));
     doctor.examine(&deployment).await
+}
+
+/// Reads only, with a bound on each question.
+pub(crate) async fn examine_docker(config: &Config) -> Vec<Finding> {
+    let file = credentials(config);
+    let checks = docker::examine(&config.docker.host, file.as_deref(), config.services.values()).await;
+    checks.into_iter().map(finding).collect()
+}
+
+fn finding(check: Check) -> Finding {
+    let (grade, found, hint) = match check.result {
+        Checked::Good(found) => (Grade::Ok, found, None),
+        Checked::Doubtful { found, hint } => (Grade::Warning, Some(found), Some(hint)),
+        Checked::Bad(failure) => (Grade::Failed, Some(failure.to_string()), failure.hint),
+    };
+    Finding {
+        subject: check.subject,
+        what: check.what,
+        grade,
+        found,
+        hint,
+    }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod account;
 mod databases;
+mod docker;
 mod ecs;
 pub(crate) mod examine;
 pub(crate) mod process;
@@ -93,12 +94,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
     let wired = match config.platform.kind {
         PlatformKind::Process => process::wire(&config, layout, &edge).await?,
         PlatformKind::Ecs => ecs::wire(&config, layout, &edge).await?,
-        PlatformKind::Docker => {
-            return Err(
-                Failure::new(Code::ConfigInvalid, "this server does not run tasks on docker")
-                    .hint("choose kind = \"process\" or \"ecs\""),
-            );
-        }
+        PlatformKind::Docker => docker::wire(&config, layout, &edge).await?,
     };
     let Keys { admin_token, key } = match &wired.cloud {
         Some(cloud) => cloud.keys(&config, layout).await?,

@@ -1,22 +1,22 @@
-//! Output as lines of bounded length. What makes a line safe to show is in `wharf_platform::logs`.
+//! Output as lines of bounded length, for adapters that read it as bytes. What makes a line safe to show is in [`crate::logs`].
 //!
-//! What must not be here: files and tasks. These are functions of bytes.
+//! What must not be here: where output comes from. These are functions of bytes.
 
-use wharf_platform::logs::clean;
+use crate::logs::clean;
 
 /// The longest line that is kept; the rest of a longer one is left out.
-pub(crate) const LONGEST_LINE: usize = 16 * 1024;
+pub const LONGEST_LINE: usize = 16 * 1024;
 
 /// Cuts bytes into lines as they come.
 #[derive(Debug, Default)]
-pub(crate) struct Splitter {
+pub struct Splitter {
     /// The line that has not ended yet, at most [`LONGEST_LINE`] of it.
     partial: Vec<u8>,
 }
 
 impl Splitter {
     /// Takes more bytes, and gives each line that they end.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
+    pub fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             self.keep(&bytes[..end]);
             line(clean(&self.partial));
@@ -26,6 +26,11 @@ impl Splitter {
         self.keep(bytes);
     }
 
+    /// What came after the last end of a line, if anything did.
+    pub fn rest(&mut self) -> Option<String> {
+        (!self.partial.is_empty()).then(|| clean(&std::mem::take(&mut self.partial)))
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         let room = LONGEST_LINE.saturating_sub(self.partial.len());
         self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -33,7 +38,8 @@ impl Splitter {
 }
 
 /// The end of a text, at most `most` bytes, from the beginning of a line where there is one.
-pub(crate) fn ending(text: &str, most: usize) -> &str {
+#[must_use]
+pub fn ending(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }

@@ -1,0 +1,201 @@
+//! Docker going away and coming back, with containers on it: one of the test's own, which nobody else uses.
+
+use crate::site::{Site, open, spec, stopped};
+use futures::StreamExt;
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+use wharf_domain::{Code, DeploymentId, service::RunSpec};
+use wharf_platform::{TaskEvents, TaskStatus, Tasks};
+use wharf_testkit::contracts::harness::{eventually, soon};
+
+/// A Docker Engine in a folder of its own, with a containerd of its own, as a system's services are: it outlives a Docker that is killed.
+struct Engine {
+    folder: TempDir,
+    containerd: Child,
+    dockerd: Option<Child>,
+    flags: &'static [&'static str],
+}
+
+impl Engine {
+    async fn new(flags: &'static [&'static str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let containerd = Command::new("containerd")
+            .arg("--root")
+            .arg(at("containers"))
+            .arg("--state")
+            .arg(at("state"))
+            .arg("--address")
+            .arg(at("containerd"))
+            .stdout(Stdio::null())
+            .stderr(log(folder.path()))
+            .spawn()
+            .expect("containerd, which the suite `docker` installs");
+        let mut engine = Self {
+            folder,
+            containerd,
+            dockerd: None,
+            flags,
+        };
+        engine.start().await;
+        engine
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}/socket", self.folder.path().display())
+    }
+
+    async fn start(&mut self) {
+        let at = |name: &str| self.folder.path().join(name);
+        let child = Command::new("dockerd")
+            .arg("--data-root")
+            .arg(at("data"))
+            .arg("--exec-root")
+            .arg(at("exec"))
+            .arg("--pidfile")
+            .arg(at("pid"))
+            .arg("--containerd")
+            .arg(at("containerd"))
+            .args(["--host", &self.host(), "--bridge", "none"])
+            .args(self.flags)
+            .stdout(Stdio::null())
+            .stderr(log(self.folder.path()))
+            .spawn()
+            .expect("dockerd, which the suite `docker` installs");
+        self.dockerd = Some(child);
+        let host = self.host();
+        eventually("Docker answers", async || {
+            let docker = bollard::Docker::connect_with_unix(&host, 5, bollard::API_DEFAULT_VERSION).ok()?;
+            docker.negotiate_version().await.ok().map(drop)
+        })
+        .await;
+    }
+
+    /// As `systemctl stop docker`, or a crash.
+    fn end(&mut self, crash: bool) {
+        let Some(mut child) = self.dockerd.take() else { return };
+        if crash {
+            let _ = child.kill();
+        } else {
+            ask_to_end(&child);
+        }
+        let _ = child.wait();
+        // The next one does not start over what looks like a living one.
+        let _ = std::fs::remove_file(self.folder.path().join("pid"));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(20).collect();
+            eprintln!("Docker's log, from its end: {last:#?}");
+        }
+        self.end(false);
+        ask_to_end(&self.containerd);
+        let _ = self.containerd.wait();
+        unmount(self.folder.path());
+    }
+}
+
+fn log(folder: &Path) -> File {
+    File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap()
+}
+
+fn ask_to_end(child: &Child) {
+    let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+}
+
+fn unmount(folder: &Path) {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let inside = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for mount in inside
+        .filter(|mount| Path::new(mount).starts_with(folder))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        let _ = Command::new("umount").arg("--lazy").arg(mount).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_docker_ends_containers_and_that_is_told_as_no_fault_of_theirs() {
+    let mut engine = Engine::new(&[]).await;
+    for crash in [false, true] {
+        let site = Site::on(engine.host()).await;
+        let mut events = site.subscribe();
+        let running = site.run(&["rest"]).await;
+        engine.end(crash);
+        let away = site.look(&running.0, &running.1).await.unwrap_err();
+        assert_eq!(away.code, Code::DockerUnavailable, "{away}");
+        assert!(away.code.is_outage() && away.hint.is_some());
+        engine.start().await;
+        let told = soon("its end is told", async {
+            loop {
+                let event = events.next().await.unwrap();
+                if event.task == running.1 && !matches!(event.status, TaskStatus::Running { .. }) {
+                    return event.status;
+                }
+            }
+        })
+        .await;
+        let (cause, ..) = stopped(told);
+        assert_eq!(cause.code, Code::TaskLost, "killed: {crash}: {cause}");
+        // And it can be begun again.
+        let next = site.run(&["rest"]).await;
+        assert!(matches!(site.status(&next).await, TaskStatus::Running { .. }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_that_live_through_a_restart_of_docker_are_heard_of_again() {
+    let mut engine = Engine::new(&["--live-restore"]).await;
+    let site = Site::on(engine.host()).await;
+    let mut events = site.subscribe();
+    let running = site.run(&["serve"]).await;
+    let endpoint = site.endpoint(&running).await;
+    engine.end(true);
+    engine.start().await;
+    let status = eventually("it runs", async || site.look(&running.0, &running.1).await.ok()).await;
+    assert_eq!(
+        status,
+        TaskStatus::Running {
+            endpoint: Some(endpoint)
+        }
+    );
+    // Docker's events are heard again: what happens after the restart is told.
+    let crashing = eventually("it is started", async || {
+        let owner = site.owner();
+        let run = RunSpec::Docker(site.task(&["crash"]));
+        site.start(spec(&owner, run)).await.ok()
+    })
+    .await;
+    soon("its end is told", async {
+        loop {
+            let event = events.next().await.unwrap();
+            if event.task == crashing && matches!(event.status, TaskStatus::Stopped { .. }) {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_docker_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = format!("unix://{}/none", folder.path().display());
+    let failure = open(&host, &DeploymentId::new([1; 10])).await.unwrap_err();
+    assert_eq!(failure.code, Code::DockerUnavailable, "{failure}");
+    assert!(failure.hint.unwrap().contains("systemctl start docker"));
+}

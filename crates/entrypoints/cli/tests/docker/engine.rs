@@ -1,0 +1,240 @@
+//! A Docker Engine as its own command line shows it; and one that a test may take away.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::SystemTime,
+};
+use tempfile::TempDir;
+
+use crate::harness::eventually;
+
+const HOST_VARIABLE: &str = "WHARF_TEST_DOCKER_HOST";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharf");
+const IMAGE: &str = "wharf-test-shop";
+
+/// The command line of one Docker.
+#[derive(Clone, Debug)]
+pub(crate) struct Docker {
+    pub(crate) host: String,
+}
+
+impl Docker {
+    /// The suite's.
+    pub(crate) fn of_the_suite() -> Self {
+        let host = std::env::var(HOST_VARIABLE)
+            .unwrap_or_else(|_| panic!("{HOST_VARIABLE} says no Docker: run `cargo xtask test --suite docker`"));
+        Self { host }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.arg("--host").arg(&self.host).args(words);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// What it prints, if it succeeds.
+    pub(crate) fn try_run(&self, words: &[&str]) -> Option<String> {
+        let ran = self.command(words).output().expect("docker, which the suite installs");
+        ran.status
+            .success()
+            .then(|| String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn run(&self, words: &[&str]) -> String {
+        let ran = self.command(words).output().expect("docker, which the suite installs");
+        assert!(
+            ran.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+    }
+
+    /// Names of an instance's containers that run.
+    pub(crate) fn running(&self, instance: &str) -> Vec<String> {
+        let label = format!("label=wharf.instance={instance}");
+        self.lines(&["ps", "--filter", &label, "--format", "{{.Names}}"])
+    }
+
+    /// Names of an instance's containers, however they are.
+    pub(crate) fn all(&self, instance: &str) -> Vec<String> {
+        let label = format!("label=wharf.instance={instance}");
+        self.lines(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"])
+    }
+
+    /// The only container of an instance that runs.
+    #[track_caller]
+    pub(crate) fn container(&self, instance: &str) -> String {
+        let [name] = <[String; 1]>::try_from(self.running(instance)).expect("one container");
+        name
+    }
+
+    fn lines(&self, words: &[&str]) -> Vec<String> {
+        self.run(words).lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn inspect(&self, container: &str, format: &str) -> String {
+        self.run(&["inspect", "--format", format, container])
+    }
+
+    /// Removes everything that carries a deployment's mark.
+    pub(crate) fn clear(&self, deployment: &str) {
+        let label = format!("label=wharf.deployment={deployment}");
+        for container in self
+            .try_run(&["ps", "--all", "--quiet", "--filter", &label])
+            .unwrap_or_default()
+            .lines()
+        {
+            let _ = self.try_run(&["rm", "--force", "--volumes", container]);
+        }
+        let _ = self.try_run(&["network", "prune", "--force", "--filter", &label]);
+    }
+
+    /// The image of the shop: this very program, and the libraries that it is loaded with.
+    pub(crate) fn shop(&self) -> String {
+        let built = fs::metadata(PROGRAM).expect("the program");
+        let age = built
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let name = format!("{IMAGE}:{:x}-{:x}", built.len(), age.unwrap_or_default().as_nanos());
+        if self.try_run(&["image", "inspect", &name]).is_some() {
+            return name;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        let put = |from: &Path, inside: &Path| {
+            let to = root.join(inside.strip_prefix("/").unwrap_or(inside));
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            fs::copy(from, to).expect("copied");
+        };
+        put(Path::new(PROGRAM), Path::new("wharf"));
+        for library in libraries(Path::new(PROGRAM)) {
+            put(&library, &library);
+        }
+        let dockerfile = "FROM scratch\nCOPY root /\nENTRYPOINT [\"/wharf\", \"storefront\"]\nEXPOSE 8000\n";
+        fs::write(folder.path().join("Dockerfile"), dockerfile).expect("written");
+        let context = folder.path().to_str().expect("UTF-8");
+        self.run(&["build", "--quiet", "--tag", &name, context]);
+        name
+    }
+}
+
+/// What a program is loaded with, by absolute paths.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let listed = Command::new("ldd").arg(program).output().expect("ldd");
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let words = text.split_whitespace();
+    words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+/// An engine of the test's own, with a containerd of its own, as a system's services are: it outlives a Docker that is killed.
+pub(crate) struct Engine {
+    folder: TempDir,
+    containerd: Child,
+    dockerd: Option<Child>,
+}
+
+impl Engine {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let containerd = Command::new("containerd")
+            .arg("--root")
+            .arg(at("containers"))
+            .arg("--state")
+            .arg(at("state"))
+            .arg("--address")
+            .arg(at("containerd"))
+            .stdout(Stdio::null())
+            .stderr(log(folder.path()))
+            .spawn()
+            .expect("containerd, which the suite installs");
+        let mut engine = Self {
+            folder,
+            containerd,
+            dockerd: None,
+        };
+        engine.start().await;
+        engine
+    }
+
+    pub(crate) fn docker(&self) -> Docker {
+        Docker {
+            host: format!("unix://{}/socket", self.folder.path().display()),
+        }
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let at = |name: &str| self.folder.path().join(name);
+        let docker = self.docker();
+        let child = Command::new("dockerd")
+            .arg("--data-root")
+            .arg(at("data"))
+            .arg("--exec-root")
+            .arg(at("exec"))
+            .arg("--pidfile")
+            .arg(at("pid"))
+            .arg("--containerd")
+            .arg(at("containerd"))
+            .args(["--host", &docker.host, "--bridge", "none"])
+            .stdout(Stdio::null())
+            .stderr(log(self.folder.path()))
+            .spawn()
+            .expect("dockerd, which the suite installs");
+        self.dockerd = Some(child);
+        eventually("Docker answers", async || docker.try_run(&["version"])).await;
+    }
+
+    /// As a crash, or as `systemctl stop docker`.
+    pub(crate) fn end(&mut self, crash: bool) {
+        let Some(mut child) = self.dockerd.take() else { return };
+        if crash {
+            let _ = child.kill();
+        } else {
+            ask_to_end(&child);
+        }
+        let _ = child.wait();
+        // The next one does not start over what looks like a living one.
+        let _ = fs::remove_file(self.folder.path().join("pid"));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(20).collect();
+            eprintln!("Docker's log, from its end: {last:#?}");
+        }
+        self.end(false);
+        ask_to_end(&self.containerd);
+        let _ = self.containerd.wait();
+        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let inside = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        let mut inside: Vec<&str> = inside
+            .filter(|mount| Path::new(mount).starts_with(self.folder.path()))
+            .collect();
+        inside.reverse();
+        for mount in inside {
+            let _ = Command::new("umount").arg("--lazy").arg(mount).status();
+        }
+    }
+}
+
+fn log(folder: &Path) -> File {
+    let mut options = File::options();
+    options
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .expect("a log")
+}
+
+fn ask_to_end(child: &Child) {
+    let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+}

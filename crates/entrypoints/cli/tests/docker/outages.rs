@@ -1,0 +1,62 @@
+//! Docker away for a while: under running tenants, in the middle of a provision, at Wharf's start.
+
+use crate::{
+    engine::Engine,
+    harness::{Deployment, eventually, text},
+    site::Site,
+};
+
+#[tokio::test]
+async fn docker_restarted_under_running_tenants_and_in_the_middle_of_a_provision_is_survived() {
+    let mut engine = Engine::new().await;
+    let site = Site::on(engine.docker()).await;
+    let before = site.ready("acme").await;
+    for crash in [false, true] {
+        let now = site.show("acme").await;
+        let accepted = site
+            .console()
+            .post(
+                "/provision",
+                &Deployment::sign_up(if crash { "crash" } else { "order" }),
+            )
+            .await
+            .is(202)
+            .json();
+        engine.end(crash);
+        // Nobody is given up while Docker is away, however often it is asked.
+        eventually("the sign-up waits for Docker", async || {
+            let waits = site.show(text(&accepted["id"])).await;
+            assert_ne!(waits["status"], "failed", "{waits:#}");
+            site.log().contains("events are lost").then_some(())
+        })
+        .await;
+        engine.start().await;
+        site.becomes(text(&accepted["id"]), "ready").await;
+        site.is_open(text(&accepted["subdomain"])).await;
+        let after = site.back("acme", &now).await;
+        assert_eq!(after["id"], before["id"]);
+        site.is_open("acme").await;
+    }
+    site.agrees().await;
+}
+
+#[tokio::test]
+async fn without_docker_the_server_does_not_start_and_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let host = format!("unix://{}/none", folder.path().display());
+    let toml = crate::site::shop("shop", "");
+    let mut deployment = crate::harness::Setup::new()
+        .configured(&toml)
+        .with("DOCKER_HOST", &host)
+        .not_running();
+    let refused = deployment.try_up().await.expect_err("there is no Docker");
+    assert_ne!(refused.code, Some(0));
+    assert!(
+        refused.stderr.contains("docker.unavailable") && refused.stderr.contains("systemctl start docker"),
+        "{}",
+        refused.stderr
+    );
+    let doctor = deployment.wharf(&["doctor"]).await;
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert!(doctor.stdout.contains("there is no socket of Docker"), "{doctor:?}");
+}
