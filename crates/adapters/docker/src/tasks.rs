@@ -22,7 +22,7 @@ use crate::{
     DockerOptions, engine, events, failure, image,
     logs::DockerLogs,
     marks,
-    seen::Phase,
+    seen::{Phase, Seen},
     shape,
     start::{self, Begun, docker},
     world::{World, addresses, task_ref},
@@ -185,7 +185,9 @@ impl Tasks for DockerTasks {
     async fn find(&self, spec: &TaskSpec) -> Result<Option<TaskRef>, Failure> {
         let name = marks::name(&spec.owner);
         let is_begun = matches!(self.world.starts.get(&name), Begun::Underway(_));
-        let is_there = is_begun || self.world.own(&spec.owner, &name).await?.is_some();
+        // Somebody else's under our name is no start of ours.
+        let is_ours = |seen: Option<Seen>| seen.is_some_and(|seen| seen.owner.as_ref() == Some(&spec.owner));
+        let is_there = is_begun || is_ours(self.world.see(&name).await?);
         Ok(is_there.then(|| task_ref(&spec.owner, name)))
     }
 

@@ -169,6 +169,8 @@ async fn a_container_of_somebody_else_under_our_name_is_told_and_left_alone() {
         .await
         .unwrap_err();
     assert_eq!(refused.code, Code::ResourceForeign);
+    let found = site.find(&spec(&owner, RunSpec::Docker(site.task(&["rest"])))).await;
+    assert_eq!(found, Ok(None), "there is nothing of ours to take back");
     let task = wharf_domain::instance::TaskRef {
         id: name.clone(),
         attempt: owner.attempt,
