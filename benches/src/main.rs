@@ -14,6 +14,7 @@ mod fsync;
 mod http;
 mod journal;
 mod machine;
+mod postgres;
 mod provision;
 mod recovery;
 mod report;
@@ -78,7 +79,7 @@ enum Part {
 
 type Benchmark = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 10] = [
+const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("engine", engine::run),
     ("journal", journal::run),
     ("provision", provision::run),
@@ -86,6 +87,7 @@ const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("scale", scale::run),
     ("recovery", recovery::run),
     ("crowd", crowd::run),
+    ("postgres", postgres::run),
     ("dynamodb", aws::dynamodb::run),
     ("ecs", aws::ecs),
     ("lambda", aws::lambda),

@@ -2,8 +2,9 @@
 
 use crate::{
     error::Error,
+    postgres,
     python::EMULATOR,
-    tools::{MINISTACK, MINISTACK_VARIABLE, NGINX, PYTHON, Tool, Toolbox, WRK},
+    tools::{MINISTACK, MINISTACK_VARIABLE, NGINX, POSTGRES, POSTGRES_VARIABLE, PYTHON, Tool, Toolbox, WRK},
     workspace::{Workspace, succeeds},
 };
 
@@ -37,6 +38,10 @@ const NEEDS: &[Need] = &[
         what: &["dynamodb", LAMBDA],
         tools: &[&PYTHON, &MINISTACK],
     },
+    Need {
+        what: &["postgres"],
+        tools: &[&POSTGRES],
+    },
 ];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, Error> {
@@ -59,6 +64,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, 
         MINISTACK_VARIABLE,
         EMULATOR.program(workspace, MINISTACK.program).get_program(),
     );
+    if let Ok(programs) = postgres::programs() {
+        command.env(POSTGRES_VARIABLE, programs);
+    }
     for name in &arguments.only {
         command.args(["--only", name]);
     }

@@ -9,6 +9,7 @@ mod error;
 mod fuzz;
 mod layers;
 mod links;
+mod postgres;
 mod python;
 mod soak;
 mod test;

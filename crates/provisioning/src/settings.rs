@@ -62,6 +62,8 @@ pub struct Pace {
     pub capacity_wait: Duration,
     /// The longest pause between two requests for room.
     pub capacity_retry: Duration,
+    /// How long a database server that does not answer is waited for.
+    pub database_wait: Duration,
 }
 
 impl Default for Pace {
@@ -73,6 +75,7 @@ impl Default for Pace {
             answer_within: None,
             capacity_wait: Duration::from_mins(15),
             capacity_retry: Duration::from_secs(30),
+            database_wait: Duration::from_mins(1),
         }
     }
 }

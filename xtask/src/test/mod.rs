@@ -5,7 +5,6 @@
 mod counts;
 mod deploy;
 mod docker;
-mod postgres;
 mod report;
 mod stack;
 mod suites;

@@ -3,10 +3,10 @@
 use clap::builder::PossibleValuesParser;
 use std::{ffi::OsStr, fs};
 
-use super::{Counts, Machine, deploy, docker::Engine, postgres, stack::Stack};
+use super::{Counts, Machine, deploy, docker::Engine, stack::Stack};
 use crate::{
     error::Error,
-    fuzz, layers, links,
+    fuzz, layers, links, postgres,
     python::{API, EMULATOR},
     tools::{
         ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, DOCKERD, IPTABLES, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM,

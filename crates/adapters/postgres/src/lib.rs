@@ -37,6 +37,7 @@
 mod address;
 mod catalogue;
 mod databases;
+pub mod examine;
 pub mod managed;
 mod mark;
 mod names;

@@ -50,6 +50,12 @@ pub(crate) static MAX_CONNECTIONS: Key<u32> = Key::new(
     "How many connections a managed server takes, of all tenants together.",
 )
 .between(&[20, 10_000]);
+pub(crate) static WAIT: Key<Duration> = Key::new(
+    "wait",
+    || Duration::from_mins(1),
+    "How long a PostgreSQL server that does not answer, or has no connection left, is waited for before a start fails. What is to be removed on it waits for a day.",
+)
+.between(&[Duration::ZERO, Duration::from_hours(24)]);
 pub(crate) static SCHEME: Key<UrlScheme> = Key::new(
     "scheme",
     || UrlScheme::known("postgresql"),
@@ -121,6 +127,7 @@ pub(crate) static DATABASES: Section = Section {
         Leaf(&PROGRAMS),
         Leaf(&USER),
         Leaf(&MAX_CONNECTIONS),
+        Leaf(&WAIT),
         Leaf(&SCHEME),
         Leaf(&TENANT_HOST),
         Leaf(&TENANT_PORT),

@@ -24,6 +24,8 @@ pub struct DatabaseSettings {
     pub user: DatabaseName,
     /// Of a managed server.
     pub max_connections: u32,
+    /// How long a server that does not answer is waited for.
+    pub wait: Duration,
     pub scheme: UrlScheme,
     pub tenant_host: Option<Host>,
     pub tenant_port: Option<u16>,
@@ -73,6 +75,7 @@ impl DatabaseSettings {
             programs: from.optional_path(PATH, &keys::PROGRAMS),
             user: from.get(PATH, &keys::USER),
             max_connections: from.get(PATH, &keys::MAX_CONNECTIONS),
+            wait: from.get(PATH, &keys::WAIT),
             scheme: from.get(PATH, &keys::SCHEME),
             tenant_host: from.get(PATH, &keys::TENANT_HOST),
             tenant_port: from.get(PATH, &keys::TENANT_PORT),

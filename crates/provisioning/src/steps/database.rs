@@ -2,11 +2,17 @@
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_domain::{Code, Failure, Instance};
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{DATABASE_PASSWORD, World};
+use super::{DATABASE_PASSWORD, World, is_over, pause};
+
+/// Between two looks at a server that does not answer.
+const LOOK_FIRST: Duration = Duration::from_millis(200);
+const LOOK_LONGEST: Duration = Duration::from_secs(10);
+/// What is to be removed on a server that is down is waited for: given up, it would be left behind, and its name with it.
+const REMOVAL_PATIENCE: Duration = Duration::from_hours(24);
 
 pub(crate) struct Database(pub(crate) Arc<World>);
 
@@ -24,6 +30,12 @@ impl World {
         let name = database_name(instance);
         let databases = &self.platform.databases;
         if instance.first_ready_at.is_none() {
+            // Made by this very saga a moment ago: to look is cheaper than to make it again.
+            if instance.held.database.is_some()
+                && let Some(database) = databases.open(&instance.id, &name, password).await?
+            {
+                return Ok(database);
+            }
             return databases.create(&instance.id, &name, password).await;
         }
         databases.open(&instance.id, &name, password).await?.ok_or_else(|| {
@@ -48,6 +60,25 @@ impl World {
     }
 }
 
+/// Nobody did anything wrong: the server is down, or has no connection left.
+pub(super) const fn is_server_away(failure: &Failure) -> bool {
+    matches!(failure.code, Code::DatabaseUnreachable | Code::DatabaseConnections)
+}
+
+/// A server that is down, or has no connection left, is waited for: it is nobody's fault who signs up, and mostly a restart.
+pub(super) fn wait_for_server(context: &Context<'_>, allowed: Duration, failure: Failure) -> Outcome {
+    if !is_server_away(&failure) {
+        return Outcome::from_failure(failure);
+    }
+    if is_over(context, allowed) {
+        return Outcome::Fail(failure);
+    }
+    Outcome::Wait {
+        until: context.now + pause(context, LOOK_LONGEST).max(LOOK_FIRST),
+        why: format!("the database server: {}", failure.code.summary()),
+    }
+}
+
 fn secrets_lost(instance: &Instance) -> Failure {
     Failure::new(
         Code::SecretsLost,
@@ -65,13 +96,13 @@ impl Step<Instance> for Database {
         "database"
     }
 
-    async fn run(&self, _: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+    async fn run(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
         match self.0.database(instance).await {
             Ok(database) => {
                 instance.held.database = Some(database.name);
                 Outcome::Done
             }
-            Err(failure) => Outcome::from_failure(failure),
+            Err(failure) => wait_for_server(context, self.0.settings.pace.database_wait, failure),
         }
     }
 
@@ -92,7 +123,7 @@ impl Step<Instance> for Database {
             }
             // Somebody else's stands there, so ours was never made.
             Err(failure) if failure.code == Code::ResourceForeign && instance.held.database.is_none() => Outcome::Done,
-            Err(failure) => Outcome::from_failure(failure),
+            Err(failure) => wait_for_server(context, REMOVAL_PATIENCE, failure),
         }
     }
 }

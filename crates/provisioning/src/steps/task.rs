@@ -11,7 +11,11 @@ use wharf_domain::{
 use wharf_platform::{Stopping, TaskSpec};
 use wharf_saga::{Context, Outcome, Step};
 
-use super::{APP_PASSWORD, World, database::database_name, is_over, pause};
+use super::{
+    APP_PASSWORD, World,
+    database::{database_name, is_server_away, wait_for_server},
+    is_over, pause,
+};
 use crate::template::fill;
 
 /// Room is not asked for again sooner.
@@ -162,6 +166,9 @@ impl Step<Instance> for Task {
                     until: context.now + pause(context, pace.capacity_retry).max(CAPACITY_FIRST),
                     why: format!("room: {}", failure.message),
                 }
+            }
+            Err(failure) if is_server_away(&failure) => {
+                wait_for_server(context, self.0.settings.pace.database_wait, failure)
             }
             Err(failure) => self.0.failed(context, instance, failure),
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `battery` | every saga stands the battery: each step failed, doubled, unanswered, crashed |
 //! | `crashing` | a crash at every single call; faults by chance; one seed, one course |
+//! | `database_servers` | a database server that is down is waited for |
 //! | `readiness` | from a claim to Ready, and how many commits that costs |
 //! | `failing` | what keeps it from getting there, and that nothing is left then |
 //! | `admission` | names, ports, singletons, limits, repeated requests, hundreds at once |
@@ -25,6 +26,7 @@ mod admission;
 mod battery;
 mod capacity;
 mod crashing;
+mod database_servers;
 mod events;
 mod events_on_ecs;
 mod failing;

@@ -67,7 +67,7 @@ impl Cluster {
             .hint("choose a shorter one with --data-dir"));
         }
         cluster
-            .make_folders(&data)
+            .make_folders()
             .map_err(|error| unusable(&cluster.root, &error))?;
         if !cluster.folder().join("PG_VERSION").exists() {
             cluster.initialise().await?;
@@ -86,16 +86,22 @@ impl Cluster {
         self.root.join("socket")
     }
 
-    fn make_folders(&self, data: &Path) -> io::Result<()> {
+    fn make_folders(&self) -> io::Result<()> {
         make_private(&self.root)?;
         make_private(&self.socket())?;
         if let Some(user) = &self.runner {
-            // It may pass through the two folders to its own, and read nothing in them.
-            for folder in [data, &self.root] {
-                chown(folder, None, Some(user.group))?;
-                fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
-            }
             chown(self.socket(), Some(user.id), Some(user.group))?;
+        }
+        self.let_through()
+    }
+
+    /// The server's user may pass through the two folders to its own, and read nothing in them. Others who use the data directory close it at their own start,
+    /// which a running server does not notice, and a new one would.
+    fn let_through(&self) -> io::Result<()> {
+        let Some(user) = &self.runner else { return Ok(()) };
+        for folder in [self.root.parent().unwrap_or(&self.root), &self.root] {
+            chown(folder, None, Some(user.group))?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
         }
         Ok(())
     }
@@ -265,6 +271,7 @@ impl Cluster {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
+        self.let_through().map_err(|error| unusable(&self.root, &error))?;
         let child = self
             .command("postgres")
             .args(words)

@@ -4,6 +4,7 @@
 
 mod claims;
 mod contracts;
+mod examinations;
 mod faults;
 mod isolation;
 mod managed;

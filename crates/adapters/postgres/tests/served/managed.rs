@@ -138,6 +138,8 @@ async fn a_server_that_is_killed_is_started_again_with_what_was_committed() {
     let acme = databases.create(&instance(1), "user_acme", &password()).await.unwrap();
     let url = acme.url.expose_secret();
     ask(url, PASSWORD, "CREATE TABLE orders AS SELECT 7 AS id").unwrap();
+    // Others close the data directory at their own start.
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
     let pid = managed.pid();
     signal("-KILL", pid);
     until("it is there again", async || {

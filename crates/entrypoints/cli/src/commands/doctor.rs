@@ -63,6 +63,9 @@ pub(crate) fn run(global: &Global, on: OnPlatform) -> Result<ExitCode, Failure> 
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
+            report
+                .checks
+                .extend(runtime.block_on(wire::databases::examine(&config)));
             match config.platform.kind {
                 PlatformKind::Process => {}
                 PlatformKind::Docker => {
@@ -179,7 +182,7 @@ fn space(folder: &Path) -> Result<Option<String>, Failure> {
     Ok(Some(format!("{} MiB free", free >> 20)))
 }
 
-/// The machine first, then each subject of AWS or Docker under its name.
+/// The machine first, then the databases and each subject of AWS or Docker under its name.
 fn render(report: &Report) -> String {
     let mut lines = Vec::new();
     let mut subject = MACHINE;

@@ -8,10 +8,14 @@ use wharf_local::{FileDatabases, OsIds, SystemClock};
 use wharf_platform::{Databases, NoDatabases};
 use wharf_postgres::{
     AdminAddress, Keeping, ManagedOptions, PostgresDatabases, PostgresOptions, Settings, TenantAddress,
+    examine::Verdict,
 };
 pub(super) use wharf_postgres::{Gateway, Managed};
 
-use super::Layout;
+use super::{
+    Layout,
+    examine::{Finding, Grade},
+};
 
 /// How often the stock of ready databases and what was removed are looked at.
 const SURVEY: Duration = Duration::from_mins(1);
@@ -97,6 +101,46 @@ fn managed_options(settings: &DatabaseSettings, data: &Path, gateways: Vec<Gatew
         user: settings.user.to_string(),
         gateways,
         max_connections: settings.max_connections,
+    }
+}
+
+/// What `wharf doctor` looks at of a PostgreSQL server. A managed one that does not run yet is not started for it.
+pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
+    let settings = &config.databases;
+    if settings.kind != DatabaseKind::Postgres {
+        return Vec::new();
+    }
+    if settings.managed {
+        let found = wharf_postgres::managed::examine_managed(settings.programs.as_deref(), settings.user.as_str());
+        return vec![finding(
+            "managed database server",
+            found.map_or_else(Verdict::Bad, Verdict::Good),
+        )];
+    }
+    match admin(settings) {
+        Ok(admin) => {
+            let findings = wharf_postgres::examine::examine(admin, &of_each(settings)).await;
+            findings
+                .into_iter()
+                .map(|one| finding(&one.what, one.verdict))
+                .collect()
+        }
+        Err(failure) => vec![finding("database server", Verdict::Bad(failure))],
+    }
+}
+
+fn finding(what: &str, verdict: Verdict) -> Finding {
+    let (grade, found, hint) = match verdict {
+        Verdict::Good(found) => (Grade::Ok, found, None),
+        Verdict::Doubtful { found, hint } => (Grade::Warning, found, Some(hint)),
+        Verdict::Bad(failure) => (Grade::Failed, failure.to_string(), failure.hint),
+    };
+    Finding {
+        subject: "databases".to_owned(),
+        what: what.to_owned(),
+        grade,
+        found: Some(found),
+        hint,
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         look_at_tasks: config.aws.poll_interval,
         look_for_news: registry.sqlite.is_none().then_some(LOOK_FOR_NEWS),
         capacity_wait: config.platform.capacity_wait,
+        database_wait: config.databases.wait,
         ..Pace::default()
     };
     Ok(Wired {

@@ -2,7 +2,7 @@
 //! stands in its own file.
 
 pub(crate) mod account;
-mod databases;
+pub(crate) mod databases;
 mod docker;
 mod ecs;
 pub(crate) mod examine;

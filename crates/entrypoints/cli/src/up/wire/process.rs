@@ -66,6 +66,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         cloud: None,
         pace: Pace {
             capacity_wait: config.platform.capacity_wait,
+            database_wait: config.databases.wait,
             ..Pace::default()
         },
     })

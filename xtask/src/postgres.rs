@@ -7,7 +7,7 @@ use crate::error::Error;
 const FOLDER: &str = "/usr/lib/postgresql";
 
 /// The folder of the newest version that has a server.
-pub(super) fn programs() -> Result<PathBuf, Error> {
+pub(crate) fn programs() -> Result<PathBuf, Error> {
     let entries = fs::read_dir(FOLDER).map_err(|source| Error::Read {
         path: FOLDER.into(),
         source,

@@ -1,0 +1,90 @@
+//! A server that Wharf runs.
+
+use crate::harness::{Customer, Setup, eventually, text};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+fn setup() -> Setup {
+    let setup = Setup::new().configured("[databases]\nmanaged = true\nspare = 1\n");
+    // The server's own user has to come through it where the test is root.
+    fs::set_permissions(setup.folder(), Permissions::from_mode(0o755)).expect("an open folder");
+    setup
+}
+
+/// The server's first process, by its own word.
+fn pid(data: &Path) -> i32 {
+    let file = fs::read_to_string(data.join("postgres/cluster/postmaster.pid")).expect("a server that runs");
+    file.lines().next().expect("a number").trim().parse().expect("a number")
+}
+
+fn signal(signal: &str, pid: i32) {
+    let sent = std::process::Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status()
+        .expect("kill");
+    assert!(sent.success());
+}
+
+fn is_there(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[tokio::test]
+async fn wharf_and_its_server_are_killed_in_turn_and_no_order_is_lost() {
+    let mut deployment = setup().up().await;
+    let before = deployment.ready("acme").await;
+    let order = Customer::of(deployment.tenant("acme")).order("Robin").await;
+    let first = pid(&deployment.data());
+
+    deployment.kill().await;
+    assert!(is_there(first), "it outlives a kill of Wharf");
+    deployment.up().await;
+    deployment.back("acme", &before).await;
+    assert_eq!(pid(&deployment.data()), first, "it is taken over");
+    Customer::of(deployment.tenant("acme")).finds(&order, "Robin").await;
+
+    signal("-KILL", first);
+    eventually("the shop finds its order again", async || {
+        Customer::of(deployment.tenant("acme"))
+            .try_find(&order, "Robin")
+            .await
+            .ok()
+    })
+    .await;
+    let second = pid(&deployment.data());
+    assert_ne!(second, first);
+    deployment.ready("bolt").await;
+
+    deployment.end().await;
+    assert!(!is_there(second), "it ends with Wharf");
+    deployment.up().await;
+    deployment.becomes("acme", "ready").await;
+    Customer::of(deployment.tenant("acme")).finds(&order, "Robin").await;
+    deployment.wharf(&["delete", "acme"]).await.exits(0);
+    deployment.agrees().await;
+    deployment.end().await;
+}
+
+#[tokio::test]
+async fn tenants_reach_it_and_nobody_else_does() {
+    let mut deployment = setup().up().await;
+    let acme = deployment.ready("acme").await;
+    let [task] = <[_; 1]>::try_from(deployment.tasks_of(text(&acme["id"]))).expect("one process");
+    let url = task.variable("DATABASE_URL").expect("a database").to_owned();
+    assert!(url.starts_with("postgresql://user_acme:") && url.contains("@127.0.0.1:"));
+    let mode = |path: &str| {
+        fs::metadata(deployment.data().join(path))
+            .expect("there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode("postgres/cluster"), mode("postgres/socket")), (0o700, 0o700));
+    assert_eq!(mode(".") & 0o067, 0, "nobody reads or lists the data directory");
+    let found = deployment.wharf(&["doctor"]).await;
+    assert!(found.stdout.contains("managed database server"), "{found:?}");
+    deployment.end().await;
+}
