@@ -11,8 +11,8 @@ use super::{DATABASE_PASSWORD, World, is_over, pause};
 /// Between two looks at a server that does not answer.
 const LOOK_FIRST: Duration = Duration::from_millis(200);
 const LOOK_LONGEST: Duration = Duration::from_secs(10);
-/// What is to be removed on a server that is down is waited for: given up, it would be left behind, and its name with it.
-const REMOVAL_PATIENCE: Duration = Duration::from_hours(24);
+/// What is to be removed on a server that is down is waited for: given up, it would be left behind, and its name with it. So is what a customer had already.
+const PATIENCE: Duration = Duration::from_hours(24);
 
 pub(crate) struct Database(pub(crate) Arc<World>);
 
@@ -48,6 +48,14 @@ impl World {
                 instance.name()
             ))
         })
+    }
+
+    /// How long a database server that is away is waited for: only who was never Ready is told in the end that there is nothing to be had.
+    pub(super) fn patience_with_server(&self, instance: &Instance) -> Duration {
+        match instance.first_ready_at {
+            None => self.settings.pace.database_wait,
+            Some(_) => PATIENCE,
+        }
     }
 
     /// The instance's secrets, in force since its first attempt.
@@ -102,7 +110,7 @@ impl Step<Instance> for Database {
                 instance.held.database = Some(database.name);
                 Outcome::Done
             }
-            Err(failure) => wait_for_server(context, self.0.settings.pace.database_wait, failure),
+            Err(failure) => wait_for_server(context, self.0.patience_with_server(instance), failure),
         }
     }
 
@@ -123,7 +131,7 @@ impl Step<Instance> for Database {
             }
             // Somebody else's stands there, so ours was never made.
             Err(failure) if failure.code == Code::ResourceForeign && instance.held.database.is_none() => Outcome::Done,
-            Err(failure) => wait_for_server(context, REMOVAL_PATIENCE, failure),
+            Err(failure) => wait_for_server(context, PATIENCE, failure),
         }
     }
 }

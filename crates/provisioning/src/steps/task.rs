@@ -168,7 +168,7 @@ impl Step<Instance> for Task {
                 }
             }
             Err(failure) if is_server_away(&failure) => {
-                wait_for_server(context, self.0.settings.pace.database_wait, failure)
+                wait_for_server(context, self.0.patience_with_server(instance), failure)
             }
             Err(failure) => self.0.failed(context, instance, failure),
         }
