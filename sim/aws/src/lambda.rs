@@ -21,7 +21,7 @@ use wharf_testkit::sim::{Edge, Process, SimIds, chance::Chance};
 use crate::{
     process::Cloud,
     queue::{QueueWaker, Received},
-    server::{REPAIR_EVERY, repair},
+    server::REPAIR_EVERY,
     site::Site,
 };
 
@@ -91,13 +91,16 @@ impl Lambda {
         });
     }
 
-    /// The schedule that repairs.
+    /// The stack's schedule that repairs.
     pub(crate) fn repair(self: &Rc<Self>) {
         let lambda = self.clone();
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(REPAIR_EVERY).await;
-                lambda.at_the_door(async |wharf| repair(wharf).await).await;
+                let repairing = lambda.clone();
+                tokio::task::spawn_local(async move {
+                    repairing.invoke(json!({"wharf": "repair"})).await;
+                });
             }
         });
     }

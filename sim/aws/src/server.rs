@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 use wharf_aws::{EcsTasks, WakeMessage};
 use wharf_domain::{Code, Failure};
-use wharf_provisioning::{Wharf, events::Delivery, repair::Class, wharf::Deployment};
+use wharf_provisioning::{Wharf, events::Delivery, wharf::Deployment};
 use wharf_saga::{Clock, Driving, Ids, Waker, limits};
 use wharf_testkit::sim::{Process, SimClock, SimIds, SimWaker};
 
@@ -83,13 +83,7 @@ impl Server {
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.check_tasks_forever(CHECK_TASKS).await });
         let wharf = self.wharf.clone();
-        self.keep(async move {
-            loop {
-                tokio::time::sleep(REPAIR_EVERY).await;
-                // One that cannot look now looks the next time.
-                let _ = repair(&wharf).await;
-            }
-        });
+        self.keep(async move { wharf.repair_forever(REPAIR_EVERY, true).await });
         let (wharf, tasks, site, process) = (
             self.wharf.clone(),
             cloud.tasks.clone(),
@@ -133,13 +127,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// What repair does by itself: nothing that may hold a customer's data is touched.
-pub(crate) async fn repair(wharf: &Wharf) -> Result<(), Failure> {
-    let plan = wharf.repair_plan().await?;
-    wharf.repair_apply(plan, Class::Safe).await;
-    Ok(())
 }
 
 /// What a message of the queue asks for, as the program does it. One that fails stays in the queue.

@@ -252,8 +252,7 @@ impl Stage {
             }
             What::Repair { door } => {
                 self.at(door, async |wharf| {
-                    let plan = wharf.repair_plan().await?;
-                    wharf.repair_apply(plan, Class::Asked).await;
+                    wharf.repair(Some(Class::Asked)).await?;
                     Ok(None)
                 })
                 .await;
