@@ -87,9 +87,9 @@ impl RestoreQueue {
 }
 
 /// What an instance is told whose task ended with the last run.
-fn lost_with_us(attempt: Attempt) -> Message {
+fn ended_with_us(attempt: Attempt) -> Message {
     let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its task or its route with it");
-    Message::Lost { attempt, cause }
+    Message::Restarted { attempt, cause }
 }
 
 /// Whether its task has answered through its route: it is Ready, or its saga has nothing left to do but to say so.
@@ -173,7 +173,7 @@ impl Wharf {
     /// Many at once, for a registry writes many together: one after the other, whoever asks for anything would wait for thousands of them.
     async fn tell_of_lost_tasks(&self, lost: Vec<(InstanceId, Attempt)>) {
         let tell = |(id, attempt): (InstanceId, Attempt)| async move {
-            if let Err(failure) = self.send(&id, lost_with_us(attempt)).await {
+            if let Err(failure) = self.send(&id, ended_with_us(attempt)).await {
                 tracing::warn!(instance = %id, error = %failure.message, "it has to find out by itself that its task or its route is lost");
             }
         };
@@ -306,7 +306,7 @@ impl Wharf {
         if !matches!(instance.state, State::Ready { .. }) {
             return Ok(());
         }
-        self.send(id, lost_with_us(instance.attempt)).await?;
+        self.send(id, ended_with_us(instance.attempt)).await?;
         let attempt = instance.attempt;
         let watch = self.watch(id);
         let settled = async {

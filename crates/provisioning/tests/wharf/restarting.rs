@@ -79,11 +79,21 @@ async fn what_was_ready_comes_back_without_anybody_asking() {
 #[tokio::test(start_paused = true)]
 async fn many_restarts_in_a_row_give_nothing_up() {
     let (mut wharf, ids) = machine(3).await;
-    for restart in 2..12 {
+    let heal = wharf.settings.heal.clone();
+    let restarts = u32::try_from(heal.losses.max(heal.limit)).expect("a small limit") + 5;
+    let began = tokio::time::Instant::now();
+    for restart in 2..2 + restarts {
         wharf.restart().await;
         until_all_serve(&wharf, &ids, restart).await;
     }
+    assert!(
+        began.elapsed() < heal.within,
+        "so many that they would be too many losses: {:?}",
+        began.elapsed()
+    );
     for id in &ids {
+        let instance = wharf.record(id).await.data;
+        assert_eq!((instance.crashes.len(), instance.losses.len()), (0, 0));
         assert_eq!(
             wharf.world.tasks(id).len(),
             1,
