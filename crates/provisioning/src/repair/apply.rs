@@ -7,7 +7,7 @@
 //! - What changes a live instance is a message to it, and its driver decides; or a commit on the condition that nobody has driven it since.
 
 use std::time::Duration;
-use wharf_domain::{Code, Failure, InstanceId};
+use wharf_domain::{Code, Failure, InstanceId, time::LATE_EFFECT_MOST};
 use wharf_platform::{Owner, RouteKey, Stopping};
 use wharf_saga::{
     Batch, CommitError,
@@ -24,8 +24,6 @@ use crate::{message::Message, tasks::end_of, wharf::Wharf};
 
 /// How long repair lets an orphan end by itself.
 const GRACE: Duration = Duration::from_secs(5);
-/// For so long an address is nobody else's while its target is deregistered, at the least.
-const HELD_BACK: Duration = Duration::from_mins(5);
 
 impl Wharf {
     /// Does what the plan says, as far as it is allowed. Gives one line for each mend that it came to.
@@ -127,7 +125,7 @@ impl Wharf {
                 kind: Kind::Endpoint,
                 key: routed.endpoint.key(),
                 value: owner.attempt.to_string(),
-                until: Some(now + self.settings().port_quarantine.max(HELD_BACK)),
+                until: Some(now + self.settings().port_quarantine.max(LATE_EFFECT_MOST)),
                 now,
             });
             self.change(batch).await?;
