@@ -142,7 +142,9 @@ impl Provisioning {
             (State::Provisioning { .. } | State::Queued { .. }, Message::Restarted { cause, .. }) => {
                 begin_again(instance, Demise::WithUs, cause)
             }
-            (State::Restoring { .. }, Message::Lost { cause, .. }) => self.bring_back(instance, cause, Demise::Lost, now),
+            (State::Restoring { .. }, Message::Lost { cause, .. }) => {
+                self.bring_back(instance, cause, Demise::Lost, now)
+            }
             (State::Restoring { .. }, Message::Restarted { cause, .. }) => {
                 self.bring_back(instance, cause, Demise::WithUs, now)
             }

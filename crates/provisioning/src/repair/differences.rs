@@ -157,7 +157,7 @@ impl Wharf {
                     );
                 }
             }
-            Standing::Ready if resting.is_routed => {
+            Standing::Ready if resting.key.is_some() => {
                 if let Some(wrong) = wrong_route(id, resting, world) {
                     let what = format!("{name} is ready in the registry, and {wrong}");
                     let mend = Mend::Reroute { instance: id.clone() };
