@@ -12,7 +12,7 @@ use std::{
 };
 use wharf_domain::{Attempt, DeploymentId, InstanceId, Service, service::RouteRule};
 use wharf_platform::Owner;
-use wharf_provisioning::{Settings, repair::Class};
+use wharf_provisioning::{Settings, repair::Subject};
 use wharf_testkit::sim::{EventManner, Flaw, SimStore, SimWorld, services, waker::Manner, wharf::settings};
 
 use crate::{
@@ -144,6 +144,7 @@ impl Stage {
         let mut states = self.rules.states();
         if self.settle().await {
             self.rules.hold_service();
+            self.mails_have_arrived().await;
             self.see_to_it().await;
             if self.settle().await {
                 self.rules.hold_service();
@@ -270,7 +271,18 @@ impl Stage {
         for id in self.rules.stuck() {
             let _ = wharf.resume(&id).await;
         }
-        repair(&wharf, Class::Asked).await;
+        repair(&wharf).await;
+    }
+
+    /// No mailbox refuses for good here, and everybody had his time: a mail that reached nobody is not for a person to send again.
+    async fn mails_have_arrived(&self) {
+        let Some(wharf) = self.machines.wharf(0) else { return };
+        // Where nothing can be compared, `nothing_to_repair` says so.
+        let plan = wharf.repair_plan().await.unwrap_or_default();
+        for finding in plan.iter().filter(|finding| finding.subject == Subject::Mail) {
+            let cause = finding.cause.as_deref().unwrap_or("nobody says why");
+            self.rules.broken("mails", format!("{}: {cause}", finding.what));
+        }
     }
 
     /// What repair would still do: nothing, if registry and world are one.

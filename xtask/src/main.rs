@@ -43,7 +43,7 @@ enum Task {
     Audit,
     /// Measure, in a release build: a table, and a file for machines
     Bench(bench::Arguments),
-    /// Run chaos with ever new seeds, in a release build, until something is wrong
+    /// Run chaos and simulations with ever new seeds, in a release build, until something is wrong
     Soak(soak::Arguments),
     /// Give the targets of fuzz/ inputs that nobody thought of, led by coverage
     Fuzz(fuzz::Arguments),

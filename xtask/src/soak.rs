@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: chaos and simulation with ever new seeds, in a release build, until it is stopped or something is wrong.
+//! `cargo xtask soak`: chaos and simulations with ever new seeds, in a release build, until it is stopped or something is wrong.
 //!
 //! What must not be here: what is played. That is the programs' own business; they exit 1 where something is wrong, and have said what, with the seed.
 
@@ -45,9 +45,15 @@ const PLAYS: &[Play] = &[
         package: "wharf-sim",
         words: |seed| vec!["--seeds".to_owned(), format!("{seed}..{}", seed + SIMULATED)],
     },
+    Play {
+        package: "wharf-sim-aws",
+        words: |seed| vec!["--seeds".to_owned(), format!("{seed}..{}", seed + SIMULATED_OVER_AWS)],
+    },
 ];
 /// Seeds that the simulation plays in one turn: some minutes' worth.
 const SIMULATED: u64 = 20_000;
+/// The same over AWS.
+const SIMULATED_OVER_AWS: u64 = 1_000;
 /// What they play with.
 const PROGRAM: &str = "wharf";
 /// Seeds are below this, so that they can be told and typed.

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// So much later than it was sent, at the most, a call to a platform is taken to have its effect whose answer was lost. No platform promises one: it is what retries,
+/// deadlines and queues on the way add up to, and a little more. Addresses rest for longer than this, and repair finds what came later still.
+pub const LATE_EFFECT_MOST: Duration = Duration::from_mins(5);
+
 /// Milliseconds since 1970-01-01T00:00:00Z. The unit is the registry's too (`createdAt`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

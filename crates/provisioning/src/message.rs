@@ -20,6 +20,8 @@ pub enum Message {
     TaskStopped { attempt: Attempt, cause: Failure },
     /// What ran its task is gone, through no fault of its own.
     Lost { attempt: Attempt, cause: Failure },
+    /// Wharf was started again, and its task, or the route to it, ended with the last run.
+    Restarted { attempt: Attempt, cause: Failure },
     /// Its task runs, and has not answered for as long as its health check allows.
     Unhealthy { attempt: Attempt, cause: Failure },
     /// Its task runs, and its route does not lead there.

@@ -10,7 +10,10 @@ use std::{
 use tokio::sync::Semaphore;
 use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State};
 use wharf_platform::{Backend, Owner, RouteKey};
-use wharf_saga::store::{PAGE_MAX, Query};
+use wharf_saga::{
+    Progress, Record, Way,
+    store::{PAGE_MAX, Query},
+};
 
 use crate::{
     message::Message,
@@ -84,9 +87,18 @@ impl RestoreQueue {
 }
 
 /// What an instance is told whose task ended with the last run.
-fn lost_with_us(attempt: Attempt) -> Message {
+fn ended_with_us(attempt: Attempt) -> Message {
     let cause = Failure::new(Code::TaskLost, "Wharf was restarted, and its task or its route with it");
-    Message::Lost { attempt, cause }
+    Message::Restarted { attempt, cause }
+}
+
+/// Whether its task has answered through its route: it is Ready, or its saga has nothing left to do but to say so.
+fn is_proven(record: &Record<Instance>) -> bool {
+    let says_so_next = |progress: &Progress| {
+        let next = progress.current().filter(|_| progress.unwinding.is_none());
+        next.is_some_and(|planned| planned.way == Way::Run && planned.step == "ready")
+    };
+    matches!(record.data.state, State::Ready { .. }) || record.progress.as_ref().is_some_and(says_so_next)
 }
 
 impl Wharf {
@@ -110,27 +122,32 @@ impl Wharf {
             before = page.last().map(|last| last.id.clone());
             let mut lost_tasks = Vec::new();
             for stored in &page {
-                let instance = match read(stored) {
-                    Ok(record) => record.data,
+                let record = match read(stored) {
+                    Ok(record) => record,
                     Err(failure) => {
                         tracing::error!(instance = %stored.id, error = %failure.message, "left alone");
                         continue;
                     }
                 };
+                let is_proven = is_proven(&record);
+                let instance = record.data;
                 self.watchers().announce(&instance);
                 match &instance.state {
                     State::Ready { .. } if lost => {
                         self.announce_restoring(&instance);
                         queue.push(instance.id);
                     }
-                    State::Ready { .. } if !self.route_again(&instance).await => {
+                    State::Ready { .. } if !self.route_again(&instance, is_proven).await => {
                         self.announce_restoring(&instance);
                         queue.push(instance.id);
                     }
                     State::Ready { .. } => {}
-                    // Its saga goes on after the route, and opens it once it has the proof.
+                    // Its saga goes on after the route, and opens it with the proof, unless it had that already.
                     state
-                        if state.is_coming() && !lost && instance.held.route && !self.route_again(&instance).await =>
+                        if state.is_coming()
+                            && !lost
+                            && instance.held.route
+                            && !self.route_again(&instance, is_proven).await =>
                     {
                         lost_tasks.push((instance.id, instance.attempt));
                     }
@@ -156,7 +173,7 @@ impl Wharf {
     /// Many at once, for a registry writes many together: one after the other, whoever asks for anything would wait for thousands of them.
     async fn tell_of_lost_tasks(&self, lost: Vec<(InstanceId, Attempt)>) {
         let tell = |(id, attempt): (InstanceId, Attempt)| async move {
-            if let Err(failure) = self.send(&id, lost_with_us(attempt)).await {
+            if let Err(failure) = self.send(&id, ended_with_us(attempt)).await {
                 tracing::warn!(instance = %id, error = %failure.message, "it has to find out by itself that its task or its route is lost");
             }
         };
@@ -167,8 +184,8 @@ impl Wharf {
             .await;
     }
 
-    /// The task has outlived us, and the embedded load balancer's routes have not. Gives whether one leads to it again.
-    async fn route_again(&self, instance: &Instance) -> bool {
+    /// The task has outlived us, and the embedded load balancer's routes have not. Gives whether one leads to it again; visitors are let through if it has answered for itself.
+    async fn route_again(&self, instance: &Instance, is_proven: bool) -> bool {
         let (Some(key), Some(endpoint)) = (self.settings().route_key(instance), &instance.held.endpoint) else {
             return true;
         };
@@ -189,7 +206,6 @@ impl Wharf {
         };
         let (owner, key) = (backend.owner.clone(), backend.key.clone());
         let routes = &self.platform().routes;
-        let is_proven = matches!(instance.state, State::Ready { .. });
         let routed = match routes.register(backend).await {
             Ok(()) if is_proven => routes.open(&owner, &key).await,
             registered => registered,
@@ -290,7 +306,7 @@ impl Wharf {
         if !matches!(instance.state, State::Ready { .. }) {
             return Ok(());
         }
-        self.send(id, lost_with_us(instance.attempt)).await?;
+        self.send(id, ended_with_us(instance.attempt)).await?;
         let attempt = instance.attempt;
         let watch = self.watch(id);
         let settled = async {

@@ -47,14 +47,14 @@ impl Provisioning {
         Self { settings, steps }
     }
 
-    /// Its task died, or its host did. A crash counts towards the limit; a loss counts towards one of its own, which only a platform reaches that loses everything.
-    fn bring_back(&self, instance: &mut Instance, cause: Failure, crashed: bool, now: Timestamp) -> Decision {
+    /// Its task runs no more: a new attempt, unless there were too many.
+    fn bring_back(&self, instance: &mut Instance, cause: Failure, demise: Demise, now: Timestamp) -> Decision {
         let heal = &self.settings.heal;
         // No attempt brings back what is lost.
         if matches!(cause.code, Code::DatabaseLost | Code::SecretsLost) {
             return turn_to(instance, State::Restoring { since: now, cause }, sagas::take_down());
         }
-        if !crashed {
+        if demise == Demise::Lost {
             instance.losses.retain(|at| now.since(*at) < heal.within);
             instance.losses.push(now);
             let losses = instance.losses.len();
@@ -64,7 +64,7 @@ impl Provisioning {
             // The first one is brought back at once: it is nobody's fault.
             instance.pause_until = (losses > 1).then(|| now + self.settings.backoff(losses - 1));
         }
-        if crashed {
+        if demise == Demise::Crashed {
             instance.crashes.retain(|at| now.since(*at) < self.settings.heal.within);
             instance.crashes.push(now);
             if instance.crashes.len() > self.settings.heal.limit {
@@ -84,7 +84,7 @@ impl Provisioning {
         }
         let cause = || Failure::new(Code::TaskLost, "the registry is older than the task that was there");
         match &instance.state {
-            State::Ready { .. } => self.bring_back(instance, cause(), false, now),
+            State::Ready { .. } => self.bring_back(instance, cause(), Demise::Lost, now),
             // It rests as before, once what was there is taken down.
             State::Stopped { .. } if has_task => {
                 turn_to(instance, State::Stopping { since: now, end: false }, sagas::stop())
@@ -132,14 +132,22 @@ impl Provisioning {
                 State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. },
                 Message::TaskStopped { attempt, .. }
                 | Message::Lost { attempt, .. }
+                | Message::Restarted { attempt, .. }
                 | Message::Unhealthy { attempt, .. },
             ) if !(current(attempt) && wants_task(instance, saga)) => Decision::Continue,
             // Through no fault of its own: what was asked for is still wanted, and a new attempt goes on.
-            (State::Provisioning { .. } | State::Queued { .. }, Message::Lost { cause, .. }) => match again(instance) {
-                Some((plan, done)) => Decision::BeginAfter(plan, done),
-                None => Decision::Unwind(cause),
-            },
-            (State::Restoring { .. }, Message::Lost { cause, .. }) => self.bring_back(instance, cause, false, now),
+            (State::Provisioning { .. } | State::Queued { .. }, Message::Lost { cause, .. }) => {
+                begin_again(instance, Demise::Lost, cause)
+            }
+            (State::Provisioning { .. } | State::Queued { .. }, Message::Restarted { cause, .. }) => {
+                begin_again(instance, Demise::WithUs, cause)
+            }
+            (State::Restoring { .. }, Message::Lost { cause, .. }) => {
+                self.bring_back(instance, cause, Demise::Lost, now)
+            }
+            (State::Restoring { .. }, Message::Restarted { cause, .. }) => {
+                self.bring_back(instance, cause, Demise::WithUs, now)
+            }
             (
                 State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. },
                 Message::TaskStopped { cause, .. } | Message::Unhealthy { cause, .. },
@@ -163,10 +171,13 @@ impl Provisioning {
             (State::Ready { .. }, Message::TaskStopped { attempt, cause } | Message::Unhealthy { attempt, cause })
                 if current(attempt) =>
             {
-                self.bring_back(instance, cause, true, now)
+                self.bring_back(instance, cause, Demise::Crashed, now)
             }
             (State::Ready { .. }, Message::Lost { attempt, cause }) if current(attempt) => {
-                self.bring_back(instance, cause, false, now)
+                self.bring_back(instance, cause, Demise::Lost, now)
+            }
+            (State::Ready { .. }, Message::Restarted { attempt, cause }) if current(attempt) => {
+                self.bring_back(instance, cause, Demise::WithUs, now)
             }
 
             (State::Ready { .. }, Message::Unrouted { attempt, cause }) if current(attempt) => {
@@ -224,6 +235,17 @@ impl Provisioning {
     }
 }
 
+/// How a task came to its end, where nobody asked for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demise {
+    /// By itself: counts towards the limit of crashes.
+    Crashed,
+    /// With its host: counts towards a limit of its own, which only a platform reaches that loses everything.
+    Lost,
+    /// With Wharf, which ran it. Says nothing of the task, however often it is so: all that are there have it at the same time, and all would be given up together.
+    WithUs,
+}
+
 /// How the note begins that says why somebody gave an instance up: `repair` tells it of what is left.
 pub(crate) const GIVEN_UP: &str = "given up at step";
 
@@ -231,9 +253,16 @@ pub(crate) const GIVEN_UP: &str = "given up at step";
 const ATTEMPTS_LOST: u32 = 10;
 
 /// The provision begun again with a new attempt: its task was lost through no fault of its own, and what was asked for is still wanted.
-fn again(instance: &Instance) -> Option<(Plan, usize)> {
-    let may = instance.state.is_new() && instance.attempt.0 < ATTEMPTS_LOST;
-    may.then(|| sagas::provision_again(&instance.service))
+fn again(instance: &Instance, demise: Demise) -> Option<(Plan, usize)> {
+    let is_in_time = instance.attempt.0 < ATTEMPTS_LOST || demise == Demise::WithUs;
+    (instance.state.is_new() && is_in_time).then(|| sagas::provision_again(&instance.service))
+}
+
+fn begin_again(instance: &Instance, demise: Demise, cause: Failure) -> Decision {
+    match again(instance, demise) {
+        Some((plan, done)) => Decision::BeginAfter(plan, done),
+        None => Decision::Unwind(cause),
+    }
 }
 
 fn cancelled() -> Failure {
@@ -391,7 +420,7 @@ impl Workflow for Provisioning {
 
     fn again(&self, instance: &Instance, saga: &Progress, cause: &Failure) -> Option<(Plan, usize)> {
         let is_lost = saga.saga == sagas::PROVISION && cause.code == Code::TaskLost;
-        is_lost.then(|| again(instance)).flatten()
+        is_lost.then(|| again(instance, Demise::Lost)).flatten()
     }
 
     fn ended(&self, instance: &mut Instance, saga: &str, ending: &Ending, now: Timestamp, writes: &mut Writes) -> Next {
@@ -406,7 +435,12 @@ impl Workflow for Provisioning {
                 Next::Rest,
             ),
             (_, Ending::Undone { cause }) => {
-                match self.bring_back(instance, cause.clone(), cause.code != Code::TaskLost, now) {
+                let demise = if cause.code == Code::TaskLost {
+                    Demise::Lost
+                } else {
+                    Demise::Crashed
+                };
+                match self.bring_back(instance, cause.clone(), demise, now) {
                     Decision::Begin(plan) => return Next::Begin(plan),
                     _ => return Next::Rest,
                 }

@@ -20,7 +20,10 @@ pub(crate) const TENANTS: &[&str] = &["shop", "direct", "edge"];
 pub(crate) const OTHERS: &[&str] = &["auth", "web", "single"];
 
 /// Others' targets, one in each group that takes addresses: (id, port).
-const FOREIGN_TARGET: (&str, u16) = ("10.0.240.7", 8080);
+pub(crate) const FOREIGN_TARGET: (&str, u16) = ("10.0.240.7", 8080);
+
+/// Another deployment of Wharf's in the same account.
+pub(crate) const FOREIGN_DEPLOYMENT: &str = "dep-of-others";
 
 /// The account of one run.
 #[derive(Debug)]
@@ -63,10 +66,8 @@ impl Account {
     /// Somebody else's tasks, targets and rules.
     pub(crate) async fn plant_foreigners(&mut self) {
         let simulator = &self.simulator;
-        for started_by in [
-            "ecs-svc/1234567890",
-            "wharf/dep-of-others/inst_00000000000000000000000000/1",
-        ] {
+        let theirs = format!("wharf/{FOREIGN_DEPLOYMENT}/inst_00000000000000000000000000/1");
+        for started_by in ["ecs-svc/1234567890", &theirs] {
             let task = foreign::run_task(simulator, CLUSTER, "others", started_by).await;
             self.foreign.tasks.extend(task);
         }

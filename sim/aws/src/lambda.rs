@@ -19,9 +19,10 @@ use wharf_saga::{Clock, Ids, Waker};
 use wharf_testkit::sim::{Edge, Process, SimIds, chance::Chance};
 
 use crate::{
+    flaws::Flaw,
     process::Cloud,
     queue::{QueueWaker, Received},
-    server::{REPAIR_EVERY, repair},
+    server::REPAIR_EVERY,
     site::Site,
 };
 
@@ -79,6 +80,9 @@ impl Lambda {
                 }
             });
         }
+        if self.site.flaw == Some(Flaw::NeverSweeps) {
+            return;
+        }
         let lambda = self.clone();
         tokio::task::spawn_local(async move {
             loop {
@@ -91,19 +95,27 @@ impl Lambda {
         });
     }
 
-    /// The schedule that repairs.
+    /// The stack's schedule that repairs.
     pub(crate) fn repair(self: &Rc<Self>) {
+        if self.site.flaw == Some(Flaw::NeverRepairs) {
+            return;
+        }
         let lambda = self.clone();
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(REPAIR_EVERY).await;
-                lambda.at_the_door(async |wharf| repair(wharf).await).await;
+                let repairing = lambda.clone();
+                tokio::task::spawn_local(async move {
+                    repairing.invoke(json!({"wharf": "repair"})).await;
+                });
             }
         });
     }
 
     async fn take(&self, received: Vec<Received>) {
-        let records = received.iter().map(|message| {
+        let drops = self.site.flaw == Some(Flaw::DropsTheRest);
+        let handled = if drops { 1 } else { received.len() };
+        let records = received.iter().take(handled).map(|message| {
             json!({
                 "eventSource": "aws:sqs", "messageId": message.receipt, "receiptHandle": message.receipt, "body": message.body,
                 "attributes": { "ApproximateReceiveCount": message.deliveries.to_string() },
@@ -210,14 +222,7 @@ fn parts(site: &Arc<Site>, process: &Process, number: u64) -> Parts {
     let ids: Arc<dyn Ids> = Arc::new(SimIds::new(
         site.seed.wrapping_mul(2_003).wrapping_add(1_000_000 + number),
     ));
-    let cloud = Cloud::of(
-        &site.world,
-        &site.account.simulator,
-        process,
-        &clock,
-        &ids,
-        site.share(),
-    );
+    let cloud = Cloud::of(site, process, &clock, &ids);
     let waker: Arc<dyn Waker> = Arc::new(QueueWaker {
         process: process.clone(),
         queue: site.queue.clone(),

@@ -6,6 +6,7 @@
 //! | `account` | what is in AWS: services of every network mode and route, hosts, and what is others' |
 //! | `process` | one process of Wharf, as AWS hears of it: all its calls pass its gate |
 //! | `server`, `lambda`, `queue` | drivers: a machine that stays; invocations that are frozen and killed; what wakes them |
+//! | `flaws` | mistakes that are made on purpose, to show that the rules notice them |
 //! | `prober` | who answers at an address, without a socket |
 //! | `script` | what a seed makes of a run: who does what when, in which weather |
 //! | `stage` | plays it, lets it calm down, and ends everything |
@@ -15,6 +16,7 @@
 //! What must not be in here: decisions of Wharf's, and any time, chance or socket of this machine's.
 
 mod account;
+mod flaws;
 mod lambda;
 mod prober;
 mod process;
@@ -26,6 +28,7 @@ mod server;
 mod site;
 mod stage;
 
+pub use flaws::Flaw;
 pub use report::{Report, Violation};
 pub use script::Script;
-pub use stage::{play, play_script};
+pub use stage::{Options, play, play_script};

@@ -1,6 +1,7 @@
 //! `cargo run --release -p wharf-sim-aws -- --seeds 0..1000`: plays seeds, and says which of them break a rule.
 
 use clap::Parser;
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -9,7 +10,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use wharf_sim_aws::{Report, Script, play, play_script};
+use wharf_sim_aws::{Flaw, Options, Report, Script, play, play_script};
 
 /// Simulates Wharf on AWS, and holds it against its rules.
 #[derive(Debug, Parser)]
@@ -20,6 +21,12 @@ struct Arguments {
     /// Plays a range of seeds: `0..1000`.
     #[arg(long, value_parser = range, default_value = "0..100")]
     seeds: Range<u64>,
+    /// Makes this mistake on purpose.
+    #[arg(long, value_name = "NAME")]
+    flaw: Option<Flaw>,
+    /// Makes each known mistake on purpose, and looks how many seeds it takes until it is noticed; exit code 1 if one is not within --seeds.
+    #[arg(long, conflicts_with_all = ["seed", "flaw"])]
+    flaws: bool,
     /// With one seed: not the log, only how it ended.
     #[arg(long)]
     brief: bool,
@@ -36,22 +43,31 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let threads = arguments.threads.map_or_else(
+        || thread::available_parallelism().map_or(1, usize::from),
+        |threads| threads.max(1),
+    );
+    let options = Options {
+        log: false,
+        flaw: arguments.flaw,
+    };
     match arguments.seed {
-        Some(seed) => one(seed, arguments.brief),
-        None => many(&arguments.seeds, arguments.threads),
+        Some(seed) => one(seed, arguments.brief, options),
+        None if arguments.flaws => flaws(&arguments.seeds, threads),
+        None => many(&arguments.seeds, threads, options),
     }
 }
 
-fn one(seed: u64, brief: bool) -> ExitCode {
+fn one(seed: u64, brief: bool, options: Options) -> ExitCode {
     let script = Script::of(seed);
     println!("{script}");
-    let report = play(seed, !brief);
+    let report = play(seed, Options { log: !brief, ..options });
     print!("{}", report.log);
     show(seed, &report);
     if report.is_well() {
         return ExitCode::SUCCESS;
     }
-    println!("{}", shortened(&script, &report));
+    println!("{}", shortened(&script, &report, options));
     ExitCode::FAILURE
 }
 
@@ -63,7 +79,7 @@ fn show(seed: u64, report: &Report) {
 }
 
 /// The script without those moves that the same rule is broken without.
-fn shortened(script: &Script, report: &Report) -> Script {
+fn shortened(script: &Script, report: &Report, options: Options) -> Script {
     let Some(rule) = report.violations.first().map(|violation| violation.rule) else {
         return script.clone();
     };
@@ -71,7 +87,7 @@ fn shortened(script: &Script, report: &Report) -> Script {
     let mut index = 0;
     while index < short.moves.len() {
         let without = short.keeping(|at| at != index);
-        if play_script(&without, false)
+        if play_script(&without, options)
             .violations
             .iter()
             .any(|violation| violation.rule == rule)
@@ -84,62 +100,99 @@ fn shortened(script: &Script, report: &Report) -> Script {
     short
 }
 
-fn many(seeds: &Range<u64>, threads: Option<usize>) -> ExitCode {
-    let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let next = AtomicU64::new(seeds.start);
-    let began = Instant::now();
-    let play_some = || {
-        let (mut failed, mut simulated) = (Vec::new(), Duration::ZERO);
-        let (mut states, mut counts) = (BTreeMap::<&str, u64>::new(), BTreeMap::<String, u64>::new());
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return (failed, simulated, states, counts);
-            }
-            let report = play(seed, false);
-            simulated += report.simulated;
-            for (state, count) in &report.states {
-                *states.entry(state).or_default() += count;
-            }
-            for (what, count) in &report.counts {
-                *counts.entry(what.clone()).or_default() += count;
-            }
-            if !report.is_well() {
-                show(seed, &report);
-                failed.push(seed);
-            }
+/// What a range of seeds has come to.
+#[derive(Default)]
+struct Sum {
+    played: u64,
+    simulated: Duration,
+    states: BTreeMap<&'static str, u64>,
+    counts: BTreeMap<String, u64>,
+    /// By seed.
+    failed: BTreeMap<u64, Report>,
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64, report: Report) {
+        self.played += 1;
+        self.simulated += report.simulated;
+        for (state, count) in &report.states {
+            *self.states.entry(state).or_default() += count;
         }
-    };
-    let parts: Vec<_> = thread::scope(|scope| {
-        let players: Vec<_> = (0..threads).map(|_| scope.spawn(play_some)).collect();
-        players.into_iter().filter_map(|player| player.join().ok()).collect()
-    });
-    let (mut failed, mut simulated) = (Vec::new(), Duration::ZERO);
-    let (mut states, mut counts) = (BTreeMap::<&str, u64>::new(), BTreeMap::<String, u64>::new());
-    let finished = parts.len() == threads;
-    for (some, time, of_states, of_counts) in parts {
-        failed.extend(some);
-        simulated += time;
-        for (state, count) in of_states {
-            *states.entry(state).or_default() += count;
+        for (what, count) in &report.counts {
+            *self.counts.entry(what.clone()).or_default() += count;
         }
-        for (what, count) in of_counts {
-            *counts.entry(what).or_default() += count;
+        if !report.is_well() {
+            self.failed.insert(seed, report);
         }
     }
-    failed.sort_unstable();
-    let (took, many) = (began.elapsed(), seeds.end.saturating_sub(seeds.start));
+}
+
+/// Plays seeds on several threads until they are through; with `to_the_first`, until one has failed.
+fn sweep(seeds: &Range<u64>, threads: usize, options: Options, to_the_first: bool) -> Sum {
+    let next = AtomicU64::new(seeds.start);
+    let sum = Mutex::new(Sum::default());
+    let play_some = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || (to_the_first && !sum.lock().failed.is_empty()) {
+                return;
+            }
+            let report = play(seed, options);
+            if !report.is_well() && options.flaw.is_none() {
+                show(seed, &report);
+            }
+            sum.lock().add(seed, report);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(play_some);
+        }
+    });
+    sum.into_inner()
+}
+
+fn many(seeds: &Range<u64>, threads: usize, options: Options) -> ExitCode {
+    let began = Instant::now();
+    let sum = sweep(seeds, threads, options, false);
+    let took = began.elapsed();
     println!(
-        "{many} seeds in {took:.1?}: {:.1} a second, {:.0} simulated hours",
-        many as f64 / took.as_secs_f64(),
-        simulated.as_secs_f64() / 3_600.0
+        "{} seeds in {took:.1?}: {:.1} a second, {:.0} simulated hours",
+        sum.played,
+        sum.played as f64 / took.as_secs_f64(),
+        sum.simulated.as_secs_f64() / 3_600.0
     );
-    println!("at rest: {states:?}");
-    println!("calls: {counts:?}");
-    if failed.is_empty() && finished {
+    println!("at rest: {:?}", sum.states);
+    println!("calls: {:?}", sum.counts);
+    if sum.failed.is_empty() {
         println!("no rule was broken");
         return ExitCode::SUCCESS;
     }
-    println!("rules were broken by {failed:?}");
+    println!("rules were broken by {:?}", sum.failed.keys().collect::<Vec<_>>());
     ExitCode::FAILURE
+}
+
+/// How soon each mistake is noticed.
+fn flaws(seeds: &Range<u64>, threads: usize) -> ExitCode {
+    let mut all = ExitCode::SUCCESS;
+    for flaw in Flaw::ALL {
+        let options = Options {
+            log: false,
+            flaw: Some(*flaw),
+        };
+        let began = Instant::now();
+        let sum = sweep(seeds, threads, options, true);
+        let (played, took) = (sum.played, began.elapsed());
+        match sum.failed.first_key_value() {
+            Some((seed, report)) => {
+                let rule = report.violations.first().map_or("", |violation| violation.rule);
+                println!("{flaw:<20} seed {seed:>4}, after {played} played in {took:.1?}: {rule}");
+            }
+            None => {
+                all = ExitCode::FAILURE;
+                println!("{flaw:<20} NOT NOTICED in {played} seeds");
+            }
+        }
+    }
+    all
 }

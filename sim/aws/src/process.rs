@@ -6,28 +6,37 @@ use aws_smithy_runtime_api::client::{
     orchestrator::{HttpRequest, HttpResponse},
     result::ConnectorError,
 };
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 use wharf_aws::{ClientOptions, Clients, EcsTasks, ElbRoutes, Governor, Surroundings};
-use wharf_aws_simulator::{Connector, Simulator};
+use wharf_aws_simulator::Connector;
 use wharf_platform::Platform;
 use wharf_saga::{Clock, Ids};
-use wharf_testkit::sim::{Process, SimWorld};
+use wharf_testkit::sim::Process;
 
-use crate::prober::SimulatedProber;
+use crate::{flaws::Wire, prober::SimulatedProber, site::Site};
 
 /// The adapter's connector, behind a process's gate.
 #[derive(Debug)]
 struct Gated {
     process: Process,
     connector: Connector,
+    wire: Wire,
 }
 
 impl HttpConnector for Gated {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let (process, connector, what) = (self.process.clone(), self.connector.clone(), asked(&request));
+        let (wire, action) = (self.wire.clone(), what.clone());
         HttpConnectorFuture::new(async move {
             // Made within, so that nothing is sent before the gate.
-            let asking = async { connector.call(request).await };
+            let asking = async {
+                if let Some(answer) = wire.send(&action, &mut request) {
+                    return Ok(answer);
+                }
+                let mut answer = connector.call(request).await?;
+                wire.receive(&action, &mut answer);
+                Ok(answer)
+            };
             process.through("aws", what, asking, outcome).await
         })
     }
@@ -59,23 +68,21 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// Databases, secrets, mails and output are the simulated world's. `share_of` is how many processes share the account's buckets.
-    pub(crate) fn of(
-        world: &SimWorld,
-        simulator: &Arc<Simulator>,
-        process: &Process,
-        clock: &Arc<dyn Clock>,
-        ids: &Arc<dyn Ids>,
-        share_of: NonZeroU32,
-    ) -> Self {
+    /// Databases, secrets, mails and output are the simulated world's.
+    pub(crate) fn of(site: &Site, process: &Process, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Self {
+        let simulator = &site.account.simulator;
+        let deployment = site.world.deployment_id().clone();
         let connector = Gated {
             process: process.clone(),
             connector: Connector::new(simulator.clone()),
+            wire: Wire {
+                flaw: site.flaw,
+                deployment: deployment.clone(),
+            },
         };
         let surroundings = Surroundings::new(connector, clock.clone());
         let clients = Arc::new(Clients::new(ClientOptions::within(surroundings, simulator.url())));
-        let governor = Arc::new(Governor::new(share_of, ids.clone()));
-        let deployment = world.deployment_id().clone();
+        let governor = Arc::new(Governor::new(site.share(), ids.clone()));
         let tasks = Arc::new(EcsTasks::new(
             deployment.clone(),
             clients.clone(),

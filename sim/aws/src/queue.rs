@@ -42,7 +42,8 @@ struct State {
     /// By when each is visible.
     messages: BTreeMap<(Instant, u64), Message>,
     count: u64,
-    given_up: u64,
+    /// The dead letters.
+    given_up: Vec<String>,
 }
 
 /// The queue. Every clone is the same one.
@@ -114,7 +115,7 @@ impl Queue {
         {
             let mut message = entry.remove();
             if message.deliveries >= DELIVERIES_MOST {
-                state.given_up += 1;
+                state.given_up.push(message.body);
                 continue;
             }
             message.deliveries += 1;
@@ -136,6 +137,13 @@ impl Queue {
             .lock()
             .messages
             .retain(|_, message| message.receipt != receipt);
+    }
+
+    /// Whether a message is on the queue still, or among the dead letters.
+    pub(crate) fn keeps(&self, body: &str) -> bool {
+        let state = self.state.lock();
+        let mut waiting = state.messages.values().map(|message| &message.body);
+        waiting.any(|waiting| waiting == body) || state.given_up.iter().any(|given_up| given_up == body)
     }
 
     /// It comes again so soon.

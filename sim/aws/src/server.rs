@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 use wharf_aws::{EcsTasks, WakeMessage};
 use wharf_domain::{Code, Failure};
-use wharf_provisioning::{Wharf, events::Delivery, repair::Class, wharf::Deployment};
+use wharf_provisioning::{Wharf, events::Delivery, wharf::Deployment};
 use wharf_saga::{Clock, Driving, Ids, Waker, limits};
 use wharf_testkit::sim::{Process, SimClock, SimIds, SimWaker};
 
-use crate::{process::Cloud, site::Site};
+use crate::{flaws::Flaw, process::Cloud, site::Site};
 
 /// As `wharf up` has it.
 const CHECK_TASKS: Duration = Duration::from_mins(5);
@@ -30,14 +30,7 @@ impl Server {
         let process = site.world.process(name);
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let ids: Arc<dyn Ids> = Arc::new(SimIds::new(site.seed.wrapping_mul(1_009).wrapping_add(run)));
-        let cloud = Cloud::of(
-            &site.world,
-            &site.account.simulator,
-            &process,
-            &clock,
-            &ids,
-            site.share(),
-        );
+        let cloud = Cloud::of(site, &process, &clock, &ids);
         let waker = Arc::new(SimWaker::new(clock.clone()));
         let wharf = Wharf::new(Deployment {
             store: process.registry(site.store.clone()),
@@ -74,22 +67,20 @@ impl Server {
             };
             wharf.restore(queue).await;
         });
-        let wharf = self.wharf.clone();
-        self.keep(async move { wharf.engine().sweep_forever().await });
+        if site.flaw != Some(Flaw::NeverSweeps) {
+            let wharf = self.wharf.clone();
+            self.keep(async move { wharf.engine().sweep_forever().await });
+        }
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.deliver_forever().await });
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.follow_tasks().await });
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.check_tasks_forever(CHECK_TASKS).await });
-        let wharf = self.wharf.clone();
-        self.keep(async move {
-            loop {
-                tokio::time::sleep(REPAIR_EVERY).await;
-                // One that cannot look now looks the next time.
-                let _ = repair(&wharf).await;
-            }
-        });
+        if site.flaw != Some(Flaw::NeverRepairs) {
+            let wharf = self.wharf.clone();
+            self.keep(async move { wharf.repair_forever(REPAIR_EVERY, true).await });
+        }
         let (wharf, tasks, site, process) = (
             self.wharf.clone(),
             cloud.tasks.clone(),
@@ -102,7 +93,11 @@ impl Server {
                 let received = process
                     .through("queue.receive", "", receiving, |received| received.len().to_string())
                     .await;
-                for message in received {
+                let drops = site.flaw == Some(Flaw::DropsTheRest);
+                for message in received.iter().skip(1).filter(|_| drops) {
+                    site.queue.delete(&message.receipt);
+                }
+                for message in received.into_iter().take(if drops { 1 } else { usize::MAX }) {
                     let (wharf, tasks, queue, process) =
                         (wharf.clone(), tasks.clone(), site.queue.clone(), process.clone());
                     tokio::spawn(async move {
@@ -133,13 +128,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// What repair does by itself: nothing that may hold a customer's data is touched.
-pub(crate) async fn repair(wharf: &Wharf) -> Result<(), Failure> {
-    let plan = wharf.repair_plan().await?;
-    wharf.repair_apply(plan, Class::Safe).await;
-    Ok(())
 }
 
 /// What a message of the queue asks for, as the program does it. One that fails stays in the queue.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use wharf_provisioning::{Pace, Settings, tokens::TokenKey};
 use wharf_testkit::sim::{SimStore, SimWorld, wharf::settings};
 
-use crate::{account::Account, queue::Queue, rules::Rules, script::Setting};
+use crate::{account::Account, flaws::Flaw, queue::Queue, rules::Rules, script::Setting};
 
 /// As the function has it: looks at what ECS's events should have told of.
 const BACK_STOP: Duration = Duration::from_secs(15);
@@ -18,6 +18,7 @@ const QUARANTINE: Duration = Duration::from_mins(20);
 pub(crate) struct Site {
     pub(crate) seed: u64,
     pub(crate) setting: Setting,
+    pub(crate) flaw: Option<Flaw>,
     pub(crate) world: SimWorld,
     pub(crate) account: Account,
     pub(crate) store: Arc<SimStore>,
@@ -27,13 +28,14 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn new(seed: u64, setting: Setting, world: SimWorld, account: Account) -> Self {
+    pub(crate) fn new(seed: u64, setting: Setting, flaw: Option<Flaw>, world: SimWorld, account: Account) -> Self {
         let mut settings = settings(&world, account.services.clone());
         settings.port_quarantine = QUARANTINE;
         settings.tenant_service = Some("shop".parse().expect("a service's name"));
         let rules = Arc::new(Rules::new(world.clone(), &account));
         Self {
             seed,
+            flaw,
             world,
             account,
             store: Arc::new(SimStore::new()),

@@ -14,6 +14,7 @@ use wharf_testkit::sim::{
 
 use crate::{
     account::Account,
+    flaws::Flaw,
     lambda::Lambda,
     report::Report,
     rules::Records,
@@ -31,10 +32,19 @@ const AT_REST_WITHIN: Duration = Duration::from_hours(3);
 /// From the last thing that moved until it is taken for rest: repair runs every ten minutes, and what was held back arrives within five.
 const QUIET: Duration = Duration::from_mins(21);
 
+/// How a script is played.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Write down what happens.
+    pub log: bool,
+    /// Make this mistake on purpose.
+    pub flaw: Option<Flaw>,
+}
+
 /// Plays the script of a seed.
 #[must_use]
-pub fn play(seed: u64, log: bool) -> Report {
-    play_script(&Script::of(seed), log)
+pub fn play(seed: u64, options: Options) -> Report {
+    play_script(&Script::of(seed), options)
 }
 
 /// Plays a script, on a runtime of its own.
@@ -42,14 +52,14 @@ pub fn play(seed: u64, log: bool) -> Report {
 /// # Panics
 /// When there can be no runtime.
 #[must_use]
-pub fn play_script(script: &Script, log: bool) -> Report {
+pub fn play_script(script: &Script, options: Options) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime of one thread without I/O can be made");
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, Stage::run(script, log))
+    local.block_on(&runtime, Stage::run(script, options))
 }
 
 struct Stage {
@@ -58,10 +68,12 @@ struct Stage {
     servers: RefCell<Vec<Option<Server>>>,
     lambda: Option<Rc<Lambda>>,
     runs: RefCell<u64>,
+    /// The start events that were put on the queue: by which trigger each is known, and its message.
+    events: RefCell<Vec<(String, String)>>,
 }
 
 impl Stage {
-    async fn run(script: &Script, log: bool) -> Report {
+    async fn run(script: &Script, Options { log, flaw }: Options) -> Report {
         let began = Instant::now();
         let (seed, setting) = (script.seed, script.setting.clone());
         let world = SimWorld::new(seed);
@@ -78,11 +90,12 @@ impl Stage {
             faults.order("store.commit", chance, Mishap::Before(Code::StoreUnavailable));
             faults.order("store.commit", chance, Mishap::After(Code::StoreUnavailable));
         }
-        let site = Arc::new(Site::new(seed, setting, world, account));
+        let site = Arc::new(Site::new(seed, setting, flaw, world, account));
         let stage = Rc::new(Self {
             lambda: site.setting.lambda.then(|| Lambda::new(&site)),
             servers: RefCell::new((0..site.setting.servers).map(|_| None).collect()),
             runs: RefCell::new(0),
+            events: RefCell::default(),
             site,
         });
         stage.open();
@@ -90,7 +103,10 @@ impl Stage {
         stage.calm_down();
         let mut report = Report::default();
         let records = stage.rest().await;
-        stage.site.rules.check_at_rest(&records);
+        let site = &stage.site;
+        site.rules.check_at_rest(&records);
+        site.rules
+            .check_events(&site.store, &site.queue, &stage.events.borrow());
         for record in records.values() {
             *report.states.entry(record.data.state.name()).or_default() += 1;
             if let Some(cause) = record.data.state.cause() {
@@ -205,11 +221,15 @@ impl Stage {
                 .await;
             }
             What::Event { service, id, times } => {
+                let key = format!("event-{service}-{id}");
                 let event = json!({
-                    "version": "0", "id": format!("event-{service}-{id}"), "detail-type": "Start ECS Task", "source": "custom.app",
+                    "version": "0", "id": key, "detail-type": "Start ECS Task", "source": "custom.app",
                     "account": "123456789012", "time": "2027-01-15T08:00:00Z", "region": "us-east-1", "resources": [],
                     "detail": { "service": service },
                 });
+                if let Ok(trigger) = Wharf::start_key(Caller::Event, &key) {
+                    self.events.borrow_mut().push((trigger.text(), event.to_string()));
+                }
                 for _ in 0..times {
                     self.site.queue.send(&event.to_string(), Duration::ZERO);
                 }
@@ -252,8 +272,7 @@ impl Stage {
             }
             What::Repair { door } => {
                 self.at(door, async |wharf| {
-                    let plan = wharf.repair_plan().await?;
-                    wharf.repair_apply(plan, Class::Asked).await;
+                    wharf.repair(Some(Class::Asked)).await?;
                     Ok(None)
                 })
                 .await;

@@ -1,6 +1,8 @@
 //! A few seeds: that one is one course of events, and that those hold in which something was wrong once.
 
-use wharf_sim_aws::play;
+use wharf_sim_aws::{Options, play};
+
+const LOGGED: Options = Options { log: true, flaw: None };
 
 /// Seeds in which a rule was broken, and what it was.
 const FOUND: &[(u64, &str)] = &[
@@ -25,15 +27,15 @@ const FOUND: &[(u64, &str)] = &[
 
 #[test]
 fn one_seed_is_one_course_of_events_to_the_byte() {
-    let first = play(39, true);
+    let first = play(39, LOGGED);
     assert!(first.log.len() > 10_000, "{}", first.log);
-    assert_eq!(first.log, play(39, true).log);
+    assert_eq!(first.log, play(39, LOGGED).log);
 }
 
 #[test]
 fn seeds_in_which_something_was_found_hold() {
     for (seed, found) in FOUND {
-        let report = play(*seed, false);
+        let report = play(*seed, Options::default());
         assert!(report.is_well(), "seed {seed} ({found}): {:?}", report.violations);
     }
 }
@@ -41,7 +43,7 @@ fn seeds_in_which_something_was_found_hold() {
 #[test]
 fn the_first_seeds_hold() {
     for seed in 0..24 {
-        let report = play(seed, false);
+        let report = play(seed, Options::default());
         assert!(report.is_well(), "seed {seed}: {:?}", report.violations);
     }
 }

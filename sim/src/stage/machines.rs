@@ -16,7 +16,7 @@ use crate::{
     script::{Layout, Setting},
 };
 
-/// How often a server compares registry and world by itself.
+/// How often a server compares registry and world by itself, and mends what is safe, where its configuration says nothing.
 const REPAIR: Duration = Duration::from_mins(10);
 /// How soon a machine is back when nobody says otherwise.
 const BACK: Duration = Duration::from_secs(1);
@@ -127,7 +127,8 @@ impl Machines {
             life.serves = true;
             *machine.life.lock() = Some(life);
             if !inner.world.has(Flaw::NeverLooks) {
-                run.keep(repair_forever(run.wharf.clone()));
+                let wharf = run.wharf.clone();
+                run.keep(async move { wharf.repair_forever(REPAIR, true).await });
             }
             process.died().await;
         }
@@ -180,7 +181,7 @@ impl Machines {
 
     pub(super) fn repair(&self, index: usize) {
         let Some(wharf) = self.wharf(index) else { return };
-        tokio::spawn(async move { repair(&wharf, Class::Asked).await });
+        tokio::spawn(async move { repair(&wharf).await });
     }
 
     pub(super) fn set_wakes(&self, manner: Manner) {
@@ -204,16 +205,7 @@ impl Machines {
     }
 }
 
-async fn repair_forever(wharf: Wharf) {
-    loop {
-        tokio::time::sleep(REPAIR).await;
-        repair(&wharf, Class::Safe).await;
-    }
-}
-
-/// Compares and mends, as far as it may.
-pub(super) async fn repair(wharf: &Wharf, allowed: Class) {
-    if let Ok(plan) = wharf.repair_plan().await {
-        wharf.repair_apply(plan, allowed).await;
-    }
+/// Compares and mends what somebody may mend who asks for it. Where that cannot be now, he asks again, or the next run finds the same.
+pub(super) async fn repair(wharf: &Wharf) {
+    let _ = wharf.repair(Some(Class::Asked)).await;
 }

@@ -27,6 +27,8 @@ const ON_DOCKER: &str = "binary(dockerd) or binary(docker)";
 const CHAOS: &str = "binary(chaos)";
 /// Which tests make requests from the API's document.
 const API_TESTS: &str = "binary(api)";
+/// Which tests play days over AWS. They are tests since their build is the one of all tests: AWS's SDK alone takes minutes to build for release.
+const DAYS_OVER_AWS: &str = "binary(days)";
 /// The days that every change has to pass, as seeds.
 const DAYS: &str = "0..20000";
 /// Within so many each planted mistake has to be noticed.
@@ -90,7 +92,9 @@ pub(crate) const SUITES: &[Suite] = &[
         check: |machine| {
             nextest(
                 machine,
-                &format!("not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {CHAOS} or {API_TESTS})"),
+                &format!(
+                    "not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {CHAOS} or {API_TESTS} or {DAYS_OVER_AWS})"
+                ),
                 &[],
             )
         },
@@ -140,8 +144,8 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "simulation",
-        about: "bad days of Wharf by the thousand, and planted mistakes that they have to notice",
-        needs: &[],
+        about: "bad days of Wharf by the thousand, some over AWS, and planted mistakes that they have to notice",
+        needs: &[&NEXTEST],
         check: |machine| {
             let simulate = |words: &[&str]| {
                 let command = ["run", "--release", "--quiet", "--package", "wharf-sim", "--"];
@@ -151,7 +155,7 @@ pub(crate) const SUITES: &[Suite] = &[
                 simulate(&["--seeds", DAYS])?,
                 simulate(&["--flaws", "--seeds", DAYS_FOR_MISTAKES])?,
             ];
-            Ok(days.and(mistakes))
+            Ok(days.and(mistakes).and(nextest(machine, DAYS_OVER_AWS, &[])?))
         },
     },
     Suite {

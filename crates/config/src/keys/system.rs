@@ -226,7 +226,7 @@ pub(crate) static NAMES: Section = Section {
 pub(crate) static QUARANTINE: Key<Duration> = Key::new(
     "quarantine",
     || HOUR,
-    "How long a port rests after its task has stopped, before another instance may have it.",
+    "How long a port rests after its task has stopped, before another instance may have it. On ECS at least five minutes more than `repair.interval`.",
 )
 .between(&[Duration::ZERO, YEAR]);
 pub(crate) static DIRECT_QUARANTINE: Key<Duration> = Key::new(

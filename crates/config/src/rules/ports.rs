@@ -1,11 +1,14 @@
-//! Ranges of ports: apart from each other and from the system's own, so that two never want the same port.
+//! Ranges of ports: apart from each other and from the system's own, so that two never want the same port. And their rest, so that two never have it one just
+//! after the other.
 
-use wharf_domain::{Code, service::PortRule};
+use std::time::Duration;
+use wharf_domain::{Code, service::PortRule, time::LATE_EFFECT_MOST};
 
 use crate::{
     Config, Machine,
     resolved::Resolved,
     services::Read,
+    setting::Setting,
     values::{PlatformKind, PortRange},
 };
 
@@ -22,7 +25,9 @@ pub(crate) fn static_ranges(services: &[Read]) -> Vec<(PortRange, String)> {
 
 pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Read], machine: Machine) {
     let mut statics = static_ranges(services);
-    if config.platform.kind != PlatformKind::Ecs {
+    if config.platform.kind == PlatformKind::Ecs {
+        check_rest(resolved, config);
+    } else {
         check_this_machine(resolved, config.ports.dynamic, &statics, machine);
     }
     // In order, a range that overlaps any before it overlaps the one that reaches furthest.
@@ -41,6 +46,31 @@ pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
         }
         if furthest.as_ref().is_none_or(|(before, _)| before.last < range.last) {
             furthest = Some((range, path));
+        }
+    }
+}
+
+/// A registration that comes late leads visitors to whoever has the address by then, until repair has withdrawn it. On one machine nothing comes late.
+fn check_rest(resolved: &mut Resolved<'_>, config: &Config) {
+    let until_found = config.repair.interval.duration().unwrap_or(Duration::ZERO);
+    let least = LATE_EFFECT_MOST + until_found;
+    let ports = &config.ports;
+    for (path, rest) in [
+        ("ports.quarantine", ports.quarantine),
+        ("ports.direct_quarantine", ports.direct_quarantine),
+    ] {
+        if rest < least {
+            resolved.report(
+                &[path, "repair.interval"],
+                Code::ConfigInvalid,
+                format!(
+                    "{} is too short: a call to AWS may take effect {} late, and be found by repair {} after that",
+                    rest.show(),
+                    LATE_EFFECT_MOST.show(),
+                    until_found.show(),
+                ),
+                format!("make it {} or longer, or repair.interval shorter", least.show()),
+            );
         }
     }
 }

@@ -202,6 +202,46 @@ fn a_database_for_each_instance_is_refused_by_its_own_code() {
 }
 
 #[test]
+fn a_port_rests_until_what_came_late_is_found() {
+    let with = |more: &str| format!("{}\n{more}", one(""));
+    each_is_refused(&[
+        (
+            &with("[ports]\nquarantine = \"14m\""),
+            "ports.quarantine",
+            "\"14m\" is too short: a call to AWS may take effect \"5m\" late, and be found by repair \"10m\" after that",
+        ),
+        (
+            &with("[ports]\nquarantine = \"4m\"\n[repair]\ninterval = \"off\""),
+            "ports.quarantine",
+            "make it \"5m\" or longer",
+        ),
+        (
+            &with("[ports]\ndirect_quarantine = \"0s\""),
+            "ports.direct_quarantine",
+            "make it \"15m\" or longer",
+        ),
+        (
+            &with("[repair]\ninterval = \"1h\""),
+            "ports.quarantine",
+            "make it \"1h5m\" or longer",
+        ),
+    ]);
+    for well in [
+        "[ports]\nquarantine = \"15m\"",
+        "[ports]\nquarantine = \"6m\"\n[repair]\ninterval = \"1m\"",
+        "[ports]\nquarantine = \"5m\"\n[repair]\ninterval = \"off\"",
+    ] {
+        assert_eq!(problems(&with(well)), Vec::<String>::new(), "{well}");
+    }
+    let here = "[ports]\nquarantine = \"0s\"\n[services.a]\nprocess = { command = [\"./a\"] }";
+    assert_eq!(
+        problems(here),
+        Vec::<String>::new(),
+        "on one machine nothing comes late"
+    );
+}
+
+#[test]
 fn networks_are_named_by_ids() {
     let five = "[\"sg-1\", \"sg-2\", \"sg-3\", \"sg-4\", \"sg-5\", \"sg-6\"]";
     each_is_refused(&[

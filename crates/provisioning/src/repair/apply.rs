@@ -3,11 +3,12 @@
 //!
 //! - What is over, or was never known, stays so: ids are not used again.
 //! - No attempt is ever begun again: a task or a route of one before the present, or of a present one at rest, is wanted by nobody later.
-//! - A target carries no mark, so that its address is reserved for its instance first: nobody else comes to have it before it is deregistered.
+//! - A target carries no mark, so that its address is reserved for its instance first: nobody else comes to have it before it is deregistered. Where somebody else has it
+//!   already who is behind other target groups, that is as good: he keeps it, and its rest after him is longer than a call can be late.
 //! - What changes a live instance is a message to it, and its driver decides; or a commit on the condition that nobody has driven it since.
 
 use std::time::Duration;
-use wharf_domain::{Code, Failure, InstanceId};
+use wharf_domain::{Code, Failure, InstanceId, time::LATE_EFFECT_MOST};
 use wharf_platform::{Owner, RouteKey, Stopping};
 use wharf_saga::{
     Batch, CommitError,
@@ -17,15 +18,13 @@ use wharf_saga::{
 use super::{
     Class, Finding, Mend, Mended, Outcome,
     finding::listed,
-    known::{Known, Over, Resting, Routed, Standing, Verdict},
+    known::{Known, Over, Resting, Routed, Standing, Verdict, is_one_place},
     suspect::judge_route,
 };
 use crate::{message::Message, tasks::end_of, wharf::Wharf};
 
 /// How long repair lets an orphan end by itself.
 const GRACE: Duration = Duration::from_secs(5);
-/// For so long an address is nobody else's while its target is deregistered, at the least.
-const HELD_BACK: Duration = Duration::from_mins(5);
 
 impl Wharf {
     /// Does what the plan says, as far as it is allowed. Gives one line for each mend that it came to.
@@ -120,14 +119,14 @@ impl Wharf {
     async fn withdraw(&self, owner: &Owner, routed: &Routed) -> Result<String, Failure> {
         let id = &owner.instance;
         must_be(self.known(id).await?.route(routed) == Verdict::Stray)?;
-        if !routed.is_marked {
+        if !routed.is_marked && !self.is_anothers(routed).await? {
             let now = self.clock().now();
             let mut batch = Batch::new(id.clone(), Expect::Anything, LeaseChange::Keep);
             batch.reserve.push(Reserve {
                 kind: Kind::Endpoint,
                 key: routed.endpoint.key(),
                 value: owner.attempt.to_string(),
-                until: Some(now + self.settings().port_quarantine.max(HELD_BACK)),
+                until: Some(now + self.settings().port_quarantine.max(LATE_EFFECT_MOST)),
                 now,
             });
             self.change(batch).await?;
@@ -142,6 +141,23 @@ impl Wharf {
         } else {
             format!("withdrew {what}, whose requests under way are let finish")
         })
+    }
+
+    /// Whether somebody has this address to himself who is reached behind something else: a target there leads his task to strangers, and goes without him.
+    async fn is_anothers(&self, routed: &Routed) -> Result<bool, Failure> {
+        let held = self
+            .store()
+            .reservation(Kind::Endpoint, &routed.endpoint.key())
+            .await?
+            .filter(|held| !held.resting && held.until.is_none());
+        let Some(held) = held else { return Ok(false) };
+        let holder = match self.instance(&held.owner).await {
+            Ok(holder) => holder,
+            Err(failure) if failure.code == Code::InstanceUnknown => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
+        let key = self.settings().route_key(&holder);
+        Ok(!key.is_some_and(|key| is_one_place(&key, &routed.key)))
     }
 
     /// Commits what is refused where somebody else was faster.

@@ -157,7 +157,7 @@ impl Wharf {
                     );
                 }
             }
-            Standing::Ready if resting.is_routed => {
+            Standing::Ready if resting.key.is_some() => {
                 if let Some(wrong) = wrong_route(id, resting, world) {
                     let what = format!("{name} is ready in the registry, and {wrong}");
                     let mend = Mend::Reroute { instance: id.clone() };
@@ -180,10 +180,16 @@ impl Wharf {
             && !world.databases.get(id).is_some_and(|names| names.contains(database))
         {
             let what = format!("the database {database} of {name} is gone");
+            let cause = "somebody or something removed it, or the machine lost power before what was written came to the disk: Wharf removes it only at an \
+                         instance's end";
+            let hint = format!(
+                "restore the data directory's `databases/{id}` folder from a backup, then `wharf start {name}` if it is down by then; Wharf puts nothing empty in \
+                 its stead. If it was never used: `wharf delete {name}`, and sign it up again"
+            );
             found.push(
                 finding(Subject::Database, id, what)
-                    .because(Some("somebody or something removed it: Wharf does so only at an instance's end".to_owned()))
-                    .hint("restore the data directory's `databases` folder from a backup; Wharf starts nothing on an empty database in its stead"),
+                    .because(Some(cause.to_owned()))
+                    .hint(hint),
             );
         }
         Ok(found)

@@ -29,8 +29,8 @@ pub(super) struct Resting {
     pub(super) task: Option<TaskRef>,
     /// The text under which its endpoint is kept.
     pub(super) endpoint: Option<String>,
-    /// A load balancer leads to it, or should.
-    pub(super) is_routed: bool,
+    /// Behind which a load balancer leads to it, or should.
+    pub(super) key: Option<RouteKey>,
     pub(super) keeps_targets: bool,
     pub(super) database: Option<String>,
     pub(super) secrets: bool,
@@ -107,7 +107,7 @@ impl Resting {
             attempt: instance.attempt,
             task: held.task.clone(),
             endpoint,
-            is_routed: settings.route_key(instance).is_some(),
+            key: settings.route_key(instance),
             keeps_targets: instance.keep_targets,
             database: held.database.clone(),
             secrets: held.secrets,
@@ -140,9 +140,10 @@ impl Resting {
     fn route(&self, routed: &Routed) -> Verdict {
         let is_kept = self.keeps_targets && matches!(routed.key, RouteKey::TargetGroups { .. });
         let is_its_endpoint = self.endpoint.as_deref() == Some(routed.endpoint.key().as_str());
+        let is_its_key = self.key.as_ref().is_some_and(|key| is_one_place(key, &routed.key));
         let is_its_attempt = !routed.is_marked || routed.attempt == self.attempt;
         match self.standing {
-            Standing::Ready if is_its_attempt && is_its_endpoint => Verdict::Wanted,
+            Standing::Ready if is_its_key && is_its_attempt && is_its_endpoint => Verdict::Wanted,
             // It is its own, and leads to where its task does not listen: it is led anew, not withdrawn.
             Standing::Ready if routed.is_marked && routed.attempt == self.attempt => Verdict::LeftAlone,
             _ if is_kept => Verdict::Wanted,
@@ -150,6 +151,16 @@ impl Resting {
             _ if routed.is_marked && routed.attempt > self.attempt => Verdict::Later,
             _ => Verdict::Stray,
         }
+    }
+}
+
+/// Whether whoever is behind the one is behind the other too: of target groups one is enough, by whichever rule they are reached.
+pub(super) fn is_one_place(one: &RouteKey, other: &RouteKey) -> bool {
+    match (one, other) {
+        (RouteKey::TargetGroups { arns: some, .. }, RouteKey::TargetGroups { arns: others, .. }) => {
+            some.iter().any(|arn| others.contains(arn))
+        }
+        _ => one == other,
     }
 }
 
@@ -218,7 +229,9 @@ mod tests {
             attempt: Attempt(3),
             task: is_up.then(|| task("own", 3)),
             endpoint: is_up.then(|| endpoint(80).key()),
-            is_routed: true,
+            key: Some(RouteKey::Host {
+                host: "acme.localhost".to_owned(),
+            }),
             keeps_targets: false,
             database: None,
             secrets: true,
@@ -291,6 +304,28 @@ mod tests {
         );
         assert_eq!(verdicts(&Known::Moving), [LeftAlone; 6]);
         assert_eq!(verdicts(&over()), [Stray; 6]);
+    }
+
+    #[test]
+    fn its_own_address_behind_what_leads_to_others_is_nobodys() {
+        let groups = |arns: &[&str]| RouteKey::TargetGroups {
+            arns: arns.iter().map(|arn| (*arn).to_owned()).collect(),
+            rule: None,
+        };
+        let target = |key| Routed {
+            key,
+            attempt: Attempt(3),
+            endpoint: endpoint(80),
+            is_marked: false,
+            open: None,
+        };
+        let Known::Resting(mut own) = resting(Standing::Ready) else {
+            unreachable!()
+        };
+        own.key = Some(groups(&["arn:shop", "arn:shop-internal"]));
+        let own = Known::Resting(own);
+        assert_eq!(own.route(&target(groups(&["arn:shop-internal"]))), Verdict::Wanted);
+        assert_eq!(own.route(&target(groups(&["arn:site"]))), Verdict::Stray);
     }
 
     #[test]

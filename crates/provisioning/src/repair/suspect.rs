@@ -127,7 +127,7 @@ pub(super) fn is_suspect(id: &InstanceId, resting: &Resting, world: &World, besi
         let mut routes = world.routes.get(id).into_iter().flatten();
         routes.any(|routed| known.route(routed) != Verdict::Wanted)
     };
-    let lacks_route = || is_ready && resting.is_routed && wrong_route(id, resting, world).is_some();
+    let lacks_route = || is_ready && resting.key.is_some() && wrong_route(id, resting, world).is_some();
     let lacks_data = || {
         let databases = world.databases.get(id).map_or(&[][..], Vec::as_slice);
         databases.iter().ne(resting.database.iter()) || (resting.secrets && !world.secrets.contains(id))

@@ -5,7 +5,7 @@ use wharf_domain::InstanceId;
 use wharf_platform::RouteKey;
 use wharf_provisioning::Caller;
 use wharf_saga::{Store, store::Query};
-use wharf_testkit::sim::{Edge, SimWharf, wharf::sign_up};
+use wharf_testkit::sim::{Edge, SimWharf, SimWorld, wharf::sign_up};
 
 /// Everything that the registry knows of.
 async fn instances(wharf: &SimWharf) -> Vec<InstanceId> {
@@ -50,8 +50,8 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// How many calls Wharf makes until a sign-up is Ready, and then until it is ended.
-async fn calls_of_a_life() -> (u64, u64) {
-    let wharf = SimWharf::new(1).await;
+async fn calls_of_a_life(adjust: fn(&SimWorld)) -> (u64, u64) {
+    let wharf = SimWharf::with(1, |world, _| adjust(world)).await;
     let before = wharf.run.process.calls_begun();
     let id = wharf.ready("acme", "shop").await;
     let ready = wharf.run.process.calls_begun();
@@ -60,8 +60,8 @@ async fn calls_of_a_life() -> (u64, u64) {
     (ready - before, wharf.run.process.calls_begun() - before)
 }
 
-async fn crash_at(call: u64, edge: Edge, embedded: bool) -> Vec<String> {
-    let mut wharf = SimWharf::with(1, |world, _| world.embedded(embedded)).await;
+async fn crash_at(call: u64, edge: Edge, adjust: fn(&SimWorld)) -> Vec<String> {
+    let mut wharf = SimWharf::with(1, |world, _| adjust(world)).await;
     let before = wharf.run.process.calls_begun();
     wharf.run.process.kill_at(before + call, edge);
     let running = wharf.wharf().clone();
@@ -79,14 +79,14 @@ async fn crash_at(call: u64, edge: Edge, embedded: bool) -> Vec<String> {
     complaints(&wharf).await
 }
 
-fn crash_everywhere(embedded: bool) {
-    let (ready, ended) = paused(calls_of_a_life());
+fn crash_everywhere(adjust: fn(&SimWorld)) {
+    let (ready, ended) = paused(calls_of_a_life(adjust));
     assert!(ready > 15 && ended > ready + 5, "{ready} {ended}");
     let mut all = Vec::new();
     // Those that only look at the outbox or sweep are among them: they change nothing.
     for call in 1..=ended {
         for edge in [Edge::Before, Edge::After] {
-            for complaint in paused(async { crash_at(call, edge, embedded).await }) {
+            for complaint in paused(async { crash_at(call, edge, adjust).await }) {
                 all.push(format!("killed {edge:?} call {call}: {complaint}"));
             }
         }
@@ -96,12 +96,26 @@ fn crash_everywhere(embedded: bool) {
 
 #[test]
 fn a_crash_at_any_call_of_a_life_is_gone_on_from() {
-    crash_everywhere(false);
+    crash_everywhere(|_| {});
 }
 
 #[test]
 fn a_crash_that_takes_every_task_along_is_gone_on_from_too() {
-    crash_everywhere(true);
+    crash_everywhere(|world| world.embedded(true));
+}
+
+#[test]
+fn a_crash_that_takes_every_route_along_is_gone_on_from_too() {
+    crash_everywhere(|world| world.embedded_routes(true));
+}
+
+#[test]
+fn a_crash_that_takes_every_route_along_is_gone_on_from_where_each_step_is_a_commit_of_its_own() {
+    crash_everywhere(|world| {
+        world.embedded_routes(true);
+        // Calls that take so long leave too little of a lease for the next step: it is renewed first.
+        world.set_latency(Duration::from_millis(1900));
+    });
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What an instance has to itself, its routes, its mails; how a difference came about; and a registry that is older than the world.
 
 use std::time::Duration;
-use wharf_domain::{Attempt, Code, Endpoint, InstanceId};
-use wharf_platform::Backend;
+use wharf_domain::{Attempt, Code, Endpoint, InstanceId, service::RouteRule};
+use wharf_platform::{Backend, RouteKey};
 use wharf_provisioning::repair::{Class, Finding, Mend, Outcome, Subject};
 use wharf_saga::store::{Batch, Expect, Kind, LeaseChange, Release, Reserve, Store};
 use wharf_testkit::{
@@ -152,6 +152,44 @@ async fn a_route_that_lets_nobody_through_or_leads_elsewhere_is_led_anew_and_the
         assert_eq!((after.attempt, wharf.world.tasks(&id).len()), (Attempt(1), 1));
         assert_eq!(plan(&wharf).await, []);
     }
+}
+
+/// A registration that was on its way for so long that another instance has the address by now.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_leads_others_to_a_live_task_is_withdrawn_and_the_task_keeps_its_address() {
+    let group = |name: &str| RouteKey::TargetGroups {
+        arns: vec![services::target_group(name)],
+        rule: None,
+    };
+    let wharf = SimWharf::with(1, |_, settings| {
+        for service in settings.services.values_mut() {
+            service.route = RouteRule::TargetGroups {
+                arns: vec![services::target_group(service.name.as_str())],
+                rule: None,
+                url: Some("https://api.example.com".to_owned()),
+            };
+        }
+    })
+    .await;
+    let late = wharf.ready("late", "site").await;
+    wharf.wharf().end(&late).await.expect("asked for");
+    wharf.until(&late, "ended").await;
+    let id = wharf.ready("acme", "shop").await;
+    let instance = wharf.record(&id).await.data;
+    let backend = Backend {
+        owner: ours(&wharf, late, 1),
+        key: group("site"),
+        endpoint: instance.held.endpoint.clone().expect("an endpoint"),
+        identity_header: None,
+        health: instance.service.health.clone(),
+    };
+    let routes = wharf.world.platform().routes;
+    routes.register(backend).await.expect("registered");
+    assert!(matches!(only(&wharf).await.mend, Some(Mend::WithdrawRoute { .. })));
+    mend(&wharf).await;
+    assert_eq!(wharf.world.routes(&group("site")).len(), 0);
+    assert_eq!(wharf.serves(&wharf.record(&id).await.data), Ok(()));
+    assert_eq!(plan(&wharf).await, [], "its address is reserved as before");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{Attempt, InstanceId};
 use wharf_platform::{RouteKey, Standing};
-use wharf_testkit::sim::{Behaviour, SimWharf, routes::Visit};
+use wharf_testkit::sim::{Behaviour, Edge, Mishap, SimWharf, When, routes::Visit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -79,11 +79,21 @@ async fn what_was_ready_comes_back_without_anybody_asking() {
 #[tokio::test(start_paused = true)]
 async fn many_restarts_in_a_row_give_nothing_up() {
     let (mut wharf, ids) = machine(3).await;
-    for restart in 2..12 {
+    let heal = wharf.settings.heal.clone();
+    let restarts = u32::try_from(heal.losses.max(heal.limit)).expect("a small limit") + 5;
+    let began = tokio::time::Instant::now();
+    for restart in 2..2 + restarts {
         wharf.restart().await;
         until_all_serve(&wharf, &ids, restart).await;
     }
+    assert!(
+        began.elapsed() < heal.within,
+        "so many that they would be too many losses: {:?}",
+        began.elapsed()
+    );
     for id in &ids {
+        let instance = wharf.record(id).await.data;
+        assert_eq!((instance.crashes.len(), instance.losses.len()), (0, 0));
         assert_eq!(
             wharf.world.tasks(id).len(),
             1,
@@ -260,6 +270,40 @@ async fn a_sign_up_in_the_middle_goes_on() {
             );
         }
     }
+}
+
+/// The embedded load balancer forgets its routes with each restart, and the proof that a task gave stands in the journal alone.
+#[tokio::test(start_paused = true)]
+async fn wherever_a_sign_up_is_killed_it_is_never_ready_behind_a_closed_route() {
+    let killed_at = async |call: u64, edge: Edge| {
+        let wharf = SimWharf::with(1, |world, _| world.embedded_routes(true)).await;
+        // So slow that the lease is renewed after it: what is proven is written down before it is called Ready.
+        let slow = Mishap::Slow(10 * SECOND);
+        wharf.world.faults().order("routes.open", When::Always, slow);
+        let process = wharf.run.process.clone();
+        process.kill_at(process.calls_begun() + call, edge);
+        let _ = tokio::time::timeout(SECOND, wharf.sign_up("acme")).await;
+        let _ = tokio::time::timeout(30 * SECOND, process.died()).await;
+        wharf.world.faults().clear();
+        (process.is_dead(), wharf)
+    };
+    let mut proven = 0;
+    for call in 1..40 {
+        for edge in [Edge::Before, Edge::After] {
+            let (was_killed, mut wharf) = killed_at(call, edge).await;
+            let asked = wharf.world.trace().lines_with("done healthy, started ready").len();
+            let said = wharf.world.trace().lines_with("state ready").len();
+            proven += usize::from(was_killed && asked > said);
+            wharf.restart().await;
+            let Ok(id) = wharf.wharf().find("acme").await else {
+                continue;
+            };
+            wharf.until(&id, "ready").await;
+            let served = wharf.serves(&wharf.record(&id).await.data);
+            assert_eq!(served, Ok(()), "{edge:?} call {call}: {}", wharf.story(&id).await);
+        }
+    }
+    assert!(proven > 0, "killed between the proof and Ready");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ macro_rules! routes_contract {
         $crate::contract_tests! { routes, $time $make:
             an_opened_route_leads_to_its_instance,
             a_registered_endpoint_is_listed_with_its_owner,
+            what_lets_nobody_through_is_listed_so,
             a_registration_said_again_changes_nothing,
             a_host_has_one_instance,
             a_path_may_have_several,
@@ -173,6 +174,25 @@ pub async fn a_registered_endpoint_is_listed_with_its_owner(fixture: Fixture) {
         (auth.instance, auth.attempt, path()),
     ];
     assert_eq!(fixture.listed().await, expected);
+}
+
+pub async fn what_lets_nobody_through_is_listed_so(fixture: Fixture) {
+    for key in [host("acme"), path()] {
+        let owner = fixture.owner();
+        let is_open = async || {
+            let all = fixture.routes.all(std::slice::from_ref(&key)).await.expect("listed");
+            let whose = Some((owner.instance.clone(), owner.attempt));
+            let listed = all.into_iter().find(|registered| registered.owner == whose);
+            listed.expect("it is listed").open
+        };
+        let backend = fixture.backend(&owner, &key).await;
+        fixture.routes.register(backend).await.expect("registered");
+        assert_eq!(is_open().await, Some(false), "it has not answered for itself");
+        assert_eq!(fixture.visitor_gets(&key).await, None);
+        fixture.routes.open(&owner, &key).await.expect("opened");
+        assert_eq!(is_open().await, Some(true));
+        fixture.until_answered_by(&owner, &key).await;
+    }
 }
 
 pub async fn a_registration_said_again_changes_nothing(fixture: Fixture) {

@@ -7,7 +7,7 @@ use wharf_saga::{Record, store::Kind};
 use wharf_testkit::sim::SimStore;
 
 use super::{Rules, along::place, is_live};
-use crate::account::Account;
+use crate::{account::Account, queue::Queue};
 
 /// By instance: its record.
 pub(crate) type Records = BTreeMap<InstanceId, Record<Instance>>;
@@ -114,6 +114,15 @@ impl Rules {
             let stuck = records.values().any(Record::is_halted);
             if !stuck && rule.groups.iter().all(|group| !wanted.contains_key(group.as_str())) {
                 self.violated("no rule without an instance", format!("{rule:?}"));
+            }
+        }
+    }
+
+    /// Every start that was put on the queue was answered, if it is neither there still nor among the dead letters: (trigger, message).
+    pub(crate) fn check_events(&self, store: &SimStore, queue: &Queue, events: &[(String, String)]) {
+        for (trigger, message) in events {
+            if !queue.keeps(message) && store.reservation_now(Kind::Trigger, trigger).is_none() {
+                self.violated("what was told happens", format!("nobody answered {trigger}"));
             }
         }
     }
