@@ -21,6 +21,8 @@ use crate::{error::Error, workspace::Workspace};
 pub(super) const HOST_VARIABLE: &str = "WHARF_TEST_DOCKER_HOST";
 /// How long it may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The addresses of the tests' networks. Tests with engines of their own give those from 10.200 on.
+const ADDRESSES: &str = "base=10.180.0.0/16,size=24";
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -46,8 +48,10 @@ impl Engine {
         for (flag, place) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
             command.arg(flag).arg(folder.join(place));
         }
-        // Each test has networks of its own.
-        command.args(["--bridge", "none", "--host"]).arg(&host);
+        // Each test has networks of its own, more of them at once than Docker usually has addresses for.
+        command
+            .args(["--bridge", "none", "--default-address-pool", ADDRESSES, "--host"])
+            .arg(&host);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(|source| Error::Start {
             program: "dockerd".to_owned(),

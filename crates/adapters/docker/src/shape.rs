@@ -166,7 +166,7 @@ fn host(task: &DockerTask, image: &Image) -> HostConfig {
         pids_limit: keeps(Protection::Pids).then(|| task.pids.into()),
         cap_drop: keeps(Protection::Capabilities).then(|| vec!["ALL".to_owned()]),
         cap_add: (!task.capabilities.is_empty()).then(|| task.capabilities.iter().cloned().collect()),
-        security_opt: keeps(Protection::NewPrivileges).then(|| vec!["no-new-privileges:true".to_owned()]),
+        security_opt: keeps(Protection::NewPrivileges).then(|| vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(keeps(Protection::ReadOnlyRoot)),
         tmpfs: Some(tmpfs(task, image)),
         oom_score_adj: Some(OOM_SCORE),
@@ -247,7 +247,7 @@ mod tests {
         let host = body.host_config.expect("a host's part");
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!(host.cap_add, None);
-        assert_eq!(host.security_opt, Some(vec!["no-new-privileges:true".to_owned()]));
+        assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
         assert_eq!(host.pids_limit, Some(100));
         assert_eq!(host.readonly_rootfs, Some(true));
         let tmpfs: BTreeSet<String> = host.tmpfs.expect("folders in memory").into_keys().collect();

@@ -244,7 +244,8 @@ async fn breathe(world: &World, name: &str) -> Result<(), Breath> {
     if failure::says(&error, "address already in use") && !failure::says(&error, "listen tcp") {
         return Err(Breath::AddressTaken);
     }
-    if failure::says(&error, "network") && failure::says(&error, "not found") {
+    let is_gone = failure::says(&error, "not found") || failure::says(&error, "does not exist");
+    if failure::says(&error, "network") && is_gone {
         return Err(Breath::NetworkGone);
     }
     let failed = failure::of(&error, "to start the container");
@@ -255,13 +256,15 @@ async fn breathe(world: &World, name: &str) -> Result<(), Breath> {
     Err(Breath::Failed(failed))
 }
 
-/// Somebody removed the network. It comes back with the same addresses, for the sake of those that know them.
+/// Somebody removed the network, or Docker lost it. It comes back with the same addresses, for the sake of those that know them.
 async fn restore_network(world: &World) -> Result<(), Failure> {
     tracing::warn!(
         network = world.network.name,
         "the deployment's network is gone: it is made again"
     );
     let options = &world.options;
+    // Docker may know it by name and have nothing behind it, as after a restart in which its addresses were another's.
+    let _ = world.docker.remove_network(&world.network.name).await;
     crate::network::ensure(&world.docker, &options.deployment, Some(world.network.subnet))
         .await
         .map(drop)

@@ -43,7 +43,10 @@ async fn a_tenant_does_not_reach_its_neighbour_and_the_machine_does() {
 
     let neighbour = site.run(&["knock", &door.to_string()]).await;
     let printed = site.until_printed(&neighbour, "\n").await;
-    assert_eq!(printed.trim(), "closed", "a tenant reaches its neighbour at {door}");
+    assert!(
+        printed.starts_with("closed"),
+        "a tenant reaches its neighbour at {door}"
+    );
 
     // Were the door shut to everybody, this would have shown nothing: on the network of a container that shares it, it is open.
     let inside = ContainerCreateBody {
@@ -70,7 +73,8 @@ async fn a_tenant_does_not_reach_its_neighbour_and_the_machine_does() {
             attempt: shop.1.attempt,
         },
     );
-    assert_eq!(site.until_printed(&knocked, "\n").await.trim(), "open");
+    let printed = site.until_printed(&knocked, "\n").await;
+    assert!(printed.starts_with("open"), "{printed}");
 }
 
 #[tokio::test]

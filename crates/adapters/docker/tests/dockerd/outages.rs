@@ -3,7 +3,7 @@
 use crate::site::{Site, open, spec, stopped};
 use futures::StreamExt;
 use std::{
-    fs::File,
+    fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -61,6 +61,12 @@ impl Engine {
             .arg("--containerd")
             .arg(at("containerd"))
             .args(["--host", &self.host(), "--bridge", "none"])
+            .args([
+                "--iptables=false",
+                "--ip-masq=false",
+                "--default-address-pool",
+                &addresses(),
+            ])
             .args(self.flags)
             .stdout(Stdio::null())
             .stderr(log(self.folder.path()))
@@ -85,22 +91,28 @@ impl Engine {
         }
         let _ = child.wait();
         // The next one does not start over what looks like a living one.
-        let _ = std::fs::remove_file(self.folder.path().join("pid"));
+        let _ = fs::remove_file(self.folder.path().join("pid"));
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(20).collect();
             eprintln!("Docker's log, from its end: {last:#?}");
         }
         self.end(false);
         ask_to_end(&self.containerd);
         let _ = self.containerd.wait();
+        end_shims(self.folder.path());
         unmount(self.folder.path());
     }
+}
+
+/// Addresses that no other engine of this machine gives. (Nor does it touch the firewall: there is one for all of them, and each takes it for its own.)
+fn addresses() -> String {
+    format!("base=10.{}.0.0/16,size=24", 200 + std::process::id() % 50)
 }
 
 fn log(folder: &Path) -> File {
@@ -111,12 +123,33 @@ fn log(folder: &Path) -> File {
         .unwrap()
 }
 
+/// What a Docker that was not there any more could not end: its containers' keepers, and what they keep.
+fn end_shims(folder: &Path) {
+    let Some(folder) = folder.to_str() else { return };
+    let pids: Vec<u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for pid in pids {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        if !(words.contains("containerd-shim") && words.contains(folder)) {
+            continue;
+        }
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        for pid in children.split_whitespace().chain([pid.to_string().as_str()]) {
+            let _ = Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
 fn ask_to_end(child: &Child) {
     let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
 }
 
 fn unmount(folder: &Path) {
-    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let inside = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     for mount in inside
         .filter(|mount| Path::new(mount).starts_with(folder))

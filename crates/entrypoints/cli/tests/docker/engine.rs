@@ -182,6 +182,12 @@ impl Engine {
             .arg("--containerd")
             .arg(at("containerd"))
             .args(["--host", &docker.host, "--bridge", "none"])
+            .args([
+                "--iptables=false",
+                "--ip-masq=false",
+                "--default-address-pool",
+                &addresses(),
+            ])
             .stdout(Stdio::null())
             .stderr(log(self.folder.path()))
             .spawn()
@@ -214,6 +220,7 @@ impl Drop for Engine {
         self.end(false);
         ask_to_end(&self.containerd);
         let _ = self.containerd.wait();
+        end_shims(self.folder.path());
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         let inside = mounts.lines().filter_map(|line| line.split(' ').nth(1));
         let mut inside: Vec<&str> = inside
@@ -226,6 +233,11 @@ impl Drop for Engine {
     }
 }
 
+/// Addresses that no other engine of this machine gives. (Nor does it touch the firewall: there is one for all of them, and each takes it for its own.)
+fn addresses() -> String {
+    format!("base=10.{}.0.0/16,size=24", 200 + std::process::id() % 50)
+}
+
 fn log(folder: &Path) -> File {
     let mut options = File::options();
     options
@@ -233,6 +245,27 @@ fn log(folder: &Path) -> File {
         .append(true)
         .open(folder.join("log"))
         .expect("a log")
+}
+
+/// What a Docker that was not there any more could not end: its containers' keepers, and what they keep.
+fn end_shims(folder: &Path) {
+    let Some(folder) = folder.to_str() else { return };
+    let pids: Vec<u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for pid in pids {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        if !(words.contains("containerd-shim") && words.contains(folder)) {
+            continue;
+        }
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        for pid in children.split_whitespace().chain([pid.to_string().as_str()]) {
+            let _ = Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status();
+        }
+    }
 }
 
 fn ask_to_end(child: &Child) {
