@@ -2,8 +2,8 @@
 
 use crate::{
     engine::Engine,
-    harness::{Deployment, eventually, text},
-    site::Site,
+    harness::{eventually, text},
+    site::{DIFFERENCES, Site},
 };
 
 #[tokio::test]
@@ -13,15 +13,8 @@ async fn docker_restarted_under_running_tenants_and_in_the_middle_of_a_provision
     let before = site.ready("acme").await;
     for crash in [false, true] {
         let now = site.show("acme").await;
-        let accepted = site
-            .console()
-            .post(
-                "/provision",
-                &Deployment::sign_up(if crash { "crash" } else { "order" }),
-            )
-            .await
-            .is(202)
-            .json();
+        let name = if crash { "crash" } else { "order" };
+        let accepted = site.provision(name).await;
         engine.end(crash);
         // Nobody is given up while Docker is away, however often it is asked.
         eventually("the sign-up waits for Docker", async || {
@@ -32,7 +25,7 @@ async fn docker_restarted_under_running_tenants_and_in_the_middle_of_a_provision
         .await;
         engine.start().await;
         site.becomes(text(&accepted["id"]), "ready").await;
-        site.is_open(text(&accepted["subdomain"])).await;
+        site.is_open(name).await;
         let after = site.back("acme", &now).await;
         assert_eq!(after["id"], before["id"]);
         site.is_open("acme").await;
@@ -57,6 +50,6 @@ async fn without_docker_the_server_does_not_start_and_says_why() {
         refused.stderr
     );
     let doctor = deployment.wharf(&["doctor"]).await;
-    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert_eq!(doctor.code, DIFFERENCES, "{doctor:?}");
     assert!(doctor.stdout.contains("there is no socket of Docker"), "{doctor:?}");
 }

@@ -3,7 +3,7 @@
 use crate::{
     engine::Docker,
     harness::text,
-    site::{Site, shop},
+    site::{DIFFERENCES, Site, shop},
 };
 
 async fn fails(site: &Site, code: &str, words: &str) {
@@ -23,26 +23,11 @@ async fn an_image_that_is_not_there_fails_a_sign_up_at_once() {
     let site = Site::configured(docker, &shop("wharf-nothing-like-this:none", "")).await;
     fails(&site, "task.image", "wharf-nothing-like-this:none").await;
     let doctor = site.wharf(&["doctor"]).await;
-    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert_eq!(doctor.code, DIFFERENCES, "{doctor:?}");
     assert!(
         doctor.stdout.contains("BAD  image wharf-nothing-like-this:none"),
         "{doctor:?}"
     );
-}
-
-#[tokio::test]
-async fn a_shop_without_the_memory_that_it_needs_is_told_as_such_with_the_limit() {
-    let docker = Docker::of_the_suite();
-    let image = docker.shop();
-    let toml = shop(&image, "").replace("\"128MiB\"", "\"6MiB\"").replace(
-        "container_port = 8000",
-        "container_port = 8000\nentrypoint = [\"/wharf\"]\ncommand = [\"config\", \"schema\"]",
-    );
-    let site = Site::configured(docker, &toml).await;
-    let accepted = site.provision("acme").await;
-    let failed = site.becomes(text(&accepted["id"]), "failed").await;
-    let code = text(&failed["cause"]["code"]);
-    assert!(["task.memory", "task.crashed"].contains(&code), "{failed:#}");
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@ use crate::{
     harness::{Deployment, Setup, text},
 };
 
+/// What `doctor` ends with where something is bad: docs/cli.md.
+pub(crate) const DIFFERENCES: i32 = 5;
+
 pub(crate) struct Site {
     pub(crate) deployment: Deployment,
     pub(crate) docker: Docker,
