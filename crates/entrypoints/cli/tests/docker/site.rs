@@ -12,7 +12,8 @@ use crate::{
 pub(crate) const DIFFERENCES: i32 = 5;
 
 pub(crate) struct Site {
-    pub(crate) deployment: Deployment,
+    /// Gone only while this is dropped.
+    deployment: Option<Deployment>,
     pub(crate) docker: Docker,
 }
 
@@ -20,19 +21,22 @@ impl Deref for Site {
     type Target = Deployment;
 
     fn deref(&self) -> &Deployment {
-        &self.deployment
+        self.deployment.as_ref().expect("a deployment")
     }
 }
 
 impl DerefMut for Site {
     fn deref_mut(&mut self) -> &mut Deployment {
-        &mut self.deployment
+        self.deployment.as_mut().expect("a deployment")
     }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
-        for id in self.marked() {
+        let marked = self.marked();
+        // A server that runs would start again what is removed.
+        drop(self.deployment.take());
+        for id in marked {
             self.docker.clear(&id);
         }
     }
@@ -78,7 +82,7 @@ impl Site {
     pub(crate) async fn configured(docker: Docker, toml: &str) -> Self {
         let setup = Setup::new().configured(toml).with("DOCKER_HOST", &docker.host);
         Self {
-            deployment: setup.up().await,
+            deployment: Some(setup.up().await),
             docker,
         }
     }
