@@ -157,6 +157,10 @@ pub enum Kind {
     Session,
     /// A schedule's name; no instance's. `value` says what was done of it, and it ends long after the last time.
     Schedule,
+    /// What was paid for and waits for a name to be chosen, by the hash of the link's token; `value` says what.
+    Order,
+    /// A contract with somebody who pays, such as a subscription: whose instance it is for.
+    Contract,
 }
 
 impl Kind {
@@ -172,6 +176,8 @@ impl Kind {
         Self::Reveal,
         Self::Session,
         Self::Schedule,
+        Self::Order,
+        Self::Contract,
     ];
 
     #[must_use]
@@ -185,6 +191,8 @@ impl Kind {
             Self::Reveal => "reveal",
             Self::Session => "session",
             Self::Schedule => "schedule",
+            Self::Order => "order",
+            Self::Contract => "contract",
         }
     }
 }
@@ -301,6 +309,38 @@ pub struct Unsent {
     pub error: Option<String>,
 }
 
+/// A mail that is in the outbox, whatever has become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    pub id: String,
+    pub instance: InstanceId,
+    /// JSON, as it was put.
+    pub body: String,
+    pub tries: u32,
+    pub fate: Fate,
+    /// What the last try met; nothing once it was sent.
+    pub error: Option<String>,
+}
+
+/// Where a mail stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// To be tried, not before then.
+    Waits { next_at: Timestamp },
+    /// Handed over then.
+    Sent { at: Timestamp },
+    /// Given up.
+    Dead,
+}
+
+/// A page of the outbox. It may be empty though there is more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mails {
+    pub mails: Vec<Posted>,
+    /// To be given as `from` for the next page; `None` on the last one.
+    pub next: Option<String>,
+}
+
 /// A page of what stands beside the records. One of its lists may be empty, and both may, though there is more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
@@ -324,6 +364,10 @@ pub enum Settle {
     /// Never to be tried again by itself.
     Dead {
         error: String,
+    },
+    /// Somebody wants it tried again: the tries are counted anew, from none. What the last one met is kept.
+    Again {
+        at: Timestamp,
     },
 }
 
@@ -496,6 +540,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes down what became of a mail.
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError>;
+
+    /// The mails of the outbox, also those that were given up, and those that were sent and are not tidied away; in an order of the store's own. At most `limit`.
+    async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError>;
+
+    /// One of them.
+    async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError>;
 
     /// A page of the reservations of names, ports and endpoints and of the mails that were not sent, whoever they belong to; at most `limit` of each. It may miss what changes while its
     /// pages are read. What another program wrote into a table that it shares with the registry is not in it.

@@ -14,6 +14,7 @@
 //! | `queue` | what waits for it, handed out in groups |
 //! | `group` | many writes in one transaction, and what to do when the disk does not take them |
 //! | `batch` | one [`Batch`] in SQL: all its conditions, then all its writes |
+//! | `outbox` | the mails, whatever became of them |
 //! | `upkeep` | the other writes: inbox messages, mails' fates, tidying |
 //! | `read`, `list` | the reading connections; listings and their filters |
 //! | `ports` | which ports are taken, in memory |
@@ -29,6 +30,7 @@ mod columns;
 mod group;
 mod list;
 mod open;
+mod outbox;
 mod ports;
 mod queue;
 mod read;
@@ -48,7 +50,9 @@ use std::{ops::RangeInclusive, path::Path, sync::Arc};
 use wharf_domain::{DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_saga::{
     Batch, CommitError, Committed, Ids, Store, StoreError,
-    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Stored, Survey},
+    store::{
+        Count, Due, InboxEntry, Kind, Mails, Numbered, Pending, Posted, Query, Reservation, Settle, Stored, Survey,
+    },
 };
 
 use batch::Prepared;
@@ -201,6 +205,14 @@ impl Store for SqliteStore {
 
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError> {
         self.write(Work::Settle(mail.to_owned(), settle)).await.map(drop)
+    }
+
+    async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        self.readers.mails(from, limit).await
+    }
+
+    async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {
+        self.readers.mail(id).await
     }
 
     async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {

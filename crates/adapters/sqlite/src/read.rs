@@ -18,7 +18,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 use wharf_saga::{
     StoreError,
-    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Stored, Survey, Wake},
+    store::{Count, Due, InboxEntry, Kind, Mails, Numbered, Pending, Posted, Query, Reservation, Stored, Survey, Wake},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     },
     list,
     open::{BUSY_TIMEOUT, check_pages},
-    survey, trouble,
+    outbox, survey, trouble,
 };
 
 /// Connections for reads of a few rows: as many can go on at once.
@@ -200,6 +200,16 @@ impl Readers {
             )
         })
         .await
+    }
+
+    pub(crate) async fn mails(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        self.long(move |connection| outbox::page(connection, from.as_deref(), limit))
+            .await
+    }
+
+    pub(crate) async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {
+        let id = id.to_owned();
+        self.rows(1, move |connection| outbox::one(connection, &id)).await
     }
 
     pub(crate) async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {

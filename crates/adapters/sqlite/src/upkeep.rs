@@ -85,6 +85,11 @@ pub(crate) fn settle(connection: &Connection, mail: &str, settle: &Settle) -> ru
                  WHERE id = ?1 AND state <> 'sent'",
             )?
             .execute(params![mail, error])?,
+        Settle::Again { at } => connection
+            .prepare_cached(
+                "UPDATE outbox SET state = 'pending', tries = 0, at = ?2 WHERE id = ?1 AND state <> 'sent'",
+            )?
+            .execute(params![mail, time_column(*at)])?,
     };
     Ok(())
 }

@@ -135,6 +135,8 @@ macro_rules! store_contract {
 
             a_survey_shows_what_is_held_and_not_what_ends_by_itself,
             a_survey_shows_the_mails_that_were_not_sent,
+            every_mail_is_shown_with_its_fate,
+            a_mail_that_is_wanted_again_is_tried_from_the_beginning,
             the_pages_of_a_survey_join_without_gap,
 
             history_is_numbered_from_one_without_gaps,

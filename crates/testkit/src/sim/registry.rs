@@ -13,8 +13,8 @@ use std::{
 };
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 use wharf_saga::store::{
-    Batch, CommitError, Committed, Count, Due, Expect, Happening, InboxEntry, Kind, LeaseChange, Numbered, Pending,
-    Query, Reservation, Settle, Store, StoreError, Stored, Survey,
+    Batch, CommitError, Committed, Count, Due, Expect, Happening, InboxEntry, Kind, LeaseChange, Mails, Numbered,
+    Pending, Posted, Query, Reservation, Settle, Store, StoreError, Stored, Survey,
 };
 
 use super::{
@@ -314,6 +314,14 @@ impl Store for SimRegistry {
         let (store, id) = (self.store.clone(), mail.to_owned());
         self.write("store.settle", mail, async move { store.settle(&id, settle).await })
             .await
+    }
+
+    async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        self.read("store.posted", "", self.store.posted(from, limit)).await
+    }
+
+    async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {
+        self.read("store.mail", id, self.store.mail(id)).await
     }
 
     async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {

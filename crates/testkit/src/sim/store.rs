@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 use wharf_saga::store::{
-    Batch, CommitError, Committed, Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Store,
-    StoreError, Stored, Survey,
+    Batch, CommitError, Committed, Count, Due, InboxEntry, Kind, Mails, Numbered, Pending, Posted, Query, Reservation,
+    Settle, Store, StoreError, Stored, Survey,
 };
 
 use contents::Contents;
@@ -237,6 +237,14 @@ impl Store for SimStore {
         })
         .await
         .map_err(without_conditions)
+    }
+
+    async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        Ok(self.read(|contents| contents.mails(from.as_deref(), limit)).await)
+    }
+
+    async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {
+        Ok(self.read(|contents| contents.mail(id)).await)
     }
 
     async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {

@@ -68,7 +68,9 @@ use std::{
 use wharf_domain::{InstanceId, Timestamp};
 use wharf_saga::{
     Batch, Clock, CommitError, Committed, Ids, Store, StoreError,
-    store::{Count, Due, InboxEntry, Kind, Numbered, Pending, Query, Reservation, Settle, Stored, Survey},
+    store::{
+        Count, Due, InboxEntry, Kind, Mails, Numbered, Pending, Posted, Query, Reservation, Settle, Stored, Survey,
+    },
 };
 
 pub use meter::StoreCounters;
@@ -304,6 +306,14 @@ impl Store for DynamoStore {
 
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError> {
         self.settle_mail(mail, settle).await
+    }
+
+    async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        self.mails_page(from, limit).await
+    }
+
+    async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {
+        self.posted_mail(id).await
     }
 
     async fn survey(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use wharf_domain::{InstanceId, Timestamp};
 use wharf_saga::{
     StoreError,
-    store::{OutboxMail, Pending, Settle},
+    store::{Fate, OutboxMail, Pending, Posted, Settle},
 };
 
 use super::{
@@ -41,6 +41,32 @@ pub(super) fn put(table: &str, instance: &InstanceId, mail: &OutboxMail, order: 
     Action::new(table, Verb::Put(whole)).only_if("attribute_not_exists(#pk)", item([]))
 }
 
+pub(super) fn posted(item: &Item) -> Result<Posted, StoreError> {
+    let (waits, sent) = (
+        item.optional_time("due_at").map_err(failed)?,
+        item.optional_time("sent_at").map_err(failed)?,
+    );
+    let Pending {
+        id,
+        instance,
+        body,
+        tries,
+        ..
+    } = pending(item)?;
+    Ok(Posted {
+        id,
+        instance,
+        body,
+        tries,
+        fate: match (sent, waits) {
+            (Some(at), _) => Fate::Sent { at },
+            (None, Some(next_at)) => Fate::Waits { next_at },
+            (None, None) => Fate::Dead,
+        },
+        error: item.optional_text("error").map(str::to_owned),
+    })
+}
+
 fn pending(item: &Item) -> Result<Pending, StoreError> {
     Ok(Pending {
         id: item.text("id").map_err(failed)?.to_owned(),
@@ -51,7 +77,8 @@ fn pending(item: &Item) -> Result<Pending, StoreError> {
             .map_err(|_| failed(damaged(item, "instance")))?,
         body: item.text("body").map_err(failed)?.to_owned(),
         tries: item.number("tries").map_err(failed)? as u32,
-        next_at: Timestamp(item.number("due_at").map_err(failed)?),
+        // One that is given up, or sent, waits for nothing.
+        next_at: item.optional_time("due_at").map_err(failed)?.unwrap_or(Timestamp(0)),
     })
 }
 
@@ -104,17 +131,32 @@ impl DynamoStore {
                 "SET #tries = #tries + :one, #error = :error REMOVE #due, #due_at",
                 item([(":error", text(error))]),
             ),
+            Settle::Again { at } => {
+                let values = item([(":due", text(WAITING)), (":at", time(at)), (":none", number(0))]);
+                return self
+                    .change_mail(id, "SET #tries = :none, #due = :due, #due_at = :at", values)
+                    .await;
+            }
         };
+        let values = values.into_iter().chain(item([(":one", number(1))])).collect();
+        self.change_mail(id, expression, values).await
+    }
+
+    /// Nothing takes back that it was sent.
+    async fn change_mail(&self, id: &str, expression: &str, values: Item) -> Result<(), StoreError> {
         let update = Verb::Update {
             key: key(id),
             expression: expression.to_owned(),
         };
         let action = Action::new(&self.base.tables().wharf, update)
-            // Nothing takes back that it was sent.
-            .only_if(
-                "attribute_exists(#pk) AND attribute_not_exists(#sent_at)",
-                values.into_iter().chain(item([(":one", number(1))])).collect(),
-            );
+            .only_if("attribute_exists(#pk) AND attribute_not_exists(#sent_at)", values);
         self.base.write_alone(action).await
+    }
+
+    /// One mail, as it is committed.
+    pub(super) async fn posted_mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {
+        let table = self.base.tables().wharf.as_str();
+        let found = self.base.get_many(&[(table, key(id))], true).await?;
+        found.into_iter().flatten().next().map(|item| posted(&item)).transpose()
     }
 }

@@ -7,13 +7,14 @@ use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use std::collections::HashMap;
 use wharf_saga::{
     StoreError,
-    store::{Kind, PAGE_MAX, Survey, Unsent},
+    store::{Kind, Mails, PAGE_MAX, Survey, Unsent},
 };
 
 use super::{
     DynamoStore,
     action::add_names,
     attributes::{Item, Read, damaged, item, number, text},
+    outbox,
     read::failed,
     rights::{ALONE, reservation},
 };
@@ -37,12 +38,21 @@ impl DynamoStore {
         }
     }
 
+    /// A page of the mails, whatever became of them.
+    pub(super) async fn mails_page(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        let values = item([(":mail", text("mail#"))]);
+        let table = &self.base.tables().wharf;
+        let (items, last) = self
+            .walk(table, "begins_with(#pk, :mail)", Some(values), begin(from), limit)
+            .await?;
+        Ok(Mails {
+            mails: items.iter().map(outbox::posted).collect::<Result<_, _>>()?,
+            next: last.as_ref().map(place).transpose()?,
+        })
+    }
+
     async fn survey_own(&self, from: Option<String>, limit: usize) -> Result<Survey, StoreError> {
-        // The walk goes on from any item, not only from one of those that are looked for.
-        let start = from.and_then(|from| {
-            let (partition, sort) = from.split_once('\n')?;
-            Some(item([("pk", text(partition)), ("sk", text(sort))]))
-        });
+        let start = begin(from);
         let values = item([
             (":name", text(format!("{}#", Kind::Name))),
             (":endpoint", text(format!("{}#", Kind::Endpoint))),
@@ -65,11 +75,7 @@ impl DynamoStore {
             }
         }
         survey.next = Some(match last {
-            Some(last) => format!(
-                "{}\n{}",
-                last.text("pk").map_err(failed)?,
-                last.text("sk").map_err(failed)?
-            ),
+            Some(last) => place(&last)?,
             None => PORTS.to_owned(),
         });
         Ok(survey)
@@ -120,6 +126,21 @@ impl DynamoStore {
         self.base.meter.read(got.consumed_capacity());
         Ok((got.items.unwrap_or_default(), got.last_evaluated_key))
     }
+}
+
+/// Where a walk goes on: after any item, not only after one of those that are looked for.
+fn begin(from: Option<String>) -> Option<Item> {
+    let from = from?;
+    let (partition, sort) = from.split_once('\n')?;
+    Some(item([("pk", text(partition)), ("sk", text(sort))]))
+}
+
+fn place(last: &Item) -> Result<String, StoreError> {
+    Ok(format!(
+        "{}\n{}",
+        last.text("pk").map_err(failed)?,
+        last.text("sk").map_err(failed)?
+    ))
 }
 
 fn unsent(item: &Item) -> Result<Unsent, StoreError> {

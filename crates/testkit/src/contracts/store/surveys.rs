@@ -1,7 +1,7 @@
 //! Surveys: everybody's reservations of names, ports and endpoints, and the mails that were not sent.
 
 use std::{collections::BTreeSet, sync::Arc};
-use wharf_saga::store::{Batch, Kind, Release, Reservation, Settle, Store, Survey, Unsent};
+use wharf_saga::store::{Batch, Fate, Kind, Posted, Release, Reservation, Settle, Store, Survey, Unsent};
 
 use super::{NOW, SECOND, at, claim, commit, holding, id, mail, release, reserve};
 
@@ -116,6 +116,100 @@ pub async fn a_survey_shows_the_mails_that_were_not_sent(store: Arc<dyn Store>) 
     store.settle("dead", again).await.expect("settle");
     let revived = survey(&store, 10).await.mails;
     assert!(revived.iter().all(|mail| mail.next_at.is_some()), "{revived:?}");
+}
+
+/// All mails, page by page, by their ids.
+async fn mails(store: &Arc<dyn Store>, limit: usize) -> Vec<Posted> {
+    let (mut whole, mut from) = (Vec::new(), None);
+    loop {
+        let page = store.posted(from, limit).await.expect("mails");
+        assert!(page.mails.len() <= limit, "a page of {limit} is not longer");
+        whole.extend(page.mails);
+        from = page.next;
+        if from.is_none() {
+            whole.sort_by(|a: &Posted, b| a.id.cmp(&b.id));
+            return whole;
+        }
+    }
+}
+
+pub async fn every_mail_is_shown_with_its_fate(store: Arc<dyn Store>) {
+    let put = Batch {
+        outbox: ["dead", "late", "new", "sent"].map(mail).into(),
+        ..claim(1)
+    };
+    commit(&store, put).await;
+    let error = || "no such mailbox".to_owned();
+    let later = Settle::Later {
+        at: at(SECOND),
+        error: error(),
+    };
+    for (mail, settle) in [
+        ("dead", Settle::Dead { error: error() }),
+        ("late", later.clone()),
+        ("sent", later),
+        ("sent", Settle::Sent { at: at(2 * SECOND) }),
+    ] {
+        store.settle(mail, settle).await.expect("settle");
+    }
+    let mut found = mails(&store, 10).await;
+    assert_eq!(mails(&store, 3).await, found, "the pages join without gap");
+    // A mail that was never tried is due at once, whatever a store calls that.
+    if let Some(Posted {
+        fate: Fate::Waits { next_at },
+        ..
+    }) = found.iter_mut().find(|mail| mail.id == "new")
+    {
+        assert!(*next_at <= NOW);
+        *next_at = NOW;
+    }
+    let posted = |id: &str, tries, fate, error| Posted {
+        id: id.to_owned(),
+        instance: super::id(1),
+        body: mail(id).body,
+        tries,
+        fate,
+        error,
+    };
+    let expected = [
+        posted("dead", 1, Fate::Dead, Some(error())),
+        posted("late", 1, Fate::Waits { next_at: at(SECOND) }, Some(error())),
+        posted("new", 0, Fate::Waits { next_at: NOW }, None),
+        posted("sent", 2, Fate::Sent { at: at(2 * SECOND) }, None),
+    ];
+    assert_eq!(found, expected);
+    for mail in expected.iter().filter(|mail| mail.id != "new") {
+        assert_eq!(store.mail(&mail.id).await.expect("mail").as_ref(), Some(mail));
+    }
+    assert_eq!(store.mail("no such mail").await.expect("mail"), None);
+}
+
+pub async fn a_mail_that_is_wanted_again_is_tried_from_the_beginning(store: Arc<dyn Store>) {
+    let put = Batch {
+        outbox: ["dead", "sent"].map(mail).into(),
+        ..claim(1)
+    };
+    commit(&store, put).await;
+    let error = "no such mailbox".to_owned();
+    for (mail, settle) in [
+        ("dead", Settle::Dead { error: error.clone() }),
+        ("sent", Settle::Sent { at: NOW }),
+        ("dead", Settle::Again { at: at(SECOND) }),
+        ("sent", Settle::Again { at: at(SECOND) }),
+        ("no such mail", Settle::Again { at: at(SECOND) }),
+    ] {
+        store.settle(mail, settle).await.expect("settle");
+    }
+    let of = async |id: &str| store.mail(id).await.expect("mail").expect("it is there");
+    let (dead, sent) = (of("dead").await, of("sent").await);
+    assert_eq!(
+        (dead.fate, dead.tries, dead.error),
+        (Fate::Waits { next_at: at(SECOND) }, 0, Some(error))
+    );
+    assert_eq!(sent.fate, Fate::Sent { at: NOW }, "nothing takes back that it was sent");
+    let due = store.outbox(at(SECOND), 10).await.expect("outbox");
+    assert_eq!(due.iter().map(|mail| mail.id.as_str()).collect::<Vec<_>>(), ["dead"]);
+    assert!(store.outbox(NOW, 10).await.expect("outbox").is_empty());
 }
 
 pub async fn the_pages_of_a_survey_join_without_gap(store: Arc<dyn Store>) {

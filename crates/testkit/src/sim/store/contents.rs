@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 use wharf_domain::{Failure, InstanceId, Timestamp};
 use wharf_saga::store::{
-    Batch, CommitError, Committed, Count, Due, Expect, InboxEntry, Kind, Lease, LeaseChange, Numbered, PAGE_MAX,
-    Pending, Query, RecordWrite, Release, Reservation, Reserve, Settle, StoreError, Stored, Survey, Unsent, Wake,
+    Batch, CommitError, Committed, Count, Due, Expect, Fate, InboxEntry, Kind, Lease, LeaseChange, Mails, Numbered,
+    PAGE_MAX, Pending, Posted, Query, RecordWrite, Release, Reservation, Reserve, Settle, StoreError, Stored, Survey,
+    Unsent, Wake,
 };
 
 /// As long as the real stores know the key of a message that was dealt with.
@@ -47,12 +48,12 @@ struct Message {
 #[derive(Clone, Debug)]
 pub(super) struct Mail {
     pub(super) pending: Pending,
-    fate: Fate,
+    fate: Standing,
     error: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Fate {
+enum Standing {
     Waits,
     Sent(Timestamp),
     Dead,
@@ -187,7 +188,7 @@ impl Contents {
                 };
                 self.mails.push(Mail {
                     pending,
-                    fate: Fate::Waits,
+                    fate: Standing::Waits,
                     error: None,
                 });
             }
@@ -199,21 +200,22 @@ impl Contents {
         let Some(mail) = self.mails.iter_mut().find(|mail| mail.pending.id == id) else {
             return;
         };
-        if matches!(mail.fate, Fate::Sent(_)) {
+        if matches!(mail.fate, Standing::Sent(_)) {
             return;
         }
         mail.pending.tries += 1;
-        mail.error = match settle {
-            Settle::Sent { .. } => None,
-            Settle::Later { error, .. } | Settle::Dead { error } => Some(error.clone()),
-        };
+        match settle {
+            Settle::Sent { .. } => mail.error = None,
+            Settle::Later { error, .. } | Settle::Dead { error } => mail.error = Some(error.clone()),
+            Settle::Again { .. } => mail.pending.tries = 0,
+        }
         mail.fate = match settle {
-            Settle::Sent { at } => Fate::Sent(*at),
-            Settle::Later { at, .. } => {
+            Settle::Sent { at } => Standing::Sent(*at),
+            Settle::Later { at, .. } | Settle::Again { at } => {
                 mail.pending.next_at = *at;
-                Fate::Waits
+                Standing::Waits
             }
-            Settle::Dead { .. } => Fate::Dead,
+            Settle::Dead { .. } => Standing::Dead,
         };
     }
 
@@ -234,7 +236,7 @@ impl Contents {
             });
         }
         self.mails.retain(|mail| {
-            let keep = !matches!(mail.fate, Fate::Sent(at) if over(at, SENT_KEPT));
+            let keep = !matches!(mail.fate, Standing::Sent(at) if over(at, SENT_KEPT));
             removed += u64::from(!keep);
             keep
         });
@@ -314,7 +316,7 @@ impl Contents {
     }
 
     pub(super) fn outbox(&self, now: Timestamp, limit: usize) -> Vec<Pending> {
-        let waiting = self.mails.iter().filter(|mail| mail.fate == Fate::Waits);
+        let waiting = self.mails.iter().filter(|mail| mail.fate == Standing::Waits);
         let due = waiting
             .map(|mail| &mail.pending)
             .filter(|pending| pending.next_at <= now);
@@ -328,7 +330,7 @@ impl Contents {
             .reservations
             .iter()
             .filter(|((kind, _), _)| Kind::HELD.contains(kind));
-        let unsent = self.mails.iter().filter(|mail| !matches!(mail.fate, Fate::Sent(_)));
+        let unsent = self.mails.iter().filter(|mail| !matches!(mail.fate, Standing::Sent(_)));
         let (rights, mails) = (held.clone().count(), unsent.clone().count());
         let upto = from.saturating_add(limit.clamp(1, PAGE_MAX));
         Survey {
@@ -346,6 +348,21 @@ impl Contents {
         }
     }
 
+    /// `from` is the number of what was given before.
+    pub(super) fn mails(&self, from: Option<&str>, limit: usize) -> Mails {
+        let from: usize = from.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let upto = from.saturating_add(limit.clamp(1, PAGE_MAX));
+        let page = self.mails.iter().take(upto).skip(from);
+        Mails {
+            mails: page.map(Mail::posted).collect(),
+            next: (upto < self.mails.len()).then(|| upto.to_string()),
+        }
+    }
+
+    pub(super) fn mail(&self, id: &str) -> Option<Posted> {
+        self.mails.iter().find(|mail| mail.pending.id == id).map(Mail::posted)
+    }
+
     /// Leases are free, and what was held is due.
     pub(super) fn free_all(&mut self, now: Timestamp) {
         for instance in self.instances.values_mut() {
@@ -357,12 +374,29 @@ impl Contents {
 }
 
 impl Mail {
+    fn posted(&self) -> Posted {
+        Posted {
+            id: self.pending.id.clone(),
+            instance: self.pending.instance.clone(),
+            body: self.pending.body.clone(),
+            tries: self.pending.tries,
+            fate: match self.fate {
+                Standing::Waits => Fate::Waits {
+                    next_at: self.pending.next_at,
+                },
+                Standing::Sent(at) => Fate::Sent { at },
+                Standing::Dead => Fate::Dead,
+            },
+            error: self.error.clone(),
+        }
+    }
+
     fn unsent(&self) -> Unsent {
         Unsent {
             id: self.pending.id.clone(),
             instance: self.pending.instance.clone(),
             tries: self.pending.tries,
-            next_at: (self.fate == Fate::Waits).then_some(self.pending.next_at),
+            next_at: (self.fate == Standing::Waits).then_some(self.pending.next_at),
             error: self.error.clone(),
         }
     }
