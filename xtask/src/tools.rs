@@ -109,6 +109,14 @@ pub(crate) const POSTGRES: Tool = Tool {
 };
 /// By this variable of the environment tests find the folder of PostgreSQL's programs.
 pub(crate) const POSTGRES_VARIABLE: &str = "WHARF_TEST_POSTGRES";
+pub(crate) const EXIM: Tool = Tool {
+    program: "exim4",
+    source: Source::Package {
+        name: "exim4-daemon-light",
+    },
+};
+/// By this variable of the environment the tests of SMTP find it.
+pub(crate) const EXIM_VARIABLE: &str = "WHARF_TEST_EXIM";
 pub(crate) const NGINX: Tool = Tool {
     program: "nginx",
     source: Source::Package { name: "nginx-light" },

@@ -15,9 +15,9 @@ use std::{
 use tokio::sync::Notify;
 use wharf_domain::{Code, Endpoint, Failure, InstanceId, instance::TaskRef, service::RunSpec};
 use wharf_platform::{
-    Backend, Database, Databases, LogLine, Logs, Mail, MailError, Mailer, Owner, Platform, PortSource, Printer, Probe,
-    Prober, Proof, Registered, RouteKey, Routes, Secrets, Standing, Stopping, TaskEvent, TaskEvents, TaskSpec,
-    TaskStatus, Tasks,
+    Backend, Database, Databases, LogLine, Logs, Mail, MailError, Mailer, NoPoster, Owner, Platform, PortSource,
+    Printer, Probe, Prober, Proof, Registered, RouteKey, Routes, Secrets, Standing, Stopping, TaskEvent, TaskEvents,
+    TaskSpec, TaskStatus, Tasks,
 };
 
 /// As many as there are instances, and more.
@@ -102,6 +102,7 @@ impl Smooth {
             databases: all.clone(),
             secrets: all.clone(),
             mailer: all.clone(),
+            poster: Arc::new(NoPoster),
             prober: all.clone(),
             logs: all,
         }

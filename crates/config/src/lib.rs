@@ -32,7 +32,7 @@ mod values;
 
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
-use wharf_domain::{Code, Schedule, Service, ServiceName};
+use wharf_domain::{Code, Schedule, Service, ServiceName, WebhookName};
 
 use crate::{document::Document, resolve::Inputs, resolved::Resolved};
 
@@ -44,12 +44,14 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Aws, DatabaseSettings, Docker, Events, Heal, Log, Mail, Names, Platform, Ports, Registry, Repair, Server, Signup,
+    Aws, DatabaseSettings, Docker, Events, Heal, Log, Mail, Names, Notify, Platform, Ports, Registry, Repair, Server,
+    ServiceMail, Signup, Smtp, Webhook,
 };
 pub use source::Source;
 pub use values::{
-    DatabaseKind, DatabaseName, Host, HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind,
-    PortRange, PublicUrl, Rate, RegistryKind, RepairApply, Secret, TableName, UrlQuery, UrlScheme,
+    DatabaseKind, DatabaseName, HookUrl, Host, HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox,
+    PlatformKind, PortRange, PublicUrl, Rate, RegistryKind, RepairApply, Secret, SmtpTls, TableName, UrlQuery,
+    UrlScheme,
 };
 
 /// A configuration in which everything is known to be good.
@@ -71,6 +73,12 @@ pub struct Config {
     pub docker: Docker,
     pub services: BTreeMap<ServiceName, Service>,
     pub schedules: Vec<Schedule>,
+    /// What services say of their own mails.
+    pub service_mails: BTreeMap<ServiceName, ServiceMail>,
+    /// Webhooks that come in.
+    pub webhooks: BTreeMap<WebhookName, Webhook>,
+    /// Who is told of instances.
+    pub notify: BTreeMap<WebhookName, Notify>,
     /// What a sign-up gets that names no service; `None` where no service is for tenants.
     pub tenant_service: Option<ServiceName>,
     #[serde(skip)]
@@ -147,6 +155,9 @@ impl Config {
             databases: DatabaseSettings::read(resolved),
             repair: Repair::read(resolved),
             mail: Mail::read(resolved, &server, &aws),
+            service_mails: settings::service_mails(resolved),
+            webhooks: settings::webhooks(resolved),
+            notify: settings::notify(resolved),
             events: Events::read(resolved, default_service, template),
             log: Log::read(resolved),
             registry: Registry::read(resolved),

@@ -1,6 +1,7 @@
 //! From what was given (file, environment, flags) to one value for each key of the table: unknown keys are refused, each value is
 //! read by its own type, and the highest source wins. What values mean together is for `rules`.
 
+mod named;
 mod schedules;
 mod services;
 
@@ -40,6 +41,7 @@ pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved<'_> {
         no_sections: BTreeSet::new(),
         services: Vec::new(),
         schedules: Vec::new(),
+        named: BTreeMap::new(),
         template: None,
         platform: PlatformKind::Process,
         machine: inputs.machine,
@@ -133,7 +135,10 @@ impl<'a> Walk<'a> {
                         Presence::Named if std::ptr::eq(*inner, &raw const schedule::SCHEDULES) => {
                             self.schedules(inner, &path, scope.document, table);
                         }
-                        Presence::Named => self.services(inner, &path, scope.document, table),
+                        Presence::Named if std::ptr::eq(*inner, &raw const service::SERVICES) => {
+                            self.services(inner, &path, scope.document, table);
+                        }
+                        Presence::Named => self.named(inner, &path, scope.document, table),
                         Presence::Optional if table.is_none() && !self.is_supplied(inner, &path, scope) => {}
                         Presence::Optional | Presence::Always => {
                             self.resolved.sections.insert(path.clone());

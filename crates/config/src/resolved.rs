@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-use wharf_domain::{Code, ScheduleName, ServiceName};
+use wharf_domain::{Code, ScheduleName, ServiceName, WebhookName};
 
 use crate::{
     Machine, Problem, Problems, Source,
@@ -38,6 +38,8 @@ pub(crate) struct Resolved<'a> {
     pub(crate) no_sections: BTreeSet<String>,
     pub(crate) services: Vec<ServiceName>,
     pub(crate) schedules: Vec<ScheduleName>,
+    /// The names below the sections that have one for each, by the section: webhooks and their receivers.
+    pub(crate) named: BTreeMap<&'static str, Vec<WebhookName>>,
     /// The service that start events are laid over which name none, where it is not one of `services`.
     pub(crate) template: Option<ServiceName>,
     /// What is in force.

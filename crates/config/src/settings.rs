@@ -4,10 +4,18 @@
 mod aws;
 mod databases;
 mod docker;
+mod mail;
+mod webhook;
 
 pub use aws::{Aws, Registry};
 pub use databases::DatabaseSettings;
 pub use docker::Docker;
+pub use mail::{Mail, ServiceMail, Smtp};
+pub use webhook::{Notify, Webhook};
+pub(crate) use {
+    mail::service_mails,
+    webhook::{notify, webhooks},
+};
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -24,10 +32,7 @@ use crate::{
     keys::system as keys,
     resolved::Resolved,
     setting::Setting,
-    values::{
-        HostName, Interval, LogFormat, LogLevel, MailKind, Mailbox, PlatformKind, PortRange, PublicUrl, Rate,
-        RepairApply, Secret,
-    },
+    values::{HostName, Interval, LogFormat, LogLevel, PlatformKind, PortRange, PublicUrl, Rate, RepairApply},
 };
 
 /// `[server]`: where Wharf listens, how it is reached, and what it accepts.
@@ -305,50 +310,6 @@ impl Repair {
         Self {
             interval: from.get(PATH, &keys::REPAIR_INTERVAL),
             apply: from.get(PATH, &keys::REPAIR_APPLY),
-        }
-    }
-}
-
-/// `[mail]`: how tenants are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Mail {
-    pub kind: MailKind,
-    pub from: Mailbox,
-    pub folder: PathBuf,
-    /// Resend's API, without a slash at its end.
-    pub resend_url: PublicUrl,
-    /// From the environment. Where it is `None`, `aws.resend_secret` may name it.
-    pub resend_api_key: Option<Secret>,
-}
-
-impl Mail {
-    pub(crate) fn read(from: &mut Resolved<'_>, server: &Server, aws: &Aws) -> Self {
-        const PATH: &str = "mail";
-        let folder = from
-            .optional_path(PATH, &keys::FOLDER)
-            .unwrap_or_else(|| server.data_dir.join("mail"));
-        from.settle("mail.folder", folder.show());
-        let resend_api_key = from.get(PATH, &keys::RESEND_API_KEY);
-        let has_key = resend_api_key.is_some() || aws.resend_secret.is_some();
-        let kind = if from.machine.lambda {
-            from.force("mail.kind", &MailKind::Resend, "AWS Lambda has no folder that lasts");
-            MailKind::Resend
-        } else {
-            let given = from.get(PATH, &keys::MAIL_KIND);
-            let kind = given.unwrap_or(if has_key && from.platform == PlatformKind::Ecs {
-                MailKind::Resend
-            } else {
-                MailKind::Folder
-            });
-            from.settle("mail.kind", kind.show());
-            kind
-        };
-        Self {
-            kind,
-            from: from.get(PATH, &keys::FROM),
-            folder,
-            resend_url: from.get(PATH, &keys::RESEND_URL),
-            resend_api_key,
         }
     }
 }

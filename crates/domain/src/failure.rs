@@ -124,6 +124,12 @@ codes! {
     DockerRefused = "docker.refused", Operator, false, "Docker refuses a request as it stands";
     DockerDisk = "docker.disk", Operator, true, "Docker's disk is full";
     MailFailed = "mail.failed", Operator, true, "the mail could not be handed over";
+    MailUnknown = "mail.unknown", Caller, false, "there is no such mail";
+    WebhookUnknown = "webhook.unknown", Caller, false, "no webhook of this name is configured";
+    WebhookSignature = "webhook.signature", Caller, false, "the webhook is not signed by its secret";
+    WebhookStale = "webhook.stale", Caller, false, "the webhook's time is too far from this machine's";
+    WebhookInvalid = "webhook.invalid", Operator, false, "the webhook does not say what it takes to act on it";
+    ChoiceUsed = "choice.used", Caller, false, "a name was chosen by this link already, or it is too old";
     ResourceForeign = "resource.foreign", Operator, false, "something that is not this instance's own is in its place";
     StoreUnavailable = "store.unavailable", Operator, true, "the registry cannot be read or written";
     StoreFull = "store.full", Operator, true, "the disk of the registry is full";

@@ -263,6 +263,11 @@ label_type! {
     ScheduleName, "the schedule's name", LABEL_MAX, NOTHING
 }
 
+label_type! {
+    /// What a webhook's sender, or its receiver, is called in `wharf.toml`: `stripe`.
+    WebhookName, "the webhook's name", LABEL_MAX, NOTHING
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ pub mod databases;
 pub mod lines;
 pub mod logs;
 pub mod mailer;
+pub mod poster;
 pub mod prober;
 pub mod routes;
 pub mod secrets;
@@ -25,6 +26,7 @@ use wharf_domain::{Attempt, DeploymentId, InstanceId};
 pub use databases::{Database, Databases, NoDatabases};
 pub use logs::{LogLine, Logs, Printer};
 pub use mailer::{Mail, MailError, Mailer};
+pub use poster::{NoPoster, Post, Poster};
 pub use prober::{Probe, Prober, Proof};
 pub use routes::{Backend, Health, IdleRule, Registered, RouteKey, Routes, Standing};
 pub use secrets::Secrets;
@@ -47,6 +49,7 @@ pub struct Platform {
     pub databases: Arc<dyn Databases>,
     pub secrets: Arc<dyn Secrets>,
     pub mailer: Arc<dyn Mailer>,
+    pub poster: Arc<dyn Poster>,
     pub prober: Arc<dyn Prober>,
     pub logs: Arc<dyn Logs>,
 }

@@ -104,12 +104,16 @@ fn task_id(view: &InstanceView) -> Option<&str> {
 #[must_use]
 pub fn status(failure: &Failure) -> u16 {
     match failure.code {
-        Code::AuthMissing => 401,
+        Code::AuthMissing | Code::WebhookSignature | Code::WebhookStale => 401,
         Code::AuthDenied | Code::OriginRefused | Code::EventNotAllowed => 403,
-        Code::InstanceUnknown | Code::ServiceUnknown | Code::RequestNotFound => 404,
+        Code::InstanceUnknown
+        | Code::WebhookUnknown
+        | Code::MailUnknown
+        | Code::ServiceUnknown
+        | Code::RequestNotFound => 404,
         Code::RequestMethod => 405,
         Code::NameTaken | Code::NameResting | Code::KeyReused | Code::InstanceState | Code::InstanceCancelled => 409,
-        Code::PasswordShown => 410,
+        Code::PasswordShown | Code::ChoiceUsed => 410,
         Code::RequestTooLarge => 413,
         Code::HostUnknown => 421,
         Code::LimitRate => 429,
@@ -118,7 +122,9 @@ pub fn status(failure: &Failure) -> u16 {
         | Code::StoreUnavailable
         | Code::StoreFull
         | Code::ServerUnreachable => 503,
-        Code::NameInvalid | Code::NameReserved | Code::EmailInvalid | Code::CompanyInvalid => 422,
+        Code::NameInvalid | Code::NameReserved | Code::EmailInvalid | Code::CompanyInvalid | Code::WebhookInvalid => {
+            422
+        }
         code => match code.fault() {
             Fault::Caller => 400,
             Fault::Service => 502,

@@ -9,7 +9,7 @@ use wharf_domain::{
 use wharf_platform::PortSource;
 use wharf_saga::{
     Batch, CommitError,
-    store::{Expect, Kind, LeaseChange, Reservation, Reserve},
+    store::{Expect, Kind, LeaseChange, Release, Reservation, Reserve},
 };
 
 use crate::{message::Message, sagas, wharf::Wharf};
@@ -23,6 +23,8 @@ pub enum Caller {
     Admin,
     /// An event from a bus that only the operator's own programs can put events on.
     Event,
+    /// A signed webhook.
+    Webhook,
 }
 
 impl Caller {
@@ -31,6 +33,7 @@ impl Caller {
             Self::Visitor => "visitor",
             Self::Admin => "admin",
             Self::Event => "event",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -50,8 +53,20 @@ pub struct Accepted {
 /// Other claims for the same port may win a race, and other programs may listen on some: so many are lost before the range is called exhausted.
 const PORT_TRIES: usize = 64;
 
+/// What a claim is made of beside what was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// The record's id, where something is kept under it already.
+    pub(crate) id: Option<InstanceId>,
+    /// What is paid for; who has it already is the instance that is meant.
+    pub(crate) contract: Option<String>,
+    /// An order, which the claim uses up.
+    pub(crate) order: Option<String>,
+}
+
 /// What a claim is made of.
 struct Claim {
+    extra: Extra,
     service: Service,
     tenant: Option<Tenant>,
     environment: BTreeMap<String, String>,
@@ -62,6 +77,19 @@ struct Claim {
 impl Wharf {
     /// Takes a sign-up.
     pub async fn provision(&self, request: Provision, caller: Caller, key: Option<&str>) -> Result<Accepted, Failure> {
+        let trigger = key
+            .map(|key| TriggerKey::new(format!("{}:provision", caller.scope()), key))
+            .transpose()?;
+        self.provision_with(request, caller, trigger, Extra::default()).await
+    }
+
+    pub(crate) async fn provision_with(
+        &self,
+        request: Provision,
+        caller: Caller,
+        trigger: Option<TriggerKey>,
+        extra: Extra,
+    ) -> Result<Accepted, Failure> {
         let settings = self.settings();
         let name = request
             .service
@@ -91,10 +119,8 @@ impl Wharf {
             .hint("choose another name"));
         }
         let hash = fields_hash(&request);
-        let trigger = key
-            .map(|key| TriggerKey::new(format!("{}:provision", caller.scope()), key))
-            .transpose()?;
         let claim = Claim {
+            extra,
             service,
             tenant: Some(request.tenant),
             environment: BTreeMap::new(),
@@ -139,6 +165,7 @@ impl Wharf {
         Start::check_environment(&environment)?;
         self.claim(
             Claim {
+                extra: Extra::default(),
                 service,
                 tenant: None,
                 environment,
@@ -157,7 +184,8 @@ impl Wharf {
 
     async fn claim(&self, claim: Claim, caller: Caller) -> Result<Accepted, Failure> {
         let now = self.clock().now();
-        let id = self.ids().instance_id(now);
+        let extra = claim.extra;
+        let id = extra.id.clone().unwrap_or_else(|| self.ids().instance_id(now));
         let token = self.tokens().status(&id);
         let range = match (&claim.service.port, self.platform().tasks.port_source()) {
             (PortRule::Static { first, last }, _) => Some(*first..=*last),
@@ -195,7 +223,7 @@ impl Wharf {
                 }
                 instance.held.port = Some(port);
             }
-            let batch = self.batch(&instance, claim.trigger.as_ref(), &token);
+            let batch = self.batch(&instance, claim.trigger.as_ref(), &token, &extra);
             match self.engine().claim(batch, instance.clone(), &plan, 1).await {
                 Ok(()) => {
                     return Ok(Accepted {
@@ -211,6 +239,18 @@ impl Wharf {
                     by,
                     ..
                 }) => return self.replay(&by, &claim.hash).await,
+                Err(CommitError::Taken {
+                    kind: Kind::Contract,
+                    by,
+                    ..
+                }) => {
+                    let there = self.instance(&by.owner).await?;
+                    return self.join(&instance, claim.trigger.as_ref(), there).await;
+                }
+                // Somebody else was quicker with the same link.
+                Err(CommitError::NotHeld { kind: Kind::Order, .. } | CommitError::Exists) if extra.order.is_some() => {
+                    return Err(crate::webhooks::used());
+                }
                 Err(CommitError::Taken {
                     kind: Kind::Name, by, ..
                 }) => return self.taken(&instance, claim.trigger.as_ref(), &by, caller).await,
@@ -229,7 +269,7 @@ impl Wharf {
         self.no_room(&instance, claim.trigger.as_ref(), caller, failure).await
     }
 
-    fn batch(&self, instance: &Instance, trigger: Option<&TriggerKey>, token: &StatusToken) -> Batch {
+    fn batch(&self, instance: &Instance, trigger: Option<&TriggerKey>, token: &StatusToken, extra: &Extra) -> Batch {
         let now = instance.created_at;
         let reserve = |kind, key: String, value: String, until| Reserve {
             kind,
@@ -244,9 +284,21 @@ impl Wharf {
         if let Some(trigger) = trigger {
             batch.reserve.push(kept(trigger, instance));
         }
+        // Then what is paid for: its holder is the instance that is meant, whatever name is asked for.
+        if let Some(contract) = &extra.contract {
+            batch
+                .reserve
+                .push(reserve(Kind::Contract, contract.clone(), String::new(), None));
+        }
         if let Some(name) = reserved_name(instance) {
             batch.reserve.push(reserve(Kind::Name, name, String::new(), None));
         }
+        batch.release.extend(extra.order.as_ref().map(|order| Release {
+            kind: Kind::Order,
+            key: order.clone(),
+            rest_until: None,
+            must_hold: true,
+        }));
         if let Some(port) = instance.held.port {
             batch
                 .reserve

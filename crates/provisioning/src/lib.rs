@@ -10,6 +10,7 @@
 //! | `steps/` | one file a step: `run` and `undo` together |
 //! | `recovery` | after a restart: what was under way goes on, what was Ready comes back |
 //! | `tasks` | what the platform tells of tasks, and the look that notices what it did not tell |
+//! | `webhooks/` | payments that provision and end, and events for others |
 //! | `outbox`, `mail` | mails, rendered and handed over |
 //! | `schedules` | what starts and stops by the clock |
 //! | `repair/` | registry and world compared, and brought together |
@@ -35,10 +36,12 @@ mod template;
 pub mod tokens;
 pub mod view;
 pub mod watch;
+pub mod webhooks;
 pub mod wharf;
 pub mod workflow;
 
 pub use claim::{Accepted, Caller};
+pub use mail::{Letters, ServiceLetters};
 pub use message::Message;
 pub use settings::{Addresses, Pace, Settings};
 /// For whoever holds inputs of his own against it (`fuzz/`).

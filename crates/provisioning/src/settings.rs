@@ -5,9 +5,15 @@ use std::{
     time::Duration,
 };
 use wharf_domain::{
-    Code, DeploymentId, Failure, Instance, Schedule, Service, ServiceName, event::Allow, service::RouteRule,
+    Code, DeploymentId, Failure, Instance, Schedule, Service, ServiceName, WebhookName, event::Allow,
+    service::RouteRule,
 };
 use wharf_platform::RouteKey;
+
+use crate::{
+    mail::Letters,
+    webhooks::{Receiver, Webhook},
+};
 
 /// One deployment's settings.
 #[derive(Clone, Debug)]
@@ -40,6 +46,12 @@ pub struct Settings {
     pub heal: Heal,
     /// `Name <address>`.
     pub mail_from: String,
+    /// What mails say, where it is not what Wharf says by itself.
+    pub letters: Letters,
+    /// Who may send webhooks.
+    pub webhooks: BTreeMap<WebhookName, Webhook>,
+    /// Who is told of instances.
+    pub notify: BTreeMap<WebhookName, Receiver>,
     /// How long the first password's link works.
     pub password_link: Duration,
     /// Instances that are brought back at once after a restart.

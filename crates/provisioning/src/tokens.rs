@@ -34,6 +34,12 @@ impl TokenKey {
         self.derive("reveal", instance)
     }
 
+    /// Lets its bearer choose another name for what was paid for, once.
+    #[must_use]
+    pub fn choose(&self, order: &InstanceId) -> StatusToken {
+        self.derive("choose", order)
+    }
+
     fn derive(&self, purpose: &str, instance: &InstanceId) -> StatusToken {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("HMAC takes a key of any length");
         mac.update(purpose.as_bytes());

@@ -9,7 +9,10 @@ use std::{
 use tokio::sync::Notify;
 use wharf_domain::{Instance, InstanceId, State};
 use wharf_platform::{Routes, Standing};
-use wharf_saga::{Observer, store::HistoryEntry};
+use wharf_saga::{
+    Observer,
+    store::{Happening, HistoryEntry},
+};
 
 use crate::{repair::RepairRun, settings::Settings};
 
@@ -102,8 +105,12 @@ impl Observer<Instance> for Watchers {
             self.reporter.happened(instance, entry);
         }
         self.announce(instance);
-        // The mail goes out with the first Ready, in the same commit.
-        if matches!(instance.state, State::Ready { since, .. } if instance.first_ready_at == Some(since)) {
+        // The mail goes out with the first Ready, in the same commit; what others are told, with each change that they want to know of.
+        let is_first = matches!(instance.state, State::Ready { since, .. } if instance.first_ready_at == Some(since));
+        let has_changed = history
+            .iter()
+            .any(|entry| matches!(entry.what, Happening::State { .. }));
+        if is_first || (has_changed && !self.settings.notify.is_empty()) {
             self.mail.notify_one();
         }
         if let Some(notify) = self.waiting.lock().get(id).and_then(Weak::upgrade) {

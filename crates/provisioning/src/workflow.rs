@@ -16,6 +16,7 @@ use crate::{
     settings::Settings,
     steps::{self, World},
     tokens::TokenKey,
+    webhooks,
 };
 
 /// The workflow of an instance's whole life.
@@ -228,6 +229,7 @@ impl Provisioning {
                     let _ = instance.transition(State::Stopping { since: now, end: true });
                 }
                 let _ = instance.transition(next);
+                writes.outbox.extend(webhooks::announce(&self.settings, instance, now));
                 Decision::Drop
             }
             (_, _) => Decision::Continue,
@@ -483,6 +485,7 @@ impl Workflow for Provisioning {
         if let Err(error) = instance.transition(next) {
             tracing::error!(instance = %instance.id, saga, %error, "a saga ended where it cannot");
         }
+        writes.outbox.extend(webhooks::announce(&self.settings, instance, now));
         then
     }
 }

@@ -260,6 +260,11 @@ pub(crate) const OWNERS: &[Owner] = &[
         reason: "what a mail looks like on the wire is known to one adapter",
     },
     Owner {
+        library: "lettre",
+        packages: &["wharf-mail"],
+        reason: "how a mail is handed to a server is known to one adapter",
+    },
+    Owner {
         library: "axum",
         packages: &["wharf-http", "wharf-storefront", "wharf", "wharf-lambda", "wharf-fuzz"],
         reason: "there is one router, which is an entrance and which the binaries mount",

@@ -9,8 +9,9 @@ use crate::{
     fuzz, layers, links, postgres,
     python::{API, EMULATOR},
     tools::{
-        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, DOCKERD, IPTABLES, MINISTACK, MINISTACK_VARIABLE, NEXTEST, NPM,
-        POSTGRES, POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS, SCHEMATHESIS_VARIABLE, Tool,
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, DOCKERD, EXIM, EXIM_VARIABLE, IPTABLES, MINISTACK,
+        MINISTACK_VARIABLE, NEXTEST, NPM, POSTGRES, POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS,
+        SCHEMATHESIS_VARIABLE, Tool,
     },
     workspace::{follow, read, succeeds},
 };
@@ -29,6 +30,8 @@ const CHAOS: &str = "binary(chaos)";
 const API_TESTS: &str = "binary(api)";
 /// Which tests play days over AWS. They are tests since their build is the one of all tests: AWS's SDK alone takes minutes to build for release.
 const DAYS_OVER_AWS: &str = "binary(days)";
+/// Which tests hand mails to a real server.
+const SMTP: &str = "binary(smtp)";
 /// The days that every change has to pass, as seeds.
 const DAYS: &str = "0..20000";
 /// Within so many each planted mistake has to be noticed.
@@ -93,7 +96,7 @@ pub(crate) const SUITES: &[Suite] = &[
             nextest(
                 machine,
                 &format!(
-                    "not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {CHAOS} or {API_TESTS} or {DAYS_OVER_AWS})"
+                    "not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {CHAOS} or {API_TESTS} or {DAYS_OVER_AWS} or {SMTP})"
                 ),
                 &[],
             )
@@ -140,6 +143,19 @@ pub(crate) const SUITES: &[Suite] = &[
         check: |machine| {
             let engine = Engine::start(machine.workspace)?;
             nextest(machine, ON_DOCKER, &[engine.variable()])
+        },
+    },
+    Suite {
+        name: "mail",
+        about: "mails by a real SMTP server, private to each test, and by a stand-in for Resend",
+        needs: &[&NEXTEST, &EXIM],
+        check: |machine| {
+            let exim = machine.workspace.program(EXIM.program);
+            nextest(
+                machine,
+                &format!("{SMTP} or package(wharf-mail)"),
+                &[(EXIM_VARIABLE, exim.get_program())],
+            )
         },
     },
     Suite {

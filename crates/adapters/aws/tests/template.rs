@@ -136,6 +136,8 @@ fn in_template(scope: Scope) -> InTemplate {
                 "- {}",
                 own("secretsmanager", "secret:wharf/${Stage}/admin-token-??????")
             ),
+            // What webhooks are signed with.
+            format!("- {}", own("secretsmanager", "secret:wharf/${Stage}/webhook-*")),
             "- !If".to_owned(),
             "  - MakesTokenKey".to_owned(),
             format!(

@@ -6,9 +6,11 @@ pub(crate) mod aws;
 pub(crate) mod databases;
 pub(crate) mod docker;
 pub(crate) mod ecs;
+pub(crate) mod mail;
 pub(crate) mod schedule;
 pub(crate) mod service;
 pub(crate) mod system;
+pub(crate) mod webhook;
 
 use crate::table::{Node::Section as Sub, Presence, Section};
 
@@ -25,7 +27,9 @@ pub(crate) static ROOT: Section = Section {
         Sub(&system::HEAL),
         Sub(&databases::DATABASES),
         Sub(&system::REPAIR),
-        Sub(&system::MAIL),
+        Sub(&mail::MAIL),
+        Sub(&webhook::WEBHOOKS),
+        Sub(&webhook::NOTIFY),
         Sub(&system::EVENTS),
         Sub(&system::LOG),
         Sub(&aws::REGISTRY),

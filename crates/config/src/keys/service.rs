@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    keys::{docker, ecs},
+    keys::{docker, ecs, mail},
     table::{
         Key,
         Node::{self, Leaf, Section as Sub},
@@ -217,6 +217,7 @@ pub(crate) static SERVICES: Section = Section {
         Sub(&PORT),
         Sub(&ROUTE),
         Sub(&HEALTH),
+        Sub(&mail::SERVICE_MAIL),
         Sub(&PROCESS),
         Sub(&docker::DOCKER),
         Sub(&ecs::ECS),

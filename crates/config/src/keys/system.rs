@@ -12,8 +12,8 @@ use crate::{
         Section, Variable,
     },
     values::{
-        ByteSize, HostName, Interval, KIB, Label, LogFormat, LogLevel, MIB, MailKind, Mailbox, PlatformKind, PortRange,
-        PublicUrl, Rate, RepairApply, Secret,
+        ByteSize, HostName, Interval, KIB, Label, LogFormat, LogLevel, MIB, PlatformKind, PortRange, PublicUrl, Rate,
+        RepairApply,
     },
 };
 
@@ -294,46 +294,6 @@ pub(crate) static REPAIR: Section = Section {
     doc: "Registry and world, compared now and then.",
     presence: Always,
     children: &[Leaf(&REPAIR_INTERVAL), Leaf(&REPAIR_APPLY)],
-};
-
-pub(crate) static FROM: Key<Mailbox> = Key::new("from", Mailbox::wharf, "Who the mails are from.");
-pub(crate) static FOLDER: Key<Option<PathBuf>> = Key::new(
-    "folder",
-    || None,
-    "The folder into which mails are written as `.eml` files. A relative path in the file counts from the file's folder.",
-)
-.default_note("`mail` in `data_dir`");
-
-pub(crate) static MAIL_KIND: Key<Option<MailKind>> = Key::new(
-    "kind",
-    || None,
-    "How mails are sent. `folder`: they are written as files. `resend`: they are handed to Resend, with the API key of \
-     `RESEND_API_KEY` or of `aws.resend_secret`.",
-)
-.default_note("`folder`; on ECS `resend` where there is a key, on AWS Lambda always");
-pub(crate) static RESEND_URL: Key<PublicUrl> = Key::new(
-    "resend_url",
-    || PublicUrl::known("https://api.resend.com"),
-    "Where Resend is reached.",
-);
-pub(crate) static RESEND_API_KEY: Key<Option<Secret>> = Key::new(
-    "resend_api_key",
-    || None,
-    "The API key of Resend. Not in the file; it is never shown.",
-)
-.variables(&[Variable::above("RESEND_API_KEY")]);
-
-pub(crate) static MAIL: Section = Section {
-    name: "mail",
-    doc: "How tenants are told.",
-    presence: Always,
-    children: &[
-        Leaf(&MAIL_KIND),
-        Leaf(&FROM),
-        Leaf(&FOLDER),
-        Leaf(&RESEND_URL),
-        Leaf(&RESEND_API_KEY),
-    ],
 };
 
 pub(crate) static ALLOWED_CLUSTERS: Key<Vec<Pattern>> =

@@ -4,9 +4,11 @@ mod databases;
 mod docker;
 mod ecs;
 mod exposure;
+mod mail;
 mod placeholders;
 mod ports;
 mod services;
+mod webhook;
 
 pub(crate) use placeholders::table as placeholder_table;
 pub(crate) use ports::static_ranges;
@@ -19,7 +21,7 @@ use crate::{
     resolved::Resolved,
     services::Read,
     setting::{Setting, shown},
-    values::{MailKind, PlatformKind, RegistryKind, page},
+    values::{PlatformKind, RegistryKind, page},
 };
 
 /// Checks everything; the problems are in `resolved`.
@@ -34,7 +36,8 @@ pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
     ecs::check_sharing(resolved, services);
     databases::check(resolved, config, services);
     docker::check_machine(resolved, config, services);
-    check_mail(resolved, config);
+    mail::check(resolved, config, machine);
+    webhook::check(resolved, config);
     check_aws(resolved, config);
 }
 
@@ -45,23 +48,6 @@ fn check_heal(resolved: &mut Resolved<'_>, config: &Config) {
             Code::ConfigInvalid,
             "the first pause is longer than the longest, heal.backoff_max",
             "make it shorter, or heal.backoff_max longer",
-        );
-    }
-}
-
-/// Who chooses Resend has a key for it. Where it is only the machine's default, mails may never be sent at all.
-fn check_mail(resolved: &mut Resolved<'_>, config: &Config) {
-    let has_key = config.mail.resend_api_key.is_some() || config.aws.resend_secret.is_some();
-    let is_chosen = resolved
-        .entries
-        .get("mail.kind")
-        .is_some_and(|entry| entry.raw.is_some());
-    if config.mail.kind == MailKind::Resend && is_chosen && !has_key {
-        resolved.report(
-            &["mail.kind", "mail.resend_api_key", "aws.resend_secret"],
-            Code::ConfigInvalid,
-            "mails are to be handed to Resend, and there is no API key for it",
-            "set RESEND_API_KEY, or name the secret that holds it: [aws] resend_secret = \"wharf/resend\"",
         );
     }
 }

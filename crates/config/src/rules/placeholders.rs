@@ -3,6 +3,8 @@
 //! A placeholder is a word of small letters and underscores between braces. Other braces are text, and so are those of a shell's
 //! `${variable}`, unless they name a placeholder.
 
+use wharf_domain::LetterKind;
+
 use crate::suggest;
 
 /// Where a text stands, which decides what can be filled in.
@@ -11,6 +13,7 @@ pub(super) enum Place {
     Command,
     Environment,
     Url,
+    Mail(LetterKind),
 }
 
 const TENANTS: &[&str] = &["subdomain", "company_name"];
@@ -18,11 +21,12 @@ const TENANTS: &[&str] = &["subdomain", "company_name"];
 const SECRETS: &[&str] = &["app_password", "database_url", "password", "secret", "token"];
 
 impl Place {
-    const fn known(self) -> &'static [&'static str] {
+    fn known(self) -> Vec<&'static str> {
         match self {
-            Self::Command => &["port", "subdomain", "instance_id"],
-            Self::Environment => &["port", "subdomain", "instance_id", "company_name"],
-            Self::Url => &["subdomain", "ip", "port"],
+            Self::Command => vec!["port", "subdomain", "instance_id"],
+            Self::Environment => vec!["port", "subdomain", "instance_id", "company_name"],
+            Self::Url => vec!["subdomain", "ip", "port"],
+            Self::Mail(kind) => kind.placeholders().collect(),
         }
     }
 
@@ -31,16 +35,20 @@ impl Place {
             Self::Command => "a command",
             Self::Environment => "a variable",
             Self::Url => "an address",
+            Self::Mail(LetterKind::Ready) => "a mail that says that the application is there",
+            Self::Mail(LetterKind::Choose) => "a mail that asks for another name",
         }
     }
 }
 
 /// What can be filled in where, for the reference.
-pub(crate) fn table() -> [(&'static str, &'static [&'static str]); 3] {
+pub(crate) fn table() -> [(&'static str, Vec<&'static str>); 5] {
     [
         ("an argument of a `command`", Place::Command.known()),
         ("a value of `environment`", Place::Environment.known()),
         ("the `url` of a direct route", Place::Url.known()),
+        ("a mail of kind `ready`", Place::Mail(LetterKind::Ready).known()),
+        ("a mail of kind `choose`", Place::Mail(LetterKind::Choose).known()),
     ]
 }
 
@@ -76,13 +84,19 @@ fn fault(word: &str, after_dollar: bool, place: Place, tenant: bool) -> Option<(
         return None;
     }
     let why = format!("{{{word}}} is not a placeholder of {}", place.name());
+    if matches!(place, Place::Mail(_)) && SECRETS.contains(&word) {
+        return Some((
+            why,
+            "a mail is no place for a secret: {password_url} leads to the first password, once".to_owned(),
+        ));
+    }
     if place == Place::Command && SECRETS.contains(&word) {
         return Some((
             why,
             "everybody on the machine can read a command line: the task finds secrets in its environment".to_owned(),
         ));
     }
-    let hint = suggest::nearest(word, known.iter().copied()).map_or_else(
+    let hint = suggest::nearest(word, known.clone()).map_or_else(
         || {
             format!(
                 "known here: {}",

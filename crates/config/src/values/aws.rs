@@ -119,6 +119,12 @@ pub struct Secret(String);
 const HIDDEN: &str = "(hidden)";
 
 impl Secret {
+    /// What a file of its own holds, if that is one.
+    pub(crate) fn from_file(text: &str) -> Option<Self> {
+        let is_secret = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        is_secret.then(|| Self(text.to_owned()))
+    }
+
     /// The secret itself, for the one call that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -200,11 +200,35 @@ impl Choice for RegistryKind {
 pub enum MailKind {
     /// They are written into a folder.
     Folder,
+    /// They are handed to an SMTP server.
+    Smtp,
     /// They are handed to Resend.
     Resend,
 }
 
+/// How the connection to an SMTP server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    /// From the first byte.
+    Implicit,
+    /// After a greeting in clear.
+    Starttls,
+    /// Not at all.
+    None,
+}
+
+impl Choice for SmtpTls {
+    const TYPE: &'static str = "one of implicit, starttls, none";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("implicit", Self::Implicit),
+        ("starttls", Self::Starttls),
+        ("none", Self::None),
+    ];
+}
+
 impl Choice for MailKind {
-    const TYPE: &'static str = "one of folder, resend";
-    const CHOICES: &'static [(&'static str, Self)] = &[("folder", Self::Folder), ("resend", Self::Resend)];
+    const TYPE: &'static str = "one of folder, smtp, resend";
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("folder", Self::Folder), ("smtp", Self::Smtp), ("resend", Self::Resend)];
 }

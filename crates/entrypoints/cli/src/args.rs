@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Send a start or stop event, as EventBridge would (see `docs/events.md`)
     SendEvent(SendEvent),
+    /// List the mails, send one again, or see what one looks like
+    #[command(subcommand)]
+    Mail(Mail),
     /// Compare registry and world, and show what would mend the differences
     Repair(Repair),
     /// Take up a stuck instance where it stands
@@ -197,6 +200,58 @@ pub(crate) struct Logs {
 pub(crate) struct SendEvent {
     /// A file with the event as JSON; `-` is standard input
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mail {
+    /// List the mails that wait or were given up, with what their last try met
+    List(MailList),
+    /// Send mails again that were given up, wait, or did not arrive
+    Resend(MailResend),
+    /// Render a mail as the configuration has it, and send nothing
+    Preview(MailPreview),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MailList {
+    /// Those of the last 30 days that were sent, too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct MailResend {
+    /// The mails' ids, as `list` has them
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// All that were given up
+    #[arg(long)]
+    pub(crate) failed: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MailPreview {
+    /// What it is about
+    #[arg(default_value = "ready", value_parser = clap::builder::PossibleValuesParser::new(wharf_domain::LetterKind::ALL.iter().map(|kind| kind.name())))]
+    pub(crate) kind: String,
+    /// The service whose tenant is told [default: the one that a sign-up gets]
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Print the HTML, and nothing else
+    #[arg(long)]
+    pub(crate) html: bool,
+    /// The tenant's name
+    #[arg(long, default_value = "acme")]
+    pub(crate) subdomain: String,
+    /// The tenant's company
+    #[arg(long, default_value = "Acme & Sons")]
+    pub(crate) company: String,
+    /// The tenant's address
+    #[arg(long, default_value = "ada@example.com")]
+    pub(crate) email: String,
+    #[command(flatten)]
+    pub(crate) on: OnPlatform,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -16,6 +16,8 @@ the list. What stands behind it, and what each of them could do with it, is in [
 | anybody | who shows nothing |
 | status link | who has the token of a sign-up's status link: it opens that one sign-up, and nothing else |
 | password link | who has the token of the mail's link: it opens that one password, once |
+| choice link | who has the token of the mail that asks for another name: it gives that one order a name, once |
+| signed webhook | who signs the body with the secret of the webhook of that name |
 | foreign page | a page of another origin, a tenant's among them, in a browser that has a console session |
 | console | a console session; its changes have to be JSON from Wharf's own origin |
 | admin token | who has the admin token |
@@ -24,8 +26,8 @@ the list. What stands behind it, and what each of them could do with it, is in [
 asks for by GET is answered to the browser, and the browser does not show it to the page: no answer allows another origin to read it, \
 and the session's cookie does not come along (`SameSite=Strict`).
 
-| operation | | anybody | status link | password link | foreign page | console | admin token |
-|---|---|---|---|---|---|---|---|
+| operation | | anybody | status link | password link | choice link | signed webhook | foreign page | console | admin token |
+|---|---|---|---|---|---|---|---|---|---|
 ";
 
 /// The list as text.
@@ -41,12 +43,14 @@ pub(crate) fn text(operations: &[Operation]) -> String {
 }
 
 /// In the order of the list's columns.
-const fn columns(access: Access, is_change: bool) -> [bool; 6] {
+const fn columns(access: Access, is_change: bool) -> [bool; 8] {
     let foreign = !is_change;
     match access {
-        Access::Anyone | Access::Known => [true, true, true, foreign, true, true],
-        Access::StatusLink => [false, true, false, false, false, false],
-        Access::PasswordLink => [false, false, true, false, false, false],
-        Access::Admin => [false, false, false, false, true, true],
+        Access::Anyone | Access::Known => [true, true, true, true, true, foreign, true, true],
+        Access::StatusLink => [false, true, false, false, false, false, false, false],
+        Access::PasswordLink => [false, false, true, false, false, false, false, false],
+        Access::ChoiceLink => [false, false, false, true, false, false, false, false],
+        Access::Webhook => [false, false, false, false, true, false, false, false],
+        Access::Admin => [false, false, false, false, false, false, true, true],
     }
 }

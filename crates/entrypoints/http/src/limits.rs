@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Bytes of a request's body. The longest that anybody has reason to send is an event with its environment.
 pub(crate) const BODY_MAX: usize = 64 * 1024;
+/// Bytes of a webhook's body: what is in it is its sender's, and Stripe's events come with everything about a payment.
+pub(crate) const WEBHOOK_MAX: usize = 256 * 1024;
 /// How long a body may take to come.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -160,7 +160,7 @@ fn securities(access: Access) -> Option<Vec<SecurityRequirement>> {
     let token = SecurityRequirement::new(TOKEN, none);
     let session = SecurityRequirement::new(SESSION, none);
     match access {
-        Access::Anyone | Access::StatusLink | Access::PasswordLink => None,
+        Access::Anyone | Access::StatusLink | Access::PasswordLink | Access::ChoiceLink | Access::Webhook => None,
         Access::Known => Some(vec![SecurityRequirement::default(), token, session]),
         Access::Admin => Some(vec![token, session]),
     }

@@ -32,6 +32,10 @@ pub(crate) enum Access {
     StatusLink,
     /// Whoever has the link of the mail, once: the token in its path. Neither the admin token nor a status link opens it.
     PasswordLink,
+    /// Whoever has the link of the mail that asks for another name: the token in its path. Nothing else opens it.
+    ChoiceLink,
+    /// Whoever signs with the secret of the webhook of this name.
+    Webhook,
     /// The bearer of the admin token or of a console session.
     Admin,
 }
@@ -43,6 +47,8 @@ impl Access {
             Self::Anyone | Self::Known => &["anybody"],
             Self::StatusLink => &["the bearer of the status link"],
             Self::PasswordLink => &["the bearer of the password link"],
+            Self::ChoiceLink => &["the bearer of the choice link"],
+            Self::Webhook => &["who signs with the webhook's secret"],
             Self::Admin => &["the admin token", "a console session"],
         }
     }

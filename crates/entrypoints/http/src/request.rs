@@ -118,18 +118,27 @@ pub(crate) fn is_media(headers: &HeaderMap, media: &str) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case(media))
 }
 
+/// The whole body as it came, whatever it is, within a bound of its own.
+pub(crate) async fn raw(headers: &HeaderMap, body: Body, most: usize) -> Answer<axum::body::Bytes> {
+    read_up_to(headers, body, most).await
+}
+
 /// The whole body, if it is not too long and does not take too long.
 async fn read(headers: &HeaderMap, body: Body) -> Answer<axum::body::Bytes> {
+    read_up_to(headers, body, limits::BODY_MAX).await
+}
+
+async fn read_up_to(headers: &HeaderMap, body: Body, most: usize) -> Answer<axum::body::Bytes> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limits::BODY_MAX as u64) {
-        return Err(too_large());
+    if announced.is_some_and(|length| length > most as u64) {
+        return Err(too_large(most));
     }
-    let reading = axum::body::to_bytes(body, limits::BODY_MAX);
+    let reading = axum::body::to_bytes(body, most);
     match tokio::time::timeout(limits::BODY_TIMEOUT, reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_length(&error) => Err(too_large()),
+        Ok(Err(error)) if is_length(&error) => Err(too_large(most)),
         Ok(Err(error)) => Err(invalid(format!("the body broke off: {error}"), "send it again")),
         Err(_) => Err(
             invalid("the body did not come in time", "send it again, without pauses")
@@ -153,10 +162,10 @@ fn invalid(what: impl Into<String>, hint: &str) -> Problem {
     Failure::new(Code::RequestInvalid, what).hint(hint).into()
 }
 
-fn too_large() -> Problem {
+fn too_large(most: usize) -> Problem {
     Problem::new(
         Code::RequestTooLarge,
-        format!("the body is larger than {} KiB", limits::BODY_MAX / 1024),
+        format!("the body is larger than {} KiB", most / 1024),
         "send less",
     )
 }

@@ -9,13 +9,14 @@ use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, SqsWaker, Tables,
     WharfSecrets,
 };
-use wharf_config::{Config, RepairApply};
+use wharf_config::{Config, MailKind, RepairApply, Smtp};
 use wharf_domain::{Code, DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_local::{OsIds, SystemClock};
-use wharf_mail::{ResendKey, ResendMailer, ResendOptions};
+use wharf_mail::{ResendKey, ResendMailer, ResendOptions, SmtpLogin, SmtpMailer, SmtpOptions, SmtpTls};
 use wharf_platform::{Mail, MailError, Mailer, NoDatabases, Platform};
-use wharf_provisioning::{Pace, Settings, tokens::TokenKey};
+use wharf_provisioning::{Pace, Settings, tokens::TokenKey, webhooks::FetchSecret};
 use wharf_saga::{Clock, Seen, Waker};
+use wharf_webhooks::WebhookPoster;
 
 use crate::{
     deployed::{Deployed, HttpKeys, HttpParts, Parts},
@@ -125,6 +126,7 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
         databases: Arc::new(NoDatabases),
         secrets: Arc::new(AwsSecrets::new(clients.clone(), governor.clone(), deployment.clone())),
         mailer: mailer(config, aws)?,
+        poster: Arc::new(WebhookPoster::default()),
         prober: Arc::new(DirectProber),
         logs: Arc::new(tasks.logs()),
     };
@@ -148,7 +150,7 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
     Ok(Parts {
         store,
         platform,
-        settings: settings(config, deployment.clone(), queue_url.is_some()),
+        settings: settings(config, deployment.clone(), queue_url.is_some(), aws),
         clock,
         ids,
         waker,
@@ -179,9 +181,17 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
     })
 }
 
-fn settings(config: &Config, deployment: DeploymentId, has_queue: bool) -> Settings {
+fn settings(config: &Config, deployment: DeploymentId, has_queue: bool, aws: &Aws) -> Settings {
     let back_stop = if has_queue { BACK_STOP } else { Duration::ZERO };
-    let settings = wharf_wiring::settings(config, deployment, None);
+    let kept = aws.secrets.clone();
+    let fetch = move |name: String| -> FetchSecret {
+        let kept = kept.clone();
+        Arc::new(move || -> BoxFuture<'static, _> {
+            let (kept, name) = (kept.clone(), name.clone());
+            async move { kept.get(&name).await }.boxed()
+        })
+    };
+    let settings = wharf_wiring::settings_with(config, deployment, None, Some(&fetch));
     let pace = Pace {
         look_at_tasks: config.aws.poll_interval.max(back_stop),
         shortest_look: back_stop.max(settings.pace.shortest_look),
@@ -191,6 +201,9 @@ fn settings(config: &Config, deployment: DeploymentId, has_queue: bool) -> Setti
 }
 
 fn mailer(config: &Config, aws: &Aws) -> Result<Arc<dyn Mailer>, Failure> {
+    if let (MailKind::Smtp, Some(smtp)) = (config.mail.kind, &config.mail.smtp) {
+        return Ok(Arc::new(SmtpMailer::new(smtp_options(smtp), Arc::new(SystemClock))?));
+    }
     let key = match (&config.mail.resend_api_key, &config.aws.resend_secret) {
         (Some(key), _) => ResendKey::Given(SecretString::from(key.expose().to_owned())),
         (None, Some(name)) => {
@@ -206,6 +219,25 @@ fn mailer(config: &Config, aws: &Aws) -> Result<Arc<dyn Mailer>, Failure> {
         base: config.mail.resend_url.to_string(),
         ..ResendOptions::new(key)
     })?))
+}
+
+fn smtp_options(smtp: &Smtp) -> SmtpOptions {
+    let tls = match smtp.tls {
+        wharf_config::SmtpTls::Implicit => SmtpTls::Implicit,
+        wharf_config::SmtpTls::Starttls => SmtpTls::StartTls,
+        wharf_config::SmtpTls::None => SmtpTls::None,
+    };
+    let login = smtp.user.as_ref().zip(smtp.password.as_ref());
+    SmtpOptions {
+        login: login.map(|(user, password)| SmtpLogin {
+            user: user.clone(),
+            password: SecretString::from(password.expose().to_owned()),
+        }),
+        timeout: smtp.timeout,
+        connections: smtp.connections as usize,
+        roots: smtp.roots.as_ref().map(|pem| pem.clone().into_bytes()),
+        ..SmtpOptions::new(smtp.host.clone(), smtp.port, tls)
+    }
 }
 
 /// A deployment without a mail provider: its tenants are Ready all the same, and the log says who was not told.

@@ -1,13 +1,17 @@
 //! What both binaries make of a configuration, whichever adapters they put behind it. No adapter is named here.
 
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::SecretSlice;
+use secrecy::{SecretSlice, SecretString};
 use sha2::Sha256;
-use std::{num::NonZeroU32, time::Duration};
-use wharf_config::Config;
-use wharf_domain::DeploymentId;
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use wharf_config::{Config, Secret};
+use wharf_domain::{DeploymentId, WebhookName};
 use wharf_http::{Rate, SignupLimits};
-use wharf_provisioning::{Addresses, Pace, Settings, settings::Heal};
+use wharf_provisioning::{
+    Addresses, Letters, Pace, ServiceLetters, Settings,
+    settings::Heal,
+    webhooks::{FetchSecret, HookSecrets, Receiver, Webhook},
+};
 
 /// How long the first password's link works.
 const PASSWORD_LINK: Duration = Duration::from_hours(7 * 24);
@@ -19,6 +23,15 @@ const LOSSES: usize = 20;
 /// The use cases' settings. `port` is the one that is listened on, where there is one; it may differ from the configured one.
 #[must_use]
 pub fn settings(config: &Config, deployment: DeploymentId, port: Option<u16>) -> Settings {
+    settings_with(config, deployment, port, None)
+}
+
+/// Gives a secret of Secrets Manager by its name or ARN, where there is an account to ask.
+pub type FetchNamed<'a> = Option<&'a dyn Fn(String) -> FetchSecret>;
+
+/// The same, where secrets of webhooks may be kept elsewhere than in the environment.
+#[must_use]
+pub fn settings_with(config: &Config, deployment: DeploymentId, port: Option<u16>, fetch: FetchNamed<'_>) -> Settings {
     let listened = port.unwrap_or_else(|| config.server.listen.port());
     let tenants = config.server.url_of("tenants", listened);
     let (scheme, rest) = tenants.split_once("://tenants").unwrap_or(("http", ""));
@@ -51,6 +64,9 @@ pub fn settings(config: &Config, deployment: DeploymentId, port: Option<u16>) ->
             backoff_longest: config.heal.backoff_max,
         },
         mail_from: config.mail.from.to_string(),
+        letters: letters(config),
+        webhooks: webhooks(config, fetch),
+        notify: notify(config, fetch),
         password_link: PASSWORD_LINK,
         restore_parallel: RESTORE_PARALLEL,
         pace: Pace {
@@ -58,6 +74,51 @@ pub fn settings(config: &Config, deployment: DeploymentId, port: Option<u16>) ->
             ..Pace::default()
         },
     }
+}
+
+fn letters(config: &Config) -> Letters {
+    let services = config.service_mails.iter().map(|(name, mail)| {
+        let letters = ServiceLetters {
+            from: mail.from.as_ref().map(ToString::to_string),
+            templates: mail.templates.clone(),
+        };
+        (name.clone(), letters)
+    });
+    Letters {
+        templates: config.mail.templates.clone(),
+        services: services.collect(),
+    }
+}
+
+/// The environment's, or else the one that is kept. The configuration asks for one of the two.
+fn secrets(given: Option<&Secret>, named: Option<&String>, fetch: FetchNamed<'_>) -> HookSecrets {
+    match (given, named, fetch) {
+        (None, Some(name), Some(fetch)) => HookSecrets::Kept(fetch(name.clone())),
+        (given, ..) => HookSecrets::Given(SecretString::from(given.map_or("", Secret::expose))),
+    }
+}
+
+fn webhooks(config: &Config, fetch: FetchNamed<'_>) -> BTreeMap<WebhookName, Webhook> {
+    let each = config.webhooks.iter().map(|(name, webhook)| {
+        let taken = Webhook {
+            rules: webhook.rules.clone(),
+            secrets: secrets(webhook.secret.as_ref(), webhook.aws_secret.as_ref(), fetch),
+        };
+        (name.clone(), taken)
+    });
+    each.collect()
+}
+
+fn notify(config: &Config, fetch: FetchNamed<'_>) -> BTreeMap<WebhookName, Receiver> {
+    let each = config.notify.iter().map(|(name, notify)| {
+        let receiver = Receiver {
+            url: notify.url.to_string(),
+            secrets: secrets(notify.secret.as_ref(), notify.aws_secret.as_ref(), fetch),
+            events: notify.events.clone(),
+        };
+        (name.clone(), receiver)
+    });
+    each.collect()
 }
 
 /// Who may sign up, and how often.
@@ -90,7 +151,7 @@ pub fn one_of(share: f64) -> NonZeroU32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{collections::BTreeMap, path::Path};
+    use std::path::Path;
     use wharf_config::{Machine, Overrides};
 
     fn config(text: &str) -> Config {

@@ -3,9 +3,10 @@
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 use std::time::Duration;
-use wharf_domain::{Code, InstanceId};
+use wharf_domain::{Code, InstanceId, LetterKind, LetterTemplate};
 use wharf_platform::Mail;
-use wharf_saga::Store;
+use wharf_provisioning::{ServiceLetters, outbox::MailView};
+use wharf_saga::{Store, store::Fate};
 use wharf_testkit::sim::{Mishap, SimWharf, When, store::Fault, wharf::code};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -158,6 +159,138 @@ async fn after_about_a_day_of_tries_a_mail_is_put_aside() {
     let (later, last) = (tries().await, tries().await);
     assert_eq!(later, last, "no more after that");
     assert!(last < 70, "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_for_an_hour_gets_each_mail_once_when_it_is_back() {
+    let mut wharf = SimWharf::new(1).await;
+    let down = wharf
+        .world
+        .faults()
+        .order("mailer.send", When::Always, Mishap::Before(Code::MailFailed));
+    for name in ["acme", "bolt", "cask"] {
+        wharf.ready(name, "shop").await;
+    }
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    wharf.restart().await;
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    let listed = wharf.wharf().list_mails(None, 10).await.expect("listed").mails;
+    assert_eq!(listed.len(), 3);
+    for mail in &listed {
+        assert!(matches!(mail.fate, Fate::Waits { .. }) && mail.tries > 5, "{mail:?}");
+        assert_eq!(mail.error.as_deref(), Some("the mail was refused, as was ordered"));
+    }
+    wharf.world.faults().cancel(down);
+    tokio::time::sleep(Duration::from_mins(31)).await;
+    assert_eq!(wharf.world.mails().len(), 3);
+    let listed = wharf.wharf().list_mails(None, 10).await.expect("listed").mails;
+    let is_sent = |mail: &MailView| matches!(mail.fate, Fate::Sent { .. }) && mail.error.is_none();
+    assert!(listed.iter().all(is_sent), "{listed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_was_given_up_goes_out_when_somebody_wants_it() {
+    let wharf = SimWharf::new(1).await;
+    let order = wharf
+        .world
+        .faults()
+        .order("mailer.send", When::Always, Mishap::Before(Code::MailFailed));
+    let id = ready(&wharf).await;
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_mins(30)).await;
+    }
+    let mail = format!("ready-{id}");
+    let fate = async || {
+        let listed = wharf.wharf().list_mails(None, 10).await.expect("listed").mails;
+        listed
+            .into_iter()
+            .find(|listed| listed.id == mail)
+            .expect("it is there")
+    };
+    assert_eq!(fate().await.fate, Fate::Dead);
+    // Nothing was mended: it is tried as often as at first.
+    wharf.wharf().resend(&mail).await.expect("wanted");
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let again = fate().await;
+    assert!(
+        matches!(again.fate, Fate::Waits { .. }) && again.tries < 10,
+        "{again:?}"
+    );
+    wharf.world.faults().cancel(order);
+    wharf.wharf().resend(&mail).await.expect("wanted");
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(
+        wharf.world.mails().len(),
+        1,
+        "at once, and not when its turn would have come"
+    );
+    assert!(matches!(fate().await.fate, Fate::Sent { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_was_sent_and_did_not_arrive_goes_out_as_a_new_one() {
+    let wharf = SimWharf::new(1).await;
+    let id = ready(&wharf).await;
+    let mail = format!("ready-{id}");
+    let mut ids = vec![mail.clone()];
+    for _ in 0..2 {
+        tokio::time::sleep(SECOND).await;
+        let last = ids.last().expect("one").clone();
+        ids.push(wharf.wharf().resend(&last).await.expect("wanted").id);
+    }
+    tokio::time::sleep(SECOND).await;
+    let sent: Vec<String> = wharf.world.mails().into_iter().map(|mail| mail.id).collect();
+    assert_eq!(sent, ids, "a provider would pass over one that it knows");
+    assert!(
+        ids[1..]
+            .iter()
+            .all(|id| id.starts_with(&format!("{mail}-again-")) && id.matches("again").count() == 1)
+    );
+    let unknown = wharf.wharf().resend("ready-nobody").await;
+    assert_eq!(code(&unknown.map(drop)), Some(Code::MailUnknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_lets_us_wait_keeps_the_others_waiting_no_longer_than_a_try() {
+    let wharf = SimWharf::new(1).await;
+    wharf
+        .world
+        .faults()
+        .order("mailer.send", When::Nth(1), Mishap::Slow(Duration::from_secs(20)));
+    for name in ["acme", "bolt", "cask"] {
+        wharf.sign_up(name).await.expect("accepted");
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(wharf.world.mails().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_has_its_own_sender_and_words_and_what_people_typed_is_escaped_in_them() {
+    let wharf = SimWharf::with(1, |_, settings| {
+        let template = LetterTemplate {
+            subject: Some("{company_name}: {subdomain}".to_owned()),
+            text: Some("{url} and {password_url}".to_owned()),
+            html: Some("<b title='{company_name}'>{url}</b>".to_owned()),
+        };
+        let letters = ServiceLetters {
+            from: Some("Shop <shop@example.com>".to_owned()),
+            templates: [(LetterKind::Ready, template)].into(),
+        };
+        settings
+            .letters
+            .services
+            .insert("shop".parse().expect("a name"), letters);
+    })
+    .await;
+    ready(&wharf).await;
+    let mail = &wharf.world.mails()[0];
+    assert_eq!(mail.from, "Shop <shop@example.com>");
+    assert_eq!(mail.subject, "acme & Sons: acme");
+    assert_eq!(mail.html, "<b title='acme &amp; Sons'>http://acme.localhost:8080/</b>");
+    assert!(
+        mail.text
+            .starts_with("http://acme.localhost:8080/ and http://localhost:8080/password/")
+    );
 }
 
 #[tokio::test(start_paused = true)]

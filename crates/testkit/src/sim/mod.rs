@@ -24,6 +24,7 @@ pub mod faults;
 pub mod flaws;
 mod logs;
 mod mailer;
+mod poster;
 mod prober;
 pub mod process;
 mod registry;

@@ -15,8 +15,8 @@ use wharf_platform::Platform;
 use wharf_saga::Store;
 
 use super::{
-    SimStore, SimWorld, calls::Calls, databases::SimDatabases, logs::SimLogs, mailer::SimMailer, prober::SimProber,
-    registry::SimRegistry, routes::SimRoutes, secrets::SimSecrets, tasks::SimTasks,
+    SimStore, SimWorld, calls::Calls, databases::SimDatabases, logs::SimLogs, mailer::SimMailer, poster::SimPoster,
+    prober::SimProber, registry::SimRegistry, routes::SimRoutes, secrets::SimSecrets, tasks::SimTasks,
 };
 
 /// On which side of what a call does.
@@ -141,6 +141,7 @@ impl Process {
             databases: Arc::new(SimDatabases(self.calls())),
             secrets: Arc::new(SimSecrets(self.calls())),
             mailer: Arc::new(SimMailer(self.calls())),
+            poster: Arc::new(SimPoster(self.calls())),
             prober: Arc::new(SimProber(self.calls())),
             logs: Arc::new(SimLogs(self.calls())),
         }

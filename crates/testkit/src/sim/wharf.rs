@@ -7,7 +7,8 @@ use wharf_domain::{
     request::{Provision, Start},
 };
 use wharf_provisioning::{
-    Accepted, Addresses, Caller, InstanceView, Settings, Wharf, settings::Heal, tokens::TokenKey, wharf::Deployment,
+    Accepted, Addresses, Caller, InstanceView, Letters, Settings, Wharf, settings::Heal, tokens::TokenKey,
+    wharf::Deployment,
 };
 use wharf_saga::{Clock, Driving, Record, Step, Store, limits, store::Kind};
 
@@ -59,6 +60,9 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
             backoff_longest: Duration::from_secs(30),
         },
         mail_from: "Wharf <wharf@localhost>".to_owned(),
+        letters: Letters::default(),
+        webhooks: std::collections::BTreeMap::new(),
+        notify: std::collections::BTreeMap::new(),
         password_link: Duration::from_hours(7 * 24),
         pace: wharf_provisioning::Pace::default(),
         restore_parallel: 4,

@@ -11,7 +11,7 @@ use std::{
 };
 use tokio::sync::broadcast;
 use wharf_domain::{DeploymentId, Email, InstanceId, Timestamp};
-use wharf_platform::{Mail, Owner, Platform, PortSource, RouteKey, Standing, TaskEvent};
+use wharf_platform::{Mail, Owner, Platform, PortSource, Post, RouteKey, Standing, TaskEvent};
 use wharf_saga::Clock;
 
 use super::{
@@ -96,6 +96,7 @@ pub(crate) struct State {
     pub(crate) databases_made: u64,
     pub(crate) secrets: BTreeMap<InstanceId, BTreeMap<String, String>>,
     pub(crate) mails: Vec<Mail>,
+    pub(crate) posts: Vec<Post>,
     pub(crate) mail_tries: u32,
     pub(crate) refused_mailboxes: Vec<Email>,
     pub(crate) output: BTreeMap<InstanceId, Output>,

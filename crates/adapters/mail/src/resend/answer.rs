@@ -5,8 +5,7 @@ use serde::Deserialize;
 use std::time::Duration;
 use wharf_platform::MailError;
 
-/// Of what Resend says as much as fits into a line of the console.
-const WORDS_MAX: usize = 300;
+use crate::words::{plain, words};
 
 #[derive(Default, Deserialize)]
 struct Refusal {
@@ -52,19 +51,6 @@ fn later(headers: &HeaderMap, why: String) -> MailError {
         },
         None => MailError::Passing(why),
     }
-}
-
-/// On one line, and without addresses: Resend likes to repeat them, and what is given up stands in logs.
-fn words(message: &str) -> String {
-    let words = message
-        .split_whitespace()
-        .map(|word| if word.contains('@') { "(address)" } else { word });
-    let text: String = words.collect::<Vec<_>>().join(" ");
-    plain(&text)
-}
-
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect()
 }
 
 #[cfg(test)]

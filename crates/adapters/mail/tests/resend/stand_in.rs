@@ -26,8 +26,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) const KEY: &str = "re_123_top_secret";
-const CERTIFICATE: &[u8] = include_bytes!("self_signed.pem");
-const CERTIFICATE_KEY: &[u8] = include_bytes!("self_signed.key.pem");
+const CERTIFICATE: &[u8] = include_bytes!("../certificates/self_signed.pem");
+const CERTIFICATE_KEY: &[u8] = include_bytes!("../certificates/self_signed.key.pem");
 
 /// What comes of one request.
 pub(crate) enum Fault {

@@ -7,6 +7,7 @@ mod deploy;
 mod doctor;
 mod instances;
 mod logs;
+mod mail;
 mod repair;
 mod schedules;
 mod start;
@@ -18,7 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 use wharf_domain::{Code, Failure};
 
 use crate::{
-    args::{Args, Command, Global, List, ListCommand},
+    args::{Args, Command, Global, List, ListCommand, Mail},
     output, up,
 };
 
@@ -30,6 +31,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(options) => up::run(&global, options),
         Command::Config(command) => config::run(&global, command),
+        Command::Mail(Mail::Preview(options)) => mail::preview(&global, options),
         Command::Doctor(on) => doctor::run(&global, on),
         Command::Cost(options) => cost::run(&global, &options),
         Command::Backup(options) => backup::backup(&global, &options),
@@ -68,6 +70,8 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::Resume(options) => instances::resume(global, &options).await,
         Command::Abandon(options) => instances::abandon(global, &options).await,
         Command::Logs(options) => logs::run(global, &options).await,
+        Command::Mail(Mail::List(options)) => mail::list(global, &options).await,
+        Command::Mail(Mail::Resend(options)) => mail::resend(global, &options).await,
         Command::Repair(options) => repair::run(global, &options).await,
         Command::Deploy(options) => deploy::run(global, &options).await,
         Command::Up(_)
@@ -76,6 +80,7 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Doctor(_)
+        | Command::Mail(Mail::Preview(_))
         | Command::Completions { .. }
         | Command::Storefront => Err(Failure::internal("a command without a server was sent to one")),
     }

@@ -5,6 +5,7 @@ mod events;
 mod health;
 mod history;
 mod instances;
+mod mails;
 mod names;
 pub(crate) mod provision;
 mod repair;
@@ -13,6 +14,7 @@ mod services;
 pub(crate) mod status;
 mod tenants;
 pub(crate) mod view;
+mod webhooks;
 
 use crate::operation::Operation;
 
@@ -26,6 +28,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         services::operations(),
         schedules::operations(),
         events::operations(),
+        webhooks::operations(),
+        mails::operations(),
         repair::operations(),
         health::operations(),
         errors::operations(),

@@ -1,6 +1,7 @@
 //! The pages: rendered here, whole, so that each works without a script. The script in `assets/` only spares people reloads.
 
 mod assets;
+mod choose;
 mod console;
 mod layout;
 mod login;
@@ -27,6 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     [
         signup::operations(),
         password::operations(),
+        choose::operations(),
         console::operations(),
         login::operations(),
         assets::operations(),

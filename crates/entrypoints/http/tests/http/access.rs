@@ -2,7 +2,7 @@
 //! `docs/access.md`; the list is held against the router, and against what is written here, so that none becomes public by a slip.
 
 use axum::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     document::{Document, Operation},
     password,
     site::{Ask, ORIGIN, Plan, Site},
+    webhooks,
 };
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/access.md");
@@ -18,6 +19,8 @@ const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/acce
 const PUBLIC: &[(&str, &str)] = &[
     ("asset", "anybody"),
     ("check_name", "anybody"),
+    ("choose_name", "the bearer of the choice link"),
+    ("choose_page", "the bearer of the choice link"),
     ("explain_error", "anybody"),
     ("health", "anybody"),
     ("login", "anybody"),
@@ -32,6 +35,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("signup_page", "anybody"),
     ("status", "the bearer of the status link"),
     ("status_events", "the bearer of the status link"),
+    ("webhook", "who signs with the webhook's secret"),
 ];
 
 /// A line of the list.
@@ -40,8 +44,8 @@ struct Row {
     method: Method,
     path: String,
     id: String,
-    /// Anybody, status link, password link, foreign page, console, admin token.
-    may: [bool; 6],
+    /// Anybody, status link, password link, choice link, signed webhook, foreign page, console, admin token.
+    may: [bool; 8],
 }
 
 /// The list as it is committed.
@@ -58,12 +62,12 @@ fn row(line: &str) -> Option<Row> {
         return None;
     };
     let (method, path) = what.trim_end_matches('`').split_once(' ')?;
-    let may: Vec<bool> = may[..6].iter().map(|cell| *cell == "yes").collect();
+    let may: Vec<bool> = may[..8].iter().map(|cell| *cell == "yes").collect();
     Some(Row {
         method: method.parse().expect("a method"),
         path: path.to_owned(),
         id: id.trim_matches('`').to_owned(),
-        may: may.try_into().expect("six columns"),
+        may: may.try_into().expect("eight columns"),
     })
 }
 
@@ -167,10 +171,12 @@ async fn the_list_has_every_operation_of_the_router_and_no_other() {
 }
 
 /// Who asks, in the order of the list's columns.
-const CALLERS: [&str; 6] = [
+const CALLERS: [&str; 8] = [
     "anybody",
     "status link",
     "password link",
+    "choice link",
+    "signed webhook",
     "foreign page",
     "console",
     "admin token",
@@ -178,8 +184,9 @@ const CALLERS: [&str; 6] = [
 
 /// Asks as one of the callers, on a site of its own with a tenant that is ready: what one asks for, another would find.
 async fn as_caller(caller: &str, operation: &Operation<'_>) -> (u16, String) {
-    let site = Site::new().await;
+    let site = Site::with(Plan::default(), |_, settings| webhooks::senders(settings)).await;
     let (status, password) = links(&site).await;
+    let choice = choice(&site).await;
     let to = |word: &str| ask(&site, operation, word);
     let is_token = operation.path.contains("{token}");
     let nobody = if is_token { "7dn3m0w9x4k2v8c1t5s6r7q8pz" } else { "acme" };
@@ -188,6 +195,15 @@ async fn as_caller(caller: &str, operation: &Operation<'_>) -> (u16, String) {
         // The token in its place; where it has none, as if it were a credential, which it is not.
         "status link" if is_token => to(&status).send().await,
         "password link" if is_token => to(&password).send().await,
+        "choice link" if is_token => to(&choice).send().await,
+        "signed webhook" if operation.id() == "webhook" => {
+            let (_, body) = operation.example().expect("an example");
+            webhooks::by_another(&site, &operation.path_with("acme"), "msg_2", &body.to_string())
+                .send()
+                .await
+        }
+        "signed webhook" => to(nobody).header("webhook-id", "msg_2").send().await,
+        "choice link" => to(nobody).header("x-token", &choice).send().await,
         "status link" | "password link" => to(nobody).header("x-token", &status).send().await,
         "foreign page" => {
             let cookie = console::log_in(&site).await;
@@ -238,6 +254,17 @@ async fn links(site: &Site) -> (String, String) {
     (status, password.rsplit('/').next().expect("a token").to_owned())
 }
 
+/// The token of a link to choose a name: somebody has paid for the one that acme has.
+async fn choice(site: &Site) -> String {
+    let event = json!({
+        "type": "tenant.provision",
+        "data": {"subdomain": "acme", "company_name": "Other", "admin_email": "eve@other.example", "contract": "other"}
+    });
+    let asked = webhooks::by_another(site, "/webhooks/acme", "msg_1", &event.to_string());
+    assert_eq!(asked.send().await.status, 200);
+    webhooks::choice_token(site).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_caller_is_answered_as_the_list_says() {
     let document = Document::read();
@@ -248,8 +275,10 @@ async fn every_caller_is_answered_as_the_list_says() {
             let (status, code) = as_caller(caller, &operation).await;
             // A handler may say for reasons of its own that something is not there: that is no refusal of the caller.
             let is_link = operation.path.contains("{token}");
-            let refused = matches!(code.as_str(), "auth.missing" | "auth.denied" | "origin.refused")
-                || (is_link && matches!(status, 404 | 410));
+            let refused = matches!(
+                code.as_str(),
+                "auth.missing" | "auth.denied" | "origin.refused" | "webhook.signature"
+            ) || (is_link && matches!(status, 404 | 410));
             // The document's example of a login has a token that is none.
             let refused = refused && !(operation.id() == "login" && code == "auth.denied");
             assert_eq!(!refused, may, "{} as {caller}: {status} {code}", operation.id());

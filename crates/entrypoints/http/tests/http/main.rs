@@ -13,3 +13,4 @@ mod provision;
 mod rates;
 mod services;
 mod site;
+mod webhooks;

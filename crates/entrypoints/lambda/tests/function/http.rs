@@ -1,8 +1,12 @@
 //! The HTTP API: the same router as on one machine, which answers at once and drives nothing.
 
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
+use wharf_domain::webhook::{WebhookFields, WebhookKind, WebhookRules};
+use wharf_provisioning::webhooks::{HookSecrets, Webhook};
+use wharf_saga::Clock;
 
 use crate::cloud::{Cloud, PUBLIC_URL, TOKEN};
 
@@ -113,6 +117,70 @@ async fn operators_calls_need_the_token_and_never_wait() {
     )
     .await;
     assert_eq!(status, 202, "{body}");
+}
+
+/// A payment, signed as Stripe signs, over the body as API Gateway hands it over.
+fn payment(cloud: &Cloud, is_encoded: bool) -> Value {
+    use hmac::{Hmac, KeyInit, Mac};
+    let event = json!({
+        "id": "evt_1", "type": "checkout.session.completed",
+        "data": {"object": {
+            "payment_status": "paid", "subscription": "sub_1", "metadata": {"subdomain": "bolt"}, "customer_details": {"email": "ada@bolt.example"}
+        }}
+    });
+    let body = format!(" {event}\n");
+    let at = cloud.world.clock().now().as_millis() / 1000;
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"whsec_of_stripe_0123").expect("a key");
+    <Hmac<sha2::Sha256> as Mac>::update(&mut mac, format!("{at}.{body}").as_bytes());
+    let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+    let header = format!("t={at},v1={signature}");
+    let mut request = request("POST", "/webhooks/stripe", &[("stripe-signature", &header)], None);
+    request["body"] = if is_encoded {
+        data_encoding::BASE64.encode(body.as_bytes()).into()
+    } else {
+        body.into()
+    };
+    request["isBase64Encoded"] = is_encoded.into();
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_provisions_whichever_way_its_body_comes() {
+    let cloud = Cloud::with(|settings| {
+        let places = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a place")).collect();
+        let rules = WebhookRules {
+            kind: WebhookKind::Stripe,
+            service: None,
+            tolerance: Duration::from_mins(5),
+            grace: Duration::ZERO,
+            provision: vec!["checkout.session.completed".to_owned()],
+            stop: Vec::new(),
+            fields: WebhookFields {
+                subdomain: places(&["metadata.subdomain"]),
+                company_name: Vec::new(),
+                admin_email: places(&["customer_details.email"]),
+                contract: places(&["subscription"]),
+            },
+        };
+        // As where Secrets Manager is asked.
+        let secrets = HookSecrets::Kept(Arc::new(|| {
+            Box::pin(async { Ok(SecretString::from("whsec_of_stripe_0123")) })
+        }));
+        settings
+            .webhooks
+            .insert("stripe".parse().expect("a name"), Webhook { rules, secrets });
+    });
+    for is_encoded in [true, false] {
+        let (status, _, body) = ask(&cloud, payment(&cloud, is_encoded)).await;
+        assert_eq!(
+            (status, &parsed(&body)["outcome"]),
+            (200, &json!("provisioned")),
+            "{body}"
+        );
+    }
+    let id = cloud.only().await;
+    cloud.until_state(&id, "ready").await;
+    assert_eq!(cloud.world.mails()[0].to.as_str(), "ada@bolt.example");
 }
 
 #[tokio::test(start_paused = true)]

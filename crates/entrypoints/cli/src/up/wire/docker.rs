@@ -7,15 +7,16 @@ use wharf_docker::{DockerOptions, DockerTasks};
 use wharf_domain::{Code, Failure};
 use wharf_edge::{Edge, EdgeProber, Owns};
 use wharf_local::{FileSecrets, OsIds, SystemClock};
-use wharf_mail::FolderMailer;
 use wharf_platform::{Platform, Probe, Prober, Proof};
 use wharf_provisioning::Pace;
 use wharf_saga::Clock;
 use wharf_sqlite::SqliteStore;
+use wharf_webhooks::WebhookPoster;
 
 use super::{
     Layout, Wired,
     databases::{self, Gateway},
+    mail,
 };
 
 pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> Result<Wired, Failure> {
@@ -46,7 +47,8 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         routes: edge.clone(),
         databases: databases.databases,
         secrets: Arc::new(FileSecrets::new(data)?),
-        mailer: Arc::new(FolderMailer::new(&config.mail.folder, Arc::new(SystemClock))?),
+        mailer: mail::mailer(config, None)?,
+        poster: Arc::new(WebhookPoster::default()),
         prober: Arc::new(ContainerProber::new(tasks.clone())),
         logs: Arc::new(tasks.logs()),
     };

@@ -1,7 +1,6 @@
 //! The platform ECS: tasks, target groups and secrets on AWS; the registry in DynamoDB, or here in SQLite. Hosts and paths go through the
 //! embedded load balancer, which reaches the tasks by their own addresses.
 
-use secrecy::SecretString;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -9,17 +8,18 @@ use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, QueueReceiver, Sts,
     WakeMessage, WharfSecrets,
 };
-use wharf_config::{Config, MailKind, RegistryKind};
+use wharf_config::{Config, RegistryKind};
 use wharf_domain::{Code, DeploymentId, Failure};
 use wharf_edge::Edge;
 use wharf_local::{OsIds, SystemClock};
-use wharf_mail::{FolderMailer, ResendKey, ResendMailer, ResendOptions};
-use wharf_platform::{Mailer, Platform};
-use wharf_provisioning::{Pace, Wharf, events::Delivery, tokens::TokenKey};
+use wharf_mail::ResendKey;
+use wharf_platform::Platform;
+use wharf_provisioning::{Pace, Wharf, events::Delivery, tokens::TokenKey, webhooks::FetchSecret};
 use wharf_saga::{Clock, Store};
 use wharf_sqlite::SqliteStore;
+use wharf_webhooks::WebhookPoster;
 
-use super::{Keys, Layout, Wired, account, databases, routes::ByKey};
+use super::{Keys, Layout, Wired, account, databases, mail, routes::ByKey};
 
 /// Messages of the queue that are dealt with at once.
 const AT_ONCE: usize = 64;
@@ -64,7 +64,8 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         }),
         databases: databases.databases,
         secrets: Arc::new(AwsSecrets::new(clients.clone(), governor.clone(), deployment.clone())),
-        mailer: mailer(config, &clients, &governor)?,
+        mailer: mail::mailer(config, resend_key(config, &clients, &governor))?,
+        poster: Arc::new(WebhookPoster::default()),
         prober: Arc::new(DirectProber),
         logs: Arc::new(tasks.logs()),
     };
@@ -140,37 +141,29 @@ async fn registry(config: &Config, layout: &Layout, clients: &Arc<Clients>) -> R
     })
 }
 
-fn mailer(config: &Config, clients: &Arc<Clients>, governor: &Arc<Governor>) -> Result<Arc<dyn Mailer>, Failure> {
-    let mail = &config.mail;
-    Ok(match mail.kind {
-        MailKind::Folder => Arc::new(FolderMailer::new(&mail.folder, Arc::new(SystemClock))?),
-        MailKind::Resend => {
-            let key = match (&mail.resend_api_key, &config.aws.resend_secret) {
-                (Some(key), _) => ResendKey::Given(SecretString::from(key.expose().to_owned())),
-                (None, Some(name)) => {
-                    let (secrets, name) = (WharfSecrets::new(clients.clone(), governor.clone()), name.clone());
-                    let secrets = Arc::new(secrets);
-                    ResendKey::Kept(Arc::new(move || {
-                        let (secrets, name) = (secrets.clone(), name.clone());
-                        Box::pin(async move { secrets.get(&name).await })
-                    }))
-                }
-                (None, None) => {
-                    return Err(
-                        Failure::new(Code::ConfigInvalid, "mail goes by Resend, and there is no key for it")
-                            .hint("set RESEND_API_KEY, or aws.resend_secret to the name of a secret that holds it"),
-                    );
-                }
-            };
-            Arc::new(ResendMailer::new(ResendOptions {
-                base: mail.resend_url.to_string(),
-                ..ResendOptions::new(key)
-            })?)
-        }
-    })
+/// The key of Resend, where a secret holds it.
+fn resend_key(config: &Config, clients: &Arc<Clients>, governor: &Arc<Governor>) -> Option<ResendKey> {
+    let name = config.aws.resend_secret.clone()?;
+    let secrets = Arc::new(WharfSecrets::new(clients.clone(), governor.clone()));
+    Some(ResendKey::Kept(Arc::new(move || {
+        let (secrets, name) = (secrets.clone(), name.clone());
+        Box::pin(async move { secrets.get(&name).await })
+    })))
 }
 
 impl Cloud {
+    /// Where secrets of webhooks are that are not in the environment: in Secrets Manager, by name or ARN.
+    pub(super) fn fetch(&self) -> impl Fn(String) -> FetchSecret + use<> {
+        let secrets = Arc::new(WharfSecrets::new(self.clients.clone(), self.governor.clone()));
+        move |name| {
+            let secrets = secrets.clone();
+            Arc::new(move || {
+                let (secrets, name) = (secrets.clone(), name.clone());
+                Box::pin(async move { secrets.get(&name).await })
+            })
+        }
+    }
+
     /// Those that the deployment's functions have too, where the configuration names them; else this machine's own.
     pub(super) async fn keys(&self, config: &Config, layout: &Layout) -> Result<Keys, Failure> {
         let secrets = WharfSecrets::new(self.clients.clone(), self.governor.clone());

@@ -6,6 +6,7 @@ pub(crate) mod databases;
 mod docker;
 mod ecs;
 pub(crate) mod examine;
+mod mail;
 pub(crate) mod process;
 pub(crate) mod registry;
 mod routes;
@@ -29,7 +30,8 @@ use wharf_http::HttpState;
 use wharf_local::{OsIds, ProcessTasks, SystemClock, TimerWaker};
 use wharf_platform::Platform;
 use wharf_provisioning::{
-    Message, Pace, Provisioning, Settings, Wharf, recovery::RestoreQueue, tokens::TokenKey, wharf::Deployment,
+    Message, Pace, Provisioning, Settings, Wharf, recovery::RestoreQueue, tokens::TokenKey, webhooks::FetchSecret,
+    wharf::Deployment,
 };
 use wharf_saga::{Driving, Engine, Store, limits};
 use wharf_sqlite::SqliteStore;
@@ -110,9 +112,11 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
             }
         })
     };
+    let fetch = wired.cloud.as_ref().map(Cloud::fetch);
+    let fetch = fetch.as_ref().map(|fetch| fetch as &dyn Fn(String) -> FetchSecret);
     let settings = Settings {
         pace: wired.pace,
-        ..wharf_wiring::settings(&config, wired.deployment, Some(listen.port()))
+        ..wharf_wiring::settings_with(&config, wired.deployment, Some(listen.port()), fetch)
     };
     let wharf = Wharf::new(Deployment {
         store: wired.store,

@@ -5,13 +5,13 @@ use wharf_config::Config;
 use wharf_domain::{Code, Failure, service::RunSpec};
 use wharf_edge::{Edge, EdgeProber, Owns};
 use wharf_local::{FileLogs, FileSecrets, OsIds, ProcessOptions, ProcessTasks, SystemClock};
-use wharf_mail::FolderMailer;
 use wharf_platform::Platform;
 use wharf_provisioning::Pace;
 use wharf_saga::Clock;
 use wharf_sqlite::SqliteStore;
+use wharf_webhooks::WebhookPoster;
 
-use super::{Layout, Wired, databases};
+use super::{Layout, Wired, databases, mail};
 
 /// How long what is left of the last run has to end by itself.
 const REAPED_WITHIN: Duration = Duration::from_secs(15);
@@ -52,7 +52,8 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         routes: edge.clone(),
         databases: databases.databases,
         secrets: Arc::new(FileSecrets::new(data)?),
-        mailer: Arc::new(FolderMailer::new(&config.mail.folder, Arc::new(SystemClock))?),
+        mailer: mail::mailer(config, None)?,
+        poster: Arc::new(WebhookPoster::default()),
         prober: Arc::new(EdgeProber::new(Some(owns))),
         logs,
     };

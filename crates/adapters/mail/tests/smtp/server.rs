@@ -1,0 +1,270 @@
+//! A real SMTP server (Debian's Exim) for one test: its own configuration, folder and ports, run as nobody in particular, and gone with the test.
+//!
+//! What must not be here: anything of the mailer.
+
+use mail_parser::{Address, MessageParser};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{TcpListener, TcpStream},
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use wharf_testkit::contracts::mailer::Arrived;
+
+/// The suite `mail` says where the server's program is.
+const PROGRAM: &str = "WHARF_TEST_EXIM";
+/// The user and the group that everything of root's is dropped to.
+const NOBODY: u32 = 65_534;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const CERTIFICATE: &[u8] = include_bytes!("../certificates/self_signed.pem");
+const KEY: &[u8] = include_bytes!("../certificates/self_signed.key.pem");
+
+pub(crate) const USER: &str = "wharf";
+pub(crate) const PASSWORD: &str = "hush-hush";
+
+/// What a server asks of those who bring it mail.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// STARTTLS on the one port, TLS from the first byte on the other.
+    pub(crate) has_tls: bool,
+    pub(crate) asks_who: bool,
+}
+
+/// A server that takes mail for `example.com`, but for the mailboxes `refused` (for good) and `busy` (for now).
+pub(crate) struct Server {
+    folder: TempDir,
+    daemon: Child,
+    pub(crate) port: u16,
+    /// TLS from the first byte.
+    pub(crate) tls_port: u16,
+}
+
+impl Server {
+    pub(crate) fn start(manner: Manner) -> Self {
+        let program = std::env::var_os(PROGRAM)
+            .unwrap_or_else(|| panic!("{PROGRAM} is not set: run `cargo xtask test --suite mail`"));
+        // Between the choice of a port and its use somebody else may take it.
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (port, tls_port) = (free_port(), free_port());
+            configure(folder.path(), manner, port, tls_port);
+            let mut command = Command::new(&program);
+            command
+                .arg("-C")
+                .arg(folder.path().join("exim.conf"))
+                .args(["-bdf", "-q1s"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::from(
+                    fs::File::create(folder.path().join("stderr")).expect("a file"),
+                ))
+                .process_group(0);
+            if is_root() {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            let mut server = Self {
+                daemon: command.spawn().expect("the server starts"),
+                folder,
+                port,
+                tls_port,
+            };
+            if server.greets() {
+                return server;
+            }
+            eprintln!("{}", server.log());
+        }
+        panic!("the SMTP server does not start");
+    }
+
+    fn greets(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.daemon.try_wait().expect("a child").is_some() {
+                return false;
+            }
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+                let mut line = String::new();
+                let read = BufReader::new(stream).read_line(&mut line);
+                return read.is_ok() && line.starts_with("220");
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    /// What the server has written down.
+    pub(crate) fn log(&self) -> String {
+        ["stderr", "log/mainlog", "log/rejectlog", "log/paniclog"]
+            .iter()
+            .filter_map(|name| fs::read_to_string(self.folder.path().join(name)).ok())
+            .collect()
+    }
+
+    /// The mails that have come into anybody's mailbox, as they stand there.
+    fn files(&self) -> Vec<Vec<u8>> {
+        let Ok(mailbox) = fs::read_dir(self.folder.path().join("mail/new")) else {
+            return Vec::new();
+        };
+        mailbox.filter_map(|entry| fs::read(entry.ok()?.path()).ok()).collect()
+    }
+
+    /// The mailboxes' mails once there are so many: the server takes a mail first, and puts it into its mailbox then.
+    pub(crate) async fn mails(&self, count: usize) -> Vec<Vec<u8>> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let files = self.files();
+            if files.len() >= count || begun.elapsed() > PATIENCE {
+                assert_eq!(files.len(), count, "{}", self.log());
+                return files;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The whole group: a delivery may be under way in a child.
+        let group = format!("-{}", self.daemon.id());
+        let _ = Command::new("kill")
+            .args(["-TERM", "--", &group])
+            .stderr(Stdio::null())
+            .status();
+        let _ = self.daemon.wait();
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+fn who() -> (u32, u32) {
+    let me = fs::metadata("/proc/self").expect("this process");
+    (me.uid(), me.gid())
+}
+
+fn configure(folder: &Path, manner: Manner, port: u16, tls_port: u16) {
+    for part in ["spool", "log", "mail"] {
+        fs::create_dir(folder.join(part)).expect("a folder");
+    }
+    fs::write(folder.join("cert.pem"), CERTIFICATE).expect("written");
+    fs::write(folder.join("key.pem"), KEY).expect("written");
+    fs::write(folder.join("exim.conf"), configuration(folder, manner, port, tls_port)).expect("written");
+    if is_root() {
+        let parts = ["", "spool", "log", "mail", "cert.pem", "key.pem", "exim.conf"];
+        for part in parts {
+            chown(folder.join(part), Some(NOBODY), Some(NOBODY)).expect("given away");
+        }
+    }
+}
+
+fn configuration(folder: &Path, manner: Manner, port: u16, tls_port: u16) -> String {
+    // Only who administers a server may start one.
+    let (user, group) = if is_root() { (NOBODY, NOBODY) } else { who() };
+    let folder = folder.display();
+    let (tls, ports) = if manner.has_tls {
+        let tls = format!(
+            "tls_advertise_hosts = *\ntls_certificate = {folder}/cert.pem\ntls_privatekey = {folder}/key.pem\n\
+             tls_on_connect_ports = {tls_port}\n"
+        );
+        (tls, format!("{port} : {tls_port}"))
+    } else {
+        ("tls_advertise_hosts =\n".to_owned(), port.to_string())
+    };
+    let who = if manner.asks_who {
+        "require authenticated = *"
+    } else {
+        ""
+    };
+    format!(
+        "primary_hostname = mail.example.com\n\
+         spool_directory = {folder}/spool\n\
+         log_file_path = {folder}/log/%slog\n\
+         pid_file_path = {folder}/exim.pid\n\
+         local_interfaces = 127.0.0.1\n\
+         daemon_smtp_ports = {ports}\n\
+         {tls}\
+         exim_user = {user}\n\
+         exim_group = {group}\n\
+         no_prod_requires_admin\n\
+         keep_environment =\n\
+         auth_advertise_hosts = *\n\
+         domainlist local_domains = example.com\n\
+         acl_smtp_rcpt = check_rcpt\n\
+         deliver_drop_privilege\n\
+         ignore_bounce_errors_after = 0s\n\
+         host_lookup =\n\
+         smtp_accept_max = 20\n\
+         \n\
+         begin acl\n\
+         check_rcpt:\n\
+         \x20 {who}\n\
+         \x20 deny  local_parts = refused\n\
+         \x20       message = 5.1.1 <$local_part@$domain>: there is no such mailbox\n\
+         \x20 defer local_parts = busy\n\
+         \x20       message = 4.2.1 <$local_part@$domain> is busy\n\
+         \x20 accept domains = +local_domains\n\
+         \x20 deny  message = relay not permitted\n\
+         \n\
+         begin routers\n\
+         everybody:\n\
+         \x20 driver = accept\n\
+         \x20 domains = +local_domains\n\
+         \x20 transport = mailbox\n\
+         \n\
+         begin transports\n\
+         mailbox:\n\
+         \x20 driver = appendfile\n\
+         \x20 directory = {folder}/mail\n\
+         \x20 maildir_format\n\
+         \x20 return_path_add\n\
+         \n\
+         begin authenticators\n\
+         plain:\n\
+         \x20 driver = plaintext\n\
+         \x20 public_name = PLAIN\n\
+         \x20 server_prompts = :\n\
+         \x20 server_condition = ${{if and{{{{eq{{$auth2}}{{{USER}}}}}{{eq{{$auth3}}{{{PASSWORD}}}}}}}}}\n\
+         \x20 server_set_id = $auth2\n"
+    )
+}
+
+/// What a person sees of a mail.
+pub(crate) fn arrived(bytes: &[u8]) -> Arrived {
+    let mail = MessageParser::new().parse(bytes).expect("a mail");
+    let list = |address: Option<&Address<'_>>| -> Vec<String> {
+        let addresses = address.into_iter().flat_map(Address::iter);
+        addresses
+            .filter_map(|address| address.address().map(str::to_owned))
+            .collect()
+    };
+    let from = mail.from().and_then(Address::first).expect("a sender");
+    let address = from.address().unwrap_or_default();
+    Arrived {
+        to: list(mail.to()),
+        from: from
+            .name()
+            .map_or_else(|| address.to_owned(), |name| format!("{name} <{address}>")),
+        subject: mail.subject().unwrap_or_default().to_owned(),
+        text: mail.body_text(0).unwrap_or_default().into_owned(),
+        html: mail.body_html(0).unwrap_or_default().into_owned(),
+    }
+}
