@@ -230,11 +230,6 @@ pub(crate) const OWNERS: &[Owner] = &[
         reason: "what the registry looks like on disk is known to one adapter (the shop's own database aside)",
     },
     Owner {
-        library: "bollard",
-        packages: &["wharf-docker"],
-        reason: "Docker's types end in its adapter",
-    },
-    Owner {
         library: "aws-sdk-*",
         packages: &["wharf-aws"],
         reason: "the cloud's types end in its adapter",

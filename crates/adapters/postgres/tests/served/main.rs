@@ -11,3 +11,4 @@ mod managed;
 mod removals;
 mod site;
 mod stock;
+mod tls;
