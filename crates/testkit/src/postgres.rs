@@ -89,7 +89,11 @@ impl Postgres {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
-        command.stdin(Stdio::null()).current_dir(self.folder.path());
+        command
+            .stdin(Stdio::null())
+            .current_dir(self.folder.path())
+            // Another user's keys are not for the eyes of the one that it runs as.
+            .env("HOME", self.folder.path());
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }

@@ -244,8 +244,8 @@ fn a_wrong_environment_is_said() {
     refused("PORT", Some("http"));
     refused("DATABASE_URL", None);
     refused("DATABASE_URL", Some("shop.db"));
-    let said = refused("DATABASE_URL", Some("postgresql://shop:hunter2@localhost/shop"));
-    assert!(said.contains("postgresql") && said.contains("SQLite") && !said.contains("hunter2"));
+    let said = refused("DATABASE_URL", Some("mysql://shop:hunter2@localhost/shop"));
+    assert!(said.contains("mysql") && said.contains("SQLite") && !said.contains("hunter2"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
