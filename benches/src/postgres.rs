@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// All rounds, at the most.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 /// As configured where nothing is.
 const SPARE: usize = 4;
 const CROWD: usize = 20;
