@@ -151,6 +151,18 @@ impl SmtpMailer {
             .await
     }
 
+    /// Connects, and logs in where there is a login, without a mail: for whoever wants to know before there is one.
+    pub async fn reach(&self) -> Result<(), MailError> {
+        tokio::time::timeout(self.options.timeout, async { self.pool().await?.reach().await })
+            .await
+            .unwrap_or_else(|_| {
+                Err(MailError::Passing(format!(
+                    "the SMTP server did not answer within {:?}",
+                    self.options.timeout
+                )))
+            })
+    }
+
     async fn exchange(&self, mail: &Mail) -> Result<(), MailError> {
         let bytes = message::render(mail, self.clock.now())?;
         let envelope = envelope(mail)?;

@@ -55,6 +55,14 @@ impl Pool {
         }
     }
 
+    /// A connection, and nothing said over it.
+    pub(super) async fn reach(&self) -> Result<(), MailError> {
+        let mut connection = self.connect.connect().await?;
+        // It goes either way.
+        let _ = connection.quit().await;
+        Ok(())
+    }
+
     /// One mail. May be dropped at any time: the connection goes with it.
     pub(super) async fn send(&self, envelope: &Envelope, bytes: &[u8]) -> Result<(), MailError> {
         let _turn = self

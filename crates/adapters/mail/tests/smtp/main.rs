@@ -194,6 +194,27 @@ async fn a_wrong_password_is_refused_for_good_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn whether_it_can_be_used_is_known_without_a_mail() {
+    let server = Server::start(Manner {
+        has_tls: true,
+        asks_who: true,
+    });
+    let options = |password: &str| SmtpOptions {
+        login: Some(login(password)),
+        roots: Some(CERTIFICATE.to_vec()),
+        ..SmtpOptions::new("localhost", server.port, SmtpTls::StartTls)
+    };
+    assert_eq!(mailer(options(PASSWORD)).reach().await, Ok(()));
+    let wrong = mailer(options("wrong-password")).reach().await;
+    assert!(matches!(&wrong, Err(MailError::Permanent(_))), "{wrong:?}");
+    let nobody = mailer(SmtpOptions::new("127.0.0.1", free_port(), SmtpTls::None))
+        .reach()
+        .await;
+    assert!(matches!(&nobody, Err(MailError::Passing(_))), "{nobody:?}");
+    server.mails(0).await;
+}
+
+#[tokio::test]
 async fn a_mailbox_that_is_not_there_is_told_from_one_that_is_busy() {
     let server = Server::start(Manner::default());
     let mailer = mailer(plain(&server));

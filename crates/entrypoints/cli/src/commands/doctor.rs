@@ -66,6 +66,9 @@ pub(crate) fn run(global: &Global, on: OnPlatform) -> Result<ExitCode, Failure> 
             report
                 .checks
                 .extend(runtime.block_on(wire::databases::examine(&config)));
+            if let Some((what, found)) = runtime.block_on(wire::mail::examine(&config)) {
+                report.checks.push(check(what, found));
+            }
             match config.platform.kind {
                 PlatformKind::Process => {}
                 PlatformKind::Docker => {

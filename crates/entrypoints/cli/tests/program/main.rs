@@ -23,6 +23,7 @@ mod kill_provision;
 mod leftovers;
 mod lifecycle;
 mod operator;
+mod payments;
 mod planted;
 mod secrets;
 mod server;

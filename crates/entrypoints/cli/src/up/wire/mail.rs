@@ -37,6 +37,28 @@ pub(super) fn mailer(config: &Config, resend: Option<ResendKey>) -> Result<Arc<d
     })
 }
 
+/// Whether the SMTP server takes mail from here; `None` where none is used.
+pub(crate) async fn examine(config: &Config) -> Option<(String, Result<Option<String>, Failure>)> {
+    let smtp = config
+        .mail
+        .smtp
+        .as_ref()
+        .filter(|_| config.mail.kind == MailKind::Smtp)?;
+    let what = format!("SMTP server {}:{}", smtp.host, smtp.port);
+    let found = match SmtpMailer::new(smtp_options(smtp), Arc::new(SystemClock)) {
+        Ok(mailer) => mailer.reach().await.map_err(|error| {
+            Failure::new(Code::MailFailed, error.to_string()).hint("docs/mail.md has what [mail.smtp] takes")
+        }),
+        Err(failure) => Err(failure),
+    };
+    let who = if smtp.user.is_some() {
+        "answers, and knows the login"
+    } else {
+        "answers"
+    };
+    Some((what, found.map(|()| Some(who.to_owned()))))
+}
+
 fn smtp_options(smtp: &Smtp) -> SmtpOptions {
     let tls = match smtp.tls {
         wharf_config::SmtpTls::Implicit => SmtpTls::Implicit,

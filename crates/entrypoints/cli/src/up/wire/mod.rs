@@ -6,7 +6,7 @@ pub(crate) mod databases;
 mod docker;
 mod ecs;
 pub(crate) mod examine;
-mod mail;
+pub(crate) mod mail;
 pub(crate) mod process;
 pub(crate) mod registry;
 mod routes;
