@@ -280,6 +280,7 @@ pub(crate) const OWNERS: &[Owner] = &[
             "wharf-aws-simulator",
             "wharf-aws",
             "wharf-mail",
+            "wharf-webhooks",
             "wharf-lambda",
             "wharf-harness",
         ],
