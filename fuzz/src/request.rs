@@ -82,8 +82,10 @@ pub fn run(data: &[u8]) {
                 "what the request says stands in the page as it is: {text}"
             );
         }
-        if media == "application/problem+json" && !has_no_body {
-            is_a_problem(&body, status.as_u16());
+        if media == "application/problem+json" {
+            if !has_no_body {
+                is_a_problem(&body, status.as_u16());
+            }
         } else if status.is_client_error() {
             assert!(
                 matches!(media.as_str(), "text/html" | "application/json" | ""),

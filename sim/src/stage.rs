@@ -158,6 +158,7 @@ impl Stage {
                 }
             }
         }
+        self.machines.dissolve();
         let log = self.world.trace().text();
         Report {
             violations: self.rules.violations(),

@@ -46,14 +46,27 @@ const COVERAGE: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Ccodegen-units=4",
 ];
-/// Of the profile `dev`: checks of arithmetic stay on, and what runs a million times is not left as it was written.
+/// Of the profile `release`, which compiles macros and build scripts plainly; but with every check that a debug build has.
 const PROFILE: &[(&str, &str)] = &[
-    ("CARGO_PROFILE_DEV_OPT_LEVEL", "1"),
-    ("CARGO_PROFILE_DEV_DEBUG", "line-tables-only"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "none"),
+    ("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"),
+    ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
     ("CARGO_INCREMENTAL", "0"),
 ];
+const OPTIMISATION: &str = "CARGO_PROFILE_RELEASE_OPT_LEVEL";
+
+/// How much is done, and how it is built for it.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// How long each target runs.
+    time: Duration,
+    /// What is optimised tries several times as many inputs a second, and takes several times as long to build.
+    optimisation: &'static str,
+}
 
 #[derive(clap::Args)]
 #[command(after_help = "A file that is found belongs into fuzz/corpus/TARGET, beside the change that mends it.")]
@@ -72,13 +85,21 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, 
         Some(target) => vec![target],
         None => QUICK.iter().chain(BEHIND_AWS).copied().collect(),
     };
-    let fuzzed = fuzz(workspace, &targets, arguments.time)?;
+    let effort = Effort {
+        time: arguments.time,
+        optimisation: "1",
+    };
+    let fuzzed = fuzz(workspace, &targets, effort)?;
     Ok(fuzzed.iter().all(|fuzzed| fuzzed.is_good))
 }
 
 /// The quick ones, each for some seconds. Gives how many found nothing, and how many did.
 pub(crate) fn shortly(workspace: &Workspace) -> Result<(u32, u32), Error> {
-    let fuzzed = fuzz(workspace, QUICK, IN_A_TEST)?;
+    let effort = Effort {
+        time: IN_A_TEST,
+        optimisation: "0",
+    };
+    let fuzzed = fuzz(workspace, QUICK, effort)?;
     let count = |good| fuzzed.iter().filter(|fuzzed| fuzzed.is_good == good).count();
     let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
     Ok((number(count(true)), number(count(false))))
@@ -94,7 +115,7 @@ struct Fuzzed {
     log: PathBuf,
 }
 
-fn fuzz(workspace: &Workspace, targets: &[&str], time: Duration) -> Result<Vec<Fuzzed>, Error> {
+fn fuzz(workspace: &Workspace, targets: &[&str], Effort { time, optimisation }: Effort) -> Result<Vec<Fuzzed>, Error> {
     let targets: Vec<&'static str> = QUICK
         .iter()
         .chain(BEHIND_AWS)
@@ -102,7 +123,7 @@ fn fuzz(workspace: &Workspace, targets: &[&str], time: Duration) -> Result<Vec<F
         .filter(|known| targets.contains(known))
         .collect();
     let triple = host(workspace)?;
-    if !build(workspace, &targets, &triple)? {
+    if !build(workspace, &targets, &triple, optimisation)? {
         return Err(Error::Failed {
             command: "the build with coverage".to_owned(),
         });
@@ -135,8 +156,8 @@ fn host(workspace: &Workspace) -> Result<String, Error> {
     })
 }
 
-fn build(workspace: &Workspace, targets: &[&str], triple: &str) -> Result<bool, Error> {
-    let mut command = workspace.cargo(&["build", "--package", "wharf-fuzz", "--target", triple]);
+fn build(workspace: &Workspace, targets: &[&str], triple: &str, optimisation: &str) -> Result<bool, Error> {
+    let mut command = workspace.cargo(&["build", "--release", "--package", "wharf-fuzz", "--target", triple]);
     command.arg("--target-dir").arg(folder(workspace));
     if !targets.iter().any(|target| BEHIND_AWS.contains(target)) {
         command.arg("--no-default-features");
@@ -147,6 +168,7 @@ fn build(workspace: &Workspace, targets: &[&str], triple: &str) -> Result<bool, 
     command
         .env("RUSTFLAGS", COVERAGE.join(" "))
         .envs(PROFILE.iter().copied())
+        .env(OPTIMISATION, optimisation)
         .env_remove("CARGO_TARGET_DIR");
     succeeds(&mut command)
 }
@@ -171,7 +193,7 @@ fn drive(workspace: &Workspace, target: &'static str, triple: &str, time: Durati
         fs::create_dir_all(path).map_err(|error| made(path, error))?;
     }
     let written = File::create(&log).map_err(|error| made(&log, error))?;
-    let program = folder.join(triple).join("debug").join(target);
+    let program = folder.join(triple).join("release").join(target);
     let own = workspace.root().join("fuzz");
     let mut command = workspace.program(&program.to_string_lossy());
     command.arg(&grown).arg(own.join("corpus").join(target)).args([

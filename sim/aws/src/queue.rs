@@ -139,11 +139,15 @@ impl Queue {
             .retain(|_, message| message.receipt != receipt);
     }
 
-    /// Whether a message is on the queue still, or among the dead letters.
-    pub(crate) fn keeps(&self, body: &str) -> bool {
+    /// Whether a message is on the queue still, seen or unseen.
+    pub(crate) fn holds(&self, body: &str) -> bool {
         let state = self.state.lock();
-        let mut waiting = state.messages.values().map(|message| &message.body);
-        waiting.any(|waiting| waiting == body) || state.given_up.iter().any(|given_up| given_up == body)
+        state.messages.values().any(|message| message.body == body)
+    }
+
+    /// Whether a message is among the dead letters.
+    pub(crate) fn gave_up(&self, body: &str) -> bool {
+        self.state.lock().given_up.iter().any(|given_up| given_up == body)
     }
 
     /// It comes again so soon.

@@ -353,9 +353,16 @@ impl Stage {
         let mut before = BTreeMap::new();
         loop {
             let records = self.records().await;
-            let moves = records
-                .values()
-                .any(|record| record.progress.is_some() && !record.is_halted());
+            // One that died with a start in its hands is followed by another one after the queue's visibility timeout, which is longer than it is quiet.
+            let is_asked = self
+                .events
+                .borrow()
+                .iter()
+                .any(|(_, message)| self.site.queue.holds(message));
+            let moves = is_asked
+                || records
+                    .values()
+                    .any(|record| record.progress.is_some() && !record.is_halted());
             if moves || records != before {
                 quiet_since = Instant::now();
                 before = records;

@@ -50,7 +50,7 @@ impl Rules {
             apart,
             book: Mutex::default(),
         });
-        world.set_audit(rules.clone());
+        world.set_audit(&rules);
         rules
     }
 

@@ -37,6 +37,8 @@ struct Inner {
     /// Lives begun: tells each from every other.
     lives: AtomicU32,
     wakes: Mutex<Manner>,
+    /// Of every life that there was.
+    wakers: Mutex<Vec<Arc<SimWaker>>>,
 }
 
 struct Machine {
@@ -86,6 +88,7 @@ impl Machines {
                 machines: setting.skews.iter().map(machine).collect(),
                 lives: AtomicU32::new(0),
                 wakes: Mutex::new(Manner::Reliable),
+                wakers: Mutex::default(),
             }),
         }
     }
@@ -110,6 +113,7 @@ impl Machines {
         let clock = machine.clock.clone();
         let mut run = assemble(&inner.world, &inner.store, &inner.settings, &around, number, clock);
         run.waker.set(*inner.wakes.lock());
+        inner.wakers.lock().push(run.waker.clone());
         let process = run.process.clone();
         let mut life = Life {
             process: process.clone(),
@@ -190,6 +194,13 @@ impl Machines {
             if let Some(life) = self.life(index) {
                 life.waker.set(manner);
             }
+        }
+    }
+
+    /// Takes engines and wakers apart, which hold each other: twenty thousand worlds have no room beside one another.
+    pub(super) fn dissolve(&self) {
+        for waker in self.inner.wakers.lock().drain(..) {
+            waker.disconnect();
         }
     }
 

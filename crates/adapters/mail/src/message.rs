@@ -18,6 +18,9 @@ const BOUNDARY_MAX: usize = 60;
 /// A Message-ID has to fit into a line of 998 characters, and a file's name into 255.
 const ID_MAX: usize = 200;
 
+/// RFC 5321's limit for a path is 256 characters, with its angle brackets. Longer ones would make lines that no server has to take.
+const ADDRESS_MAX: usize = 254;
+
 /// The whole message, with CRLF line ends. What cannot be a mail is a permanent error: trying again does not mend it.
 pub fn render(mail: &Mail, now: Timestamp) -> Result<Vec<u8>, MailError> {
     check_id(&mail.id)?;
@@ -72,6 +75,7 @@ pub(crate) fn sender(from: &str) -> Result<EmailAddress<'static>, MailError> {
         None => (None, from.trim()),
     };
     let is_address = address.contains('@')
+        && address.len() <= ADDRESS_MAX
         && address
             .chars()
             .all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | ':' | '"' | '\\'));
@@ -139,14 +143,28 @@ mod tests {
 
     #[test]
     fn every_line_ends_as_the_protocol_wants_and_is_not_too_long() {
+        let long = "x".repeat(3000);
         let mail = Mail {
-            text: format!("{}\nnext\r\nlast", "x".repeat(3000)),
+            from: format!("{long} <hello@wharf.example>"),
+            subject: long.clone(),
+            text: format!("{long}\nnext\r\nlast"),
             ..mail()
         };
         for line in text(&mail).split_inclusive('\n') {
             assert!(line.ends_with("\r\n") || line.starts_with("--"), "{line:?}");
             assert!(line.len() <= 1000, "{}", line.len());
         }
+    }
+
+    #[test]
+    fn a_sender_too_long_for_a_line_is_refused() {
+        let from = |length| Mail {
+            from: format!("{}@wharf.example", "x".repeat(length - 14)),
+            ..mail()
+        };
+        assert!(render(&from(ADDRESS_MAX), Timestamp(0)).is_ok());
+        let refused = render(&from(ADDRESS_MAX + 1), Timestamp(0));
+        assert!(matches!(refused, Err(MailError::Permanent(_))), "{refused:?}");
     }
 
     #[test]

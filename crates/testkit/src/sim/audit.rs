@@ -1,7 +1,10 @@
 //! Somebody who is told of every change to world and registry the moment it is made, and may look at everything. Checks that
 //! have to hold all along are made of this; what they check is not said here.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 use wharf_domain::{InstanceId, Timestamp};
 use wharf_platform::{Mail, Owner, RouteKey};
 use wharf_saga::store::{Batch, Committed};
@@ -92,12 +95,13 @@ impl<'a> View<'a> {
 
 impl SimWorld {
     /// From now on this one is told of every change. There is one at the most, the first.
-    pub fn set_audit(&self, audit: std::sync::Arc<dyn Audit>) {
+    pub fn set_audit(&self, audit: &Arc<impl Audit + 'static>) {
+        let audit: Weak<dyn Audit> = Arc::downgrade(audit) as Weak<dyn Audit>;
         let _ = self.audit_cell().set(audit);
     }
 
     pub(crate) fn audit(&self, tell: impl FnOnce(&dyn Audit)) {
-        if let Some(audit) = self.audit_cell().get() {
+        if let Some(audit) = self.audit_cell().get().and_then(Weak::upgrade) {
             tell(audit.as_ref());
         }
     }

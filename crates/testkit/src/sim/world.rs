@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashSet, VecDeque},
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 use tokio::sync::broadcast;
@@ -41,7 +41,8 @@ struct Inner {
     faults: Faults,
     trace: Trace,
     events: broadcast::Sender<TaskEvent>,
-    audit: OnceLock<Arc<dyn Audit>>,
+    /// Not its own: whoever watches a world has it, and a world that is through with is to be gone from memory.
+    audit: OnceLock<Weak<dyn Audit>>,
     /// The mistake that is made on purpose.
     flaw: OnceLock<Flaw>,
     state: Mutex<State>,
@@ -263,7 +264,7 @@ impl SimWorld {
         self.inner.flaw.get().copied()
     }
 
-    pub(crate) fn audit_cell(&self) -> &OnceLock<Arc<dyn Audit>> {
+    pub(crate) fn audit_cell(&self) -> &OnceLock<Weak<dyn Audit>> {
         &self.inner.audit
     }
 

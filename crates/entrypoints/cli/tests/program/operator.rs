@@ -99,6 +99,51 @@ async fn repair_shows_what_is_nobodys_and_removes_it_only_when_told() {
 }
 
 #[tokio::test]
+async fn a_database_that_vanished_before_it_was_used_is_told_and_stays_lost() {
+    let mut deployment = Deployment::new().await;
+    let id = text(&deployment.ready("acme").await["id"]).to_owned();
+    let kept = deployment.ready("kept").await;
+    let folder = deployment.databases_of(&id);
+    fs::remove_dir_all(&folder).expect("removed");
+
+    let told = async |deployment: &Deployment| {
+        let plan = deployment
+            .wharf(&["repair", "--apply", "--remove-unknown", "--json"])
+            .await;
+        let plan = plan.exits(5).json();
+        let findings = plan["findings"].as_array().expect("a list").clone();
+        let lost: Vec<&Value> = findings.iter().filter(|found| found["subject"] == "database").collect();
+        assert_eq!(lost.len(), 1, "{plan:#}");
+        assert_eq!(text(&lost[0]["what"]), "the database user_acme of acme is gone");
+        assert!(text(&lost[0]["cause"]).contains("lost power"), "{plan:#}");
+        let hint = text(&lost[0]["hint"]);
+        assert!(
+            hint.contains(&format!("databases/{id}")) && hint.contains("wharf delete acme"),
+            "{plan:#}"
+        );
+        assert!(
+            lost[0]["mend"].is_null() && !folder.exists(),
+            "nothing empty in its stead: {plan:#}"
+        );
+    };
+    told(&deployment).await;
+    // As after the loss of power that took it.
+    deployment.kill().await;
+    deployment.up().await;
+    deployment.back("kept", &kept).await;
+    // Until its turn comes it is still called what it was.
+    let down = eventually("it is given up", async || {
+        let acme = deployment.show("acme").await;
+        (acme["status"] == "down").then_some(acme)
+    });
+    assert_eq!(down.await["cause"]["code"], "database.lost");
+    told(&deployment).await;
+    deployment.wharf(&["delete", "acme"]).await.exits(0);
+    deployment.becomes(&id, "ended").await;
+    deployment.agrees().await;
+}
+
+#[tokio::test]
 async fn a_mail_that_cannot_be_written_is_tried_again_and_fails_nobody() {
     let deployment = Deployment::new().await;
     let folder = deployment.data().join("mail");
