@@ -175,16 +175,22 @@ impl<W: Workflow> Drive<W> {
     }
 
     async fn advance(&mut self) -> Result<Drove> {
-        // A record at rest that is due is asked once, also without messages.
-        let now = self.engine.clock.now();
-        let mut ask = self.record.progress.is_none() && self.wake.is_some_and(|wake| wake.at <= now);
+        // A record at rest is asked once about an appointment, also without messages.
+        let mut asked_about = None;
         loop {
             // Whoever reads the messages has to know of a halt first.
             let is_halted = self.record.is_halted() && self.halt_told;
             let has_halted = self.record.is_halted() && !self.halt_told;
-            if !has_halted && (self.inbox_head > self.inbox_read || ask) {
-                ask = false;
+            if !has_halted && self.inbox_head > self.inbox_read {
                 self.read_inbox().await?;
+                continue;
+            }
+            if let Some(at) = self.appointment()
+                && at <= self.engine.clock.now()
+                && asked_about != Some(at)
+            {
+                asked_about = Some(at);
+                self.decide(Vec::new());
                 continue;
             }
             let Some(progress) = self.record.progress.as_ref().filter(|_| !is_halted) else {
@@ -242,8 +248,17 @@ impl<W: Workflow> Drive<W> {
             self.inbox_read = last;
             self.inbox_head = self.inbox_head.max(last);
         }
+        if !messages.is_empty() {
+            self.decide(messages);
+        }
+        Ok(())
+    }
+
+    /// Lets the workflow decide about messages, or about an appointment that has come.
+    fn decide(&mut self, messages: Vec<W::Message>) {
         let now = self.engine.clock.now();
         let mut writes = Writes::default();
+        let is_kept = messages.is_empty();
         let decision = self.engine.workflow.decide(
             &mut self.record.data,
             self.record.progress.as_ref(),
@@ -252,6 +267,8 @@ impl<W: Workflow> Drive<W> {
             &mut writes,
         );
         self.keep(writes, now);
+        // What was done about an appointment is in the data: it is not asked about again.
+        self.pending.dirty |= is_kept;
         match decision {
             Decision::Continue => {}
             Decision::Unwind(cause) => {
@@ -274,14 +291,12 @@ impl<W: Workflow> Drive<W> {
                 self.pending.dirty = true;
             }
         }
-        Ok(())
     }
 
     fn begin(&mut self, plan: &Plan, done: usize, now: Timestamp) {
         let mut progress = plan.begin(now);
         progress.at = done;
         self.record.progress = Some(progress);
-        self.record.rest_until = None;
         self.halt_told = false;
         self.note(
             now,
@@ -504,7 +519,9 @@ impl<W: Workflow> Drive<W> {
 
     /// Writes what is pending, lets the lease go, and rests: until a time, or until a message comes. `None`: something came meanwhile.
     async fn rest(&mut self, until: Option<Timestamp>) -> Result<Option<Drove>> {
-        let until = until.or_else(|| self.rest_until());
+        // One that has come was asked about; only a workflow that does not keep it has it still.
+        let now = self.engine.clock.now();
+        let until = until.or_else(|| self.appointment().filter(|at| *at > now));
         let has_news = self.pending.dirty || self.inbox_read > self.inbox_settled;
         if has_news || self.held_since.is_some() || until.is_some() || self.wake.is_some() {
             let wake = until.map(|at| {
@@ -535,12 +552,10 @@ impl<W: Workflow> Drive<W> {
         }
     }
 
-    /// When a record at rest wants to be asked again. A message that comes earlier does not make it forget.
-    fn rest_until(&mut self) -> Option<Timestamp> {
-        let now = self.engine.clock.now();
+    /// When a record at rest wants to be asked again.
+    fn appointment(&self) -> Option<Timestamp> {
         let at_rest = self.record.progress.is_none();
-        self.record.rest_until = self.record.rest_until.filter(|at| at_rest && *at > now);
-        self.record.rest_until
+        at_rest.then(|| self.engine.workflow.appointment(&self.record.data)).flatten()
     }
 
     /// A saga is over: the workflow says what that means.
@@ -564,11 +579,8 @@ impl<W: Workflow> Drive<W> {
                 self.begin(&plan, 0, now);
                 Ok(None)
             }
+            Next::Rest if self.appointment().is_some_and(|at| at <= now) => Ok(None),
             Next::Rest => self.rest(None).await,
-            Next::RestUntil(at) => {
-                self.record.rest_until = Some(at);
-                self.rest(Some(at)).await
-            }
         }
     }
 }

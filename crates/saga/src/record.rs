@@ -17,9 +17,6 @@ pub struct Record<D> {
     /// Number of the last wait.
     #[serde(default)]
     pub wake_seq: u64,
-    /// At rest, and to be asked again then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rest_until: Option<Timestamp>,
 }
 
 /// A saga stands at one of its steps, or behind the last. One that stands elsewhere was damaged: it would count as over, with nothing undone.
@@ -42,7 +39,6 @@ impl<D> Record<D> {
             data,
             progress: None,
             wake_seq: 0,
-            rest_until: None,
         }
     }
 }

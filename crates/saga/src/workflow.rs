@@ -33,7 +33,14 @@ pub trait Workflow: Send + Sync + 'static {
     /// The cause of the state that the data is in, for the history.
     fn cause(&self, data: &Self::Data) -> Option<Failure>;
 
-    /// What to do about messages, or, without any, about a record that is due while no saga runs.
+    /// When a record at rest wants to be asked again; `None`: when a message comes. Looked at whenever it comes to rest, so that nothing that happens meanwhile makes it forget.
+    fn appointment(&self, data: &Self::Data) -> Option<Timestamp> {
+        let _ = data;
+        None
+    }
+
+    /// What to do about messages, or, without any, about a record whose appointment has come while no saga runs. An appointment that was kept has to be another, or none,
+    /// afterwards: it is asked about once.
     fn decide(
         &self,
         data: &mut Self::Data,
@@ -74,8 +81,6 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     Rest,
-    /// Rest, and be asked again (`decide` without messages) at this time.
-    RestUntil(Timestamp),
     Begin(Plan),
 }
 

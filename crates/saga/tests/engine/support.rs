@@ -31,6 +31,7 @@ pub(crate) struct Data {
     /// After its saga: ask again so many milliseconds later.
     pub(crate) rests_for: Option<u64>,
     pub(crate) asked: u32,
+    pub(crate) appointment: Option<Timestamp>,
     pub(crate) heard: Vec<String>,
 }
 
@@ -298,6 +299,10 @@ impl Workflow for Tiny {
         None
     }
 
+    fn appointment(&self, data: &Data) -> Option<Timestamp> {
+        data.appointment
+    }
+
     fn decide(
         &self,
         data: &mut Data,
@@ -308,6 +313,7 @@ impl Workflow for Tiny {
     ) -> Decision {
         if messages.is_empty() {
             data.asked += 1;
+            data.appointment = None;
         }
         let mut decision = Decision::Continue;
         for message in messages {
@@ -335,10 +341,8 @@ impl Workflow for Tiny {
             Ending::Undone { .. } => Phase::Undone,
             Ending::Halted { .. } => Phase::Stuck,
         };
-        match data.rests_for.take() {
-            Some(millis) => Next::RestUntil(now + Duration::from_millis(millis)),
-            None => Next::Rest,
-        }
+        data.appointment = data.rests_for.take().map(|millis| now + Duration::from_millis(millis));
+        Next::Rest
     }
 }
 

@@ -146,6 +146,41 @@ async fn a_record_at_rest_is_asked_again_when_it_wanted_to_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_appointment_that_came_while_nobody_drove_is_kept_by_whoever_drives_next() {
+    let bench = Bench::new();
+    let machine = bench.machine("a");
+    let data = Data {
+        rests_for: Some(60_000),
+        ..Data::default()
+    };
+    let id = bench.try_claim(&machine, &["one"], data).await.expect("claimed");
+    bench.ended(&id, Phase::Finished).await;
+    assert_eq!(bench.record(&id).await.data.asked, 0);
+    machine.process.kill();
+    tokio::time::sleep(Duration::from_hours(5)).await;
+    assert_eq!(bench.record(&id).await.data.asked, 0);
+    bench.machine("b").sweep();
+    let (record, waited) = took(&bench, bench.until(&id, "it was asked", |record| record.data.asked == 1)).await;
+    assert_eq!(record.data.appointment, None);
+    assert!(waited <= limits::SWEEP, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_appointment_that_is_past_when_it_is_made_is_kept_at_once() {
+    let bench = Bench::new();
+    let machine = bench.machine("a");
+    let data = Data {
+        rests_for: Some(0),
+        ..Data::default()
+    };
+    let id = bench.try_claim(&machine, &["one"], data).await.expect("claimed");
+    let (_, waited) = took(&bench, bench.until(&id, "it was asked", |record| record.data.asked == 1)).await;
+    assert!(waited <= Duration::from_secs(1), "{waited:?}");
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(bench.record(&id).await.data.asked, 1, "once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_puts_waits_down_and_lets_leases_go() {
     let bench = Bench::new();
     let machine = bench.machine("a");
