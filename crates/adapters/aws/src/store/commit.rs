@@ -22,7 +22,7 @@ use super::{
 
 /// A commit that others keep coming before is given up after so many tries; each of them means that another commit came through.
 const TRIES: u32 = 40;
-/// The pause before another try where two transactions met: at random up to this, longer with each try.
+/// The pause before another try where two transactions met, or another was first twice: at random up to this, longer with each try.
 const PAUSE: Duration = Duration::from_millis(15);
 const PAUSE_LONGEST: Duration = Duration::from_millis(250);
 
@@ -88,9 +88,15 @@ impl DynamoStore {
                                 // An earlier try of ours came through, and only its answer was lost.
                                 return Ok(self.done(&batch, &known, draft).await);
                             }
-                            known = Known {
-                                row: row.map(Arc::new),
-                                fresh: true,
+                            // Whoever came first may do so again and again: a crowd is spread, so that each has its turn.
+                            known = if attempt > 1 {
+                                self.base.pause(attempt, PAUSE, PAUSE_LONGEST).await;
+                                self.look(&batch.instance).await?
+                            } else {
+                                Known {
+                                    row: row.map(Arc::new),
+                                    fresh: true,
+                                }
                             };
                         }
                         Part::Counter => {}

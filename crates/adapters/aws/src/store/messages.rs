@@ -84,6 +84,9 @@ impl DynamoStore {
                     if ours {
                         return Ok(Some(seq));
                     }
+                    if attempt > 1 {
+                        self.base.pause(attempt, PAUSE, PAUSE_LONGEST).await;
+                    }
                 }
                 Err(Trouble::Failed(failure)) => return Err(failed(failure)),
                 Err(Trouble::Unknown(failure)) => {

@@ -60,7 +60,7 @@ async fn the_page_says_what_went_wrong_and_that_everything_was_taken_back() {
     // The code leads to what can be done about it, and back to the form with what was filled in.
     page.follow(".wrong a").await;
     page.says("task.crashed").await;
-    page.run("history.back()").await;
+    page.back().await;
     page.says("Acme could not be set up").await;
     page.follow("a.button").await;
     page.until(

@@ -138,6 +138,11 @@ impl Page {
         self.whole().await;
     }
 
+    /// To the page before. Begun by a timer, since a page that is being left may owe the answer to what made it go.
+    pub(crate) async fn back(&self) {
+        self.run("setTimeout(() => history.back())").await;
+    }
+
     async fn whole(&self) {
         self.until("the page is whole", "document.readyState === 'complete'")
             .await;
