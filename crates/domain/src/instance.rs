@@ -70,6 +70,9 @@ pub struct Resources {
     pub database: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskRef>,
+    /// When the platform was last away while the task was to end: the time that it may take for that counts from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_away: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     #[serde(default)]

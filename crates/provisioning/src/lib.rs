@@ -44,6 +44,7 @@ pub use claim::{Accepted, Caller};
 pub use mail::{Letters, ServiceLetters};
 pub use message::Message;
 pub use settings::{Addresses, Pace, Settings};
+pub use steps::Ahead;
 /// For whoever holds inputs of his own against it (`fuzz/`).
 #[doc(hidden)]
 pub use template::fill as filled;

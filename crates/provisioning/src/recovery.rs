@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
-use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State};
+use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State, Timestamp};
 use wharf_platform::{Backend, Owner, RouteKey};
 use wharf_saga::{
     Progress, Record, Way,
@@ -260,6 +260,7 @@ impl Wharf {
 
     /// Removes from the registry what is over, now and then, until the returned future is dropped.
     pub async fn tidy_forever(&self, every: Duration) {
+        let mut forgotten_at = None;
         loop {
             tokio::time::sleep(every).await;
             loop {
@@ -272,14 +273,18 @@ impl Wharf {
                     }
                 }
             }
-            if let Err(failure) = self.forget_output().await {
-                tracing::warn!(error = %failure.message, "old output cannot be removed now");
+            let now = self.clock().now();
+            match self.forget_output(forgotten_at, now).await {
+                Ok(()) => forgotten_at = Some(now),
+                Err(failure) => tracing::warn!(error = %failure.message, "old output cannot be removed now"),
             }
         }
     }
 
-    /// Removes what instances printed that are over since long.
-    async fn forget_output(&self) -> Result<(), Failure> {
+    /// Removes what instances printed that are over since long; of those alone for which that was not so at the last time, or nobody would ever be
+    /// through with them.
+    async fn forget_output(&self, last: Option<Timestamp>, now: Timestamp) -> Result<(), Failure> {
+        let was_old = |at: Timestamp, since: Timestamp| at.since(since) > KEEP_OUTPUT;
         let mut before = None;
         loop {
             let query = Query {
@@ -290,7 +295,8 @@ impl Wharf {
             };
             let page = self.store().list(query).await?;
             for instance in page.iter().filter_map(|stored| Some(read(stored).ok()?.data)) {
-                if self.clock().now().since(instance.state.since()) > KEEP_OUTPUT {
+                let since = instance.state.since();
+                if was_old(now, since) && !last.is_some_and(|last| was_old(last, since)) {
                     self.platform().logs.remove(&instance.id).await?;
                 }
             }

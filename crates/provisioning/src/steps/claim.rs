@@ -34,7 +34,7 @@ impl Step<Instance> for Claim {
         if instance.first_ready_at.is_some()
             && let Err(failure) = self.0.platform.logs.remove(context.id).await
         {
-            return Outcome::from_failure(failure);
+            return self.0.failed_to_end(context, failure);
         }
         give_back(&self.0.settings, context.now, context.writes, instance);
         Outcome::Done

@@ -19,6 +19,7 @@ use wharf_saga::{Context, Outcome, Step};
 
 pub(crate) use claim::give_back;
 pub(crate) use endpoint::release as release_endpoint;
+pub use task::Ahead;
 
 use crate::settings::Settings;
 
@@ -55,6 +56,19 @@ impl World {
         if !failure.code.is_outage() || is_over {
             return Outcome::from_failure(failure);
         }
+        self.away(context, &failure)
+    }
+
+    /// The same where something is to end: however long the platform is away, what it has will have to go, and nobody is stuck for it.
+    fn failed_to_end(&self, context: &Context<'_>, failure: Failure) -> Outcome {
+        if failure.code.is_outage() {
+            self.away(context, &failure)
+        } else {
+            Outcome::from_failure(failure)
+        }
+    }
+
+    fn away(&self, context: &Context<'_>, failure: &Failure) -> Outcome {
         self.look_again(
             context,
             OUTAGE_LOOK,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_domain::{
-    Code, Failure, Instance, State, Timestamp,
+    Code, Failure, Instance, Service, State, Timestamp,
     instance::TaskRef,
     service::{DockerTask, EcsTask, RouteRule, RunSpec},
 };
@@ -91,16 +91,53 @@ impl Task {
 }
 
 /// Where the application listens, as far as that is known before its start: in a container on a port of its own, whatever the host's is.
-fn heard_on(instance: &Instance) -> Option<u16> {
-    match &instance.service.run {
+fn heard_before(run: &RunSpec, leased: Option<u16>) -> Option<u16> {
+    match run {
         RunSpec::Docker(task) => task.container_port,
-        RunSpec::Process { .. } | RunSpec::Ecs(_) => instance.held.port,
+        RunSpec::Process { .. } | RunSpec::Ecs(_) => leased,
     }
 }
 
+/// What is the same for all instances of a service, and so can be known before there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// `None` where a command says whose it is.
+    pub run: Option<RunSpec>,
+    /// Without the variables whose values say whose they are, and without Wharf's own.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Ahead {
+    #[must_use]
+    pub fn of(service: &Service) -> Self {
+        let port = heard_before(&service.run, None);
+        // Filled in by two who have nothing in common: what comes out alike says nothing of either.
+        let both = ["1", "2"].map(|who| {
+            let mut values: Vec<(&'static str, String)> = OF_INSTANCE.map(|name| (name, who.to_owned())).into();
+            values.extend(port.map(|port| ("port", port.to_string())));
+            values
+        });
+        let alike = |text: &str| {
+            let [one, other] = [fill(text, &both[0]), fill(text, &both[1])];
+            (one == other && (port.is_some() || !text.contains("{port}"))).then_some(one)
+        };
+        let [one, other] = [filled(&service.run, &both[0]), filled(&service.run, &both[1])];
+        let environment = service.environment.iter();
+        Self {
+            run: (one == other).then_some(one),
+            environment: environment
+                .filter_map(|(name, value)| Some((name.clone(), alike(value)?)))
+                .collect(),
+        }
+    }
+}
+
+/// Placeholders that say whose a text is.
+const OF_INSTANCE: [&str; 4] = ["instance_id", "subdomain", "company_name", "admin_email"];
+
 fn placeholders(instance: &Instance) -> Vec<(&'static str, String)> {
     let mut values = vec![("instance_id", instance.id.to_string())];
-    if let Some(port) = heard_on(instance) {
+    if let Some(port) = heard_before(&instance.service.run, instance.held.port) {
         values.push(("port", port.to_string()));
     }
     if let Some(tenant) = &instance.tenant {
@@ -183,22 +220,22 @@ impl Step<Instance> for Task {
         let task = match found {
             Ok(Some(task)) => task,
             Ok(None) => return Outcome::Done,
-            Err(failure) => return self.0.failed(context, instance, failure),
+            Err(failure) => return self.0.failed_to_end(context, failure),
         };
         let grace = instance.service.stop_timeout;
+        let within = tasks.stops_within(grace);
+        let away = instance.held.platform_away;
+        let had_its_time = is_over(context, within) && away.is_none_or(|away| context.now.since(away) >= within);
         match tasks.stop(&self.0.owner(instance, task.attempt), &task, grace).await {
             Ok(Stopping::Stopped) => {
                 instance.held.task = None;
+                instance.held.platform_away = None;
                 Outcome::Done
             }
-            Ok(Stopping::Underway) if is_over(context, tasks.stops_within(grace)) => Outcome::Fail(
+            Ok(Stopping::Underway) if had_its_time => Outcome::Fail(
                 Failure::new(
                     Code::TaskStopTimeout,
-                    format!(
-                        "task {} was told to end and did not within {:?}",
-                        task.id,
-                        tasks.stops_within(grace)
-                    ),
+                    format!("task {} was told to end and did not within {within:?}", task.id),
                 )
                 .hint("end it by hand, then `wharf resume`"),
             ),
@@ -206,7 +243,48 @@ impl Step<Instance> for Task {
                 instance.held.task = Some(task);
                 self.0.look_again(context, Duration::from_secs(1), "the task to end")
             }
-            Err(failure) => self.0.failed(context, instance, failure),
+            // It may have heard nothing of its end, and has not had its time.
+            Err(failure) => {
+                if failure.code.is_outage() {
+                    instance.held.task = Some(task);
+                    instance.held.platform_away = Some(context.now);
+                }
+                self.0.failed_to_end(context, failure)
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_ahead_says_nothing_of_an_instance() {
+        let service = |command: &str| {
+            serde_json::from_value::<Service>(serde_json::json!({
+                "name": "shop", "tenant": true, "singleton": false, "database": false,
+                "port": {"kind": "dynamic"}, "route": {"kind": "host"},
+                "health": {"path": "/", "interval": 1, "timeout": 1, "healthy": 1, "unhealthy": 1},
+                "start_timeout": 1, "stop_timeout": 1, "drain_timeout": 1, "identity_header": null,
+                "environment": {
+                    "HOST": "0.0.0.0", "ON": "{port}", "GREETING": "Hello {company_name}", "OTHER": "{other}", "ID": "{instance_id}"
+                },
+                "run": {
+                    "platform": "docker", "image": "shop:1", "command": [command], "container_port": 8000,
+                    "pids": 1, "tmpfs_size": 1, "log_size": 1, "log_files": 1
+                },
+            }))
+            .expect("a service")
+        };
+        let ahead = Ahead::of(&service("--port={port}"));
+        let expected = [("HOST", "0.0.0.0"), ("ON", "8000"), ("OTHER", "{other}")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(ahead.environment, BTreeMap::from(expected));
+        let Some(RunSpec::Docker(task)) = ahead.run else {
+            panic!("it is the same for all")
+        };
+        assert_eq!(task.command, Some(vec!["--port=8000".to_owned()]));
+        assert_eq!(Ahead::of(&service("--name={subdomain}")).run, None);
     }
 }

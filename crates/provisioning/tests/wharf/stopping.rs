@@ -349,3 +349,71 @@ async fn several_behind_one_path_come_and_go_without_touching_each_other() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_is_away_for_hours_leaves_no_stop_stuck() {
+    let wharf = SimWharf::new(1).await;
+    let id = wharf.ready("acme", "shop").await;
+    let faults = wharf.world.faults();
+    let away = faults.order("tasks.*", When::Always, Mishap::Before(Code::DockerUnavailable));
+    wharf.wharf().stop(&id).await.expect("asked for");
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    let view = wharf.wharf().show(&id).await.expect("shown");
+    assert_eq!(view.status, "stopping", "{view:?}");
+    // It comes back with the task as it was, which now has all its time to end.
+    wharf.world.faults().cancel(away);
+    wharf.until(&id, "stopped").await;
+    assert!(wharf.world.live_tasks(&id).is_empty());
+    wharf.wharf().start(&id).await.expect("asked for");
+    wharf.until(&id, "ready").await;
+
+    let faults = wharf.world.faults();
+    let away =
+        ["tasks.*", "logs.*"].map(|calls| faults.order(calls, When::Always, Mishap::Before(Code::DockerUnavailable)));
+    wharf.wharf().end(&id).await.expect("asked for");
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    wharf.world.faults().cancel(away[0]);
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    assert_ne!(wharf.wharf().show(&id).await.expect("shown").status, "stuck");
+    wharf.world.faults().cancel(away[1]);
+    wharf.until(&id, "ended").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_is_away_for_hours_leaves_no_failed_sign_up_stuck() {
+    let wharf = SimWharf::new(1).await;
+    let faults = wharf.world.faults();
+    faults.order("tasks.start", When::Nth(1), Mishap::After(Code::DockerUnavailable));
+    let away = faults.order("tasks.*", When::Always, Mishap::Before(Code::DockerUnavailable));
+    let id = wharf.sign_up("acme").await.expect("accepted").id;
+    tokio::time::sleep(Duration::from_hours(5)).await;
+    let view = wharf.wharf().show(&id).await.expect("shown");
+    assert_ne!(view.status, "stuck", "{view:?}");
+    wharf.world.faults().cancel(away);
+    let view = wharf.until(&id, "failed").await;
+    assert_eq!(view.cause.map(|cause| cause.code), Some(Code::DockerUnavailable));
+    assert_eq!(wharf.leftovers().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_ended_instance_printed_is_removed_once_and_not_asked_for_ever_after() {
+    let wharf = SimWharf::new(1).await;
+    let id = wharf.ready("acme", "shop").await;
+    wharf.wharf().end(&id).await.expect("asked for");
+    wharf.until(&id, "ended").await;
+    let tidying = tokio::spawn({
+        let wharf = wharf.wharf().clone();
+        async move { wharf.tidy_forever(Duration::from_mins(10)).await }
+    });
+    let faults = wharf.world.faults();
+    faults.order("logs.remove", When::Always, Mishap::Slow(Duration::from_millis(1)));
+    let removed = || wharf.world.faults().tally().get("slow").copied().unwrap_or_default();
+    let days = Duration::from_hours(24);
+    tokio::time::sleep(days * 6).await;
+    assert_eq!(removed(), 0, "it can still be read");
+    tokio::time::sleep(days * 2).await;
+    assert_eq!(removed(), 1);
+    tokio::time::sleep(days).await;
+    assert_eq!(removed(), 1);
+    tidying.abort();
+}
