@@ -72,6 +72,8 @@ pub struct Config {
     pub aws: Aws,
     pub docker: Docker,
     pub services: BTreeMap<ServiceName, Service>,
+    /// How many containers of a service are started ahead, where it is any.
+    pub warm: BTreeMap<ServiceName, u32>,
     pub schedules: Vec<Schedule>,
     /// What services say of their own mails.
     pub service_mails: BTreeMap<ServiceName, ServiceMail>,
@@ -167,6 +169,11 @@ impl Config {
             services: services
                 .iter()
                 .map(|read| (read.service.name.clone(), read.service.clone()))
+                .collect(),
+            warm: services
+                .iter()
+                .filter(|read| read.warm > 0)
+                .map(|read| (read.service.name.clone(), read.warm))
                 .collect(),
             schedules: schedules::read(resolved, &services),
             explanations: BTreeMap::new(),

@@ -555,7 +555,9 @@ impl<W: Workflow> Drive<W> {
     /// When a record at rest wants to be asked again.
     fn appointment(&self) -> Option<Timestamp> {
         let at_rest = self.record.progress.is_none();
-        at_rest.then(|| self.engine.workflow.appointment(&self.record.data)).flatten()
+        at_rest
+            .then(|| self.engine.workflow.appointment(&self.record.data))
+            .flatten()
     }
 
     /// A saga is over: the workflow says what that means.

@@ -1,6 +1,6 @@
 //! Sockets and signals: listening, serving on one thread, and ending in order. What is served is `web`'s business.
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{io, net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -11,6 +11,7 @@ use hyper_util::{
 };
 use tokio::{
     net::TcpStream,
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
     time::{sleep, timeout},
@@ -18,6 +19,7 @@ use tokio::{
 
 use crate::{
     database::{self, Database, OpenError},
+    late::{self, LateError, Variables},
     settings::Settings,
     web::{self, Shop},
 };
@@ -44,26 +46,49 @@ pub(crate) enum ServeError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Database(#[from] database::Error),
+    #[error(transparent)]
+    Late(#[from] LateError),
     #[error("the system refuses what a server needs: {0}")]
     System(#[from] io::Error),
 }
 
-/// Serves the shop until SIGTERM or SIGINT.
-pub(crate) fn serve(settings: Settings) -> Result<(), ServeError> {
-    // Before the database is touched: whoever does not get the port has no business with the file, and whoever asks already waits in the queue instead of being refused.
-    let listener = listen(&settings)?;
-    let database = Database::open(&settings.database)?;
-    let router = web::router(Shop::new(settings, database)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(accept(listener, router))
+/// A shop that listens. Nobody is answered yet.
+pub(crate) struct Door {
+    listener: TcpListener,
+    runtime: Runtime,
 }
 
-fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
-    let (host, port) = (settings.host.clone(), settings.port);
-    TcpListener::bind((host.as_str(), port)).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ServeError::PortTaken { host, port },
-        _ => ServeError::Listen { host, port, source },
-    })
+impl Door {
+    pub(crate) fn open(host: &str, port: u16) -> Result<Self, ServeError> {
+        let listener = TcpListener::bind((host, port)).map_err(|source| {
+            let host = host.to_owned();
+            match source.kind() {
+                io::ErrorKind::AddrInUse => ServeError::PortTaken { host, port },
+                _ => ServeError::Listen { host, port, source },
+            }
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { listener, runtime })
+    }
+
+    /// Waits until it is said whose shop it is; `None` when it is to end instead.
+    pub(crate) fn told(&self, path: &Path) -> Result<Option<Variables>, ServeError> {
+        self.runtime.block_on(async {
+            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            crate::say(&"waiting to be told whose shop this is");
+            tokio::select! {
+                () = asked_to_end(&mut terminate, &mut interrupt) => Ok(None),
+                variables = late::variables(path) => Ok(Some(variables?)),
+            }
+        })
+    }
+
+    /// Serves the shop until SIGTERM or SIGINT.
+    pub(crate) fn serve(self, settings: Settings) -> Result<(), ServeError> {
+        let database = Database::open(&settings.database)?;
+        let router = web::router(Shop::new(settings, database)?);
+        self.runtime.block_on(accept(self.listener, router))
+    }
 }
 
 async fn accept(listener: TcpListener, router: Router) -> Result<(), ServeError> {

@@ -71,23 +71,26 @@ pub(crate) enum SettingsError {
 }
 
 impl Settings {
+    /// Host and port alone.
+    pub(crate) fn address(variable: impl Fn(&'static str) -> Option<OsString>) -> Result<(String, u16), SettingsError> {
+        let port = text_of(&variable, "PORT")?.ok_or(SettingsError::Missing("PORT"))?;
+        let port = port.parse().map_err(|_| SettingsError::Port(port))?;
+        let host = text_of(&variable, "HOST")?.unwrap_or_else(|| "127.0.0.1".to_owned());
+        Ok((host, port))
+    }
+
     /// Reads the settings from `variable`, which is `std::env::var_os` outside tests. An empty variable counts as none.
     pub(crate) fn read(variable: impl Fn(&'static str) -> Option<OsString>) -> Result<Self, SettingsError> {
-        let optional = |name: &'static str| -> Result<Option<String>, SettingsError> {
-            let value = variable(name).filter(|value| !value.is_empty());
-            value
-                .map(|value| value.into_string().map_err(|_| SettingsError::NotUtf8(name)))
-                .transpose()
-        };
+        let optional = |name| text_of(&variable, name);
         let required = |name: &'static str| optional(name)?.ok_or(SettingsError::Missing(name));
+        let (host, port) = Self::address(&variable)?;
         let shown = |name: &'static str| -> Result<Option<String>, SettingsError> {
             Ok(optional(name)?.and_then(|text| shown(&text)))
         };
 
-        let port = required("PORT")?;
         Ok(Self {
-            port: port.parse().map_err(|_| SettingsError::Port(port))?,
-            host: optional("HOST")?.unwrap_or_else(|| "127.0.0.1".to_owned()),
+            host,
+            port,
             database: location(&required("DATABASE_URL")?)?,
             password: optional("APP_PASSWORD")?.map(Password),
             company: shown("COMPANY_NAME")?.unwrap_or_else(|| "Our shop".to_owned()),
@@ -104,6 +107,17 @@ impl Settings {
                 .transpose()?,
         })
     }
+}
+
+/// An empty variable counts as none.
+fn text_of(
+    variable: impl Fn(&'static str) -> Option<OsString>,
+    name: &'static str,
+) -> Result<Option<String>, SettingsError> {
+    let value = variable(name).filter(|value| !value.is_empty());
+    value
+        .map(|value| value.into_string().map_err(|_| SettingsError::NotUtf8(name)))
+        .transpose()
 }
 
 /// A text for a page's head: what cannot be printed is left out, what is too long is cut. A shop does not stay shut for the sake of its greeting.

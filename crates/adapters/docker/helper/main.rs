@@ -3,6 +3,7 @@
 //! What must not be here: anything of Wharf.
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsString,
     fs,
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let result = match what.to_str().unwrap_or_default() {
         "rest" => rest(),
         "serve" => serve(),
+        "late" => late(),
         "crash" => {
             eprintln!("cannot go on");
             return ExitCode::from(3);
@@ -73,18 +75,40 @@ fn serve() -> io::Result<()> {
     let port = env::var("PORT").unwrap_or_default();
     let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
     println!("listening on {port}");
+    answer_all(listener, env::var("WHARF_INSTANCE_ID").unwrap_or_default())
+}
+
+/// The same, and learns who it is from the file that it was told to wait for.
+fn late() -> io::Result<()> {
+    let port = env::var("PORT").unwrap_or_default();
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
+    let path = env::var("WHARF_CONFIGURATION").map_err(io::Error::other)?;
+    println!("waiting");
+    let text = loop {
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => thread::park_timeout(Duration::from_millis(2)),
+            read => break read?,
+        }
+    };
+    let told: BTreeMap<String, String> = serde_json::from_slice(&text)?;
+    let is_ours_alone = fs::write(&path, "x").is_err();
+    println!("told of {} variables, read-only: {is_ours_alone}", told.len());
+    answer_all(listener, told.get("WHARF_INSTANCE_ID").cloned().unwrap_or_default())
+}
+
+fn answer_all(listener: TcpListener, who: String) -> io::Result<()> {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(stream));
+            let who = who.clone();
+            thread::spawn(move || answer(stream, &who));
         }
     });
     rest()
 }
 
-fn answer(mut stream: TcpStream) -> io::Result<()> {
+fn answer(mut stream: TcpStream, body: &str) -> io::Result<()> {
     let mut request = [0; 4096];
     let _ = stream.read(&mut request)?;
-    let body = env::var("WHARF_INSTANCE_ID").unwrap_or_default();
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",

@@ -140,6 +140,7 @@ mod tests {
         Seen {
             id: "c".into(),
             owner: None,
+            slot: None,
             notes: Notes::default(),
             phase: Phase::Ended,
             exit_code: Some(exit_code),

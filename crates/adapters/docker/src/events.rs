@@ -62,7 +62,7 @@ async fn listen(world: &World) -> Failure {
     let since = world.options.clock.now();
     let filters = HashMap::from([
         ("type".to_owned(), vec!["container".to_owned()]),
-        ("label".to_owned(), marks::filter(&world.options.deployment, None)),
+        ("label".to_owned(), marks::filter(&world.options.deployment)),
     ]);
     let options = EventsOptions {
         since: Some(seconds(since)),
@@ -74,6 +74,7 @@ async fn listen(world: &World) -> Failure {
     if let Err(failure) = catch_up(world).await {
         return failure;
     }
+    world.pool.met_again();
     let mut sweep = interval(SWEEP);
     loop {
         tokio::select! {
@@ -139,11 +140,17 @@ async fn tell(world: &World, owner: &Owner, name: &str) {
 
 async fn hear(world: &World, event: EventMessage) {
     let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
-    let Some(owner) = marks::owner(&attributes).filter(|_| event.typ == Some(EventMessageTypeEnum::CONTAINER)) else {
+    if event.typ != Some(EventMessageTypeEnum::CONTAINER) {
         return;
-    };
-    let name = attributes.get("name").cloned().unwrap_or_else(|| marks::name(&owner));
-    match event.action.as_deref().unwrap_or_default() {
+    }
+    let action = event.action.as_deref().unwrap_or_default();
+    let name = attributes.get("name").cloned().unwrap_or_default();
+    let owner = marks::owner(&attributes, &name);
+    if let Some((_, slot)) = marks::warm(&attributes) {
+        hear_of_pool(world, action, &name, &slot, owner.as_ref()).await;
+    }
+    let Some(owner) = owner else { return };
+    match action {
         "start" | "unpause" => {
             world.notices.lock().running.insert(name.clone(), owner.clone());
             tell(world, &owner, &name).await;
@@ -173,6 +180,23 @@ async fn hear(world: &World, event: EventMessage) {
             if was_running {
                 world.tell(&owner, TaskStatus::Gone);
             }
+        }
+        _ => {}
+    }
+}
+
+/// Of a container that was started ahead, claimed or not.
+async fn hear_of_pool(world: &World, action: &str, name: &str, slot: &str, owner: Option<&Owner>) {
+    if matches!(action, "die" | "destroy") {
+        // What it was told is of no use any more.
+        world.pool.slots.remove(slot);
+    }
+    match owner {
+        None if matches!(action, "die" | "destroy" | "pause") => world.pool.lost(name),
+        // It was claimed: for its owner, that is its start.
+        Some(owner) if action == "rename" => {
+            world.notices.lock().running.insert(name.to_owned(), owner.clone());
+            tell(world, owner, name).await;
         }
         _ => {}
     }

@@ -18,6 +18,8 @@ const LATEST: &str = "latest";
 /// What of an image decides about its container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
+    /// The digest of its configuration: another build under the same name has another.
+    pub(crate) id: String,
     pub(crate) architecture: String,
     pub(crate) os: String,
     /// Empty where it is root's.
@@ -42,6 +44,7 @@ impl From<ImageInspect> for Image {
             .collect();
         ports.sort_unstable();
         Self {
+            id: image.id.unwrap_or_default(),
             architecture: image.architecture.unwrap_or_default(),
             os: image.os.unwrap_or_default(),
             user: config.user.unwrap_or_default(),

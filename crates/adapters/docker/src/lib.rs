@@ -8,6 +8,7 @@
 //! | `image` | images: whether they fit, pulling them, with whose credentials (`credentials`) |
 //! | `network` | the deployment's network, on which tenants cannot reach one another, and the addresses in it |
 //! | `marks` | how a container says whose it is: name and labels. Pure |
+//! | `pool` | containers that are started ahead and claimed by a sign-up; how one is told whose it became (`slots`) |
 //! | `seen` | a container as Docker describes it |
 //! | `cause` | why a container stopped, in words. Pure |
 //! | `events` | Docker's events, and what was missed while there were none |
@@ -34,12 +35,15 @@ mod image;
 mod logs;
 mod marks;
 mod network;
+mod pool;
 mod seen;
 mod shape;
+mod slots;
 mod start;
 mod tasks;
 mod world;
 
 pub use logs::DockerLogs;
+pub use pool::WarmService;
 pub use tasks::DockerTasks;
 pub use world::DockerOptions;

@@ -11,10 +11,18 @@ const SERVICE: &str = "wharf.service";
 const PORT: &str = "wharf.port";
 const HOST_PORT: &str = "wharf.host-port";
 const PUBLIC: &str = "wharf.public";
+/// What a container is that was started ahead: labels stay as they are for good, and names do not, so that its name says whose it became.
+const WARM: &str = "wharf.warm";
+const SLOT: &str = "wharf.slot";
 
 /// One container for each owner: Docker has no two of one name.
 pub(crate) fn name(owner: &Owner) -> String {
     format!("wharf-{}-{}-{}", owner.deployment, owner.instance, owner.attempt)
+}
+
+/// A container that is nobody's yet.
+pub(crate) fn warm_name(deployment: &DeploymentId, slot: &str) -> String {
+    format!("wharf-{deployment}-warm-{slot}")
 }
 
 /// The deployment's network.
@@ -55,6 +63,35 @@ pub(crate) fn labels(owner: &Owner, service: &ServiceName, notes: &Notes) -> Has
     labels
 }
 
+/// Of a container that is nobody's yet. `mark` says what it could become, `slot` where it is told.
+pub(crate) fn warm_labels(
+    deployment: &DeploymentId,
+    service: &ServiceName,
+    mark: &str,
+    slot: &str,
+    port: u16,
+) -> HashMap<String, String> {
+    [
+        (DEPLOYMENT, deployment.to_string()),
+        (SERVICE, service.to_string()),
+        (WARM, mark.to_owned()),
+        (SLOT, slot.to_owned()),
+        (PORT, port.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// Mark and slot of a container that was started ahead, whoever's it became.
+pub(crate) fn warm(labels: &HashMap<String, String>) -> Option<(String, String)> {
+    Some((labels.get(WARM)?.clone(), labels.get(SLOT)?.clone()))
+}
+
+/// What lists those by.
+pub(crate) fn warm_filter(deployment: &DeploymentId) -> Vec<String> {
+    vec![format!("{DEPLOYMENT}={deployment}"), WARM.to_owned()]
+}
+
 /// The mark of what is the deployment's and no instance's.
 pub(crate) fn deployment_label(deployment: &DeploymentId) -> HashMap<String, String> {
     HashMap::from([(DEPLOYMENT.to_owned(), deployment.to_string())])
@@ -66,19 +103,30 @@ pub(crate) fn is_marked(labels: &HashMap<String, String>, deployment: &Deploymen
         .is_some_and(|marked| marked == deployment.as_str())
 }
 
-/// What lists and events are filtered by.
-pub(crate) fn filter(deployment: &DeploymentId, instance: Option<&InstanceId>) -> Vec<String> {
-    let mut filter = vec![format!("{DEPLOYMENT}={deployment}")];
-    filter.extend(instance.map(|instance| format!("{INSTANCE}={instance}")));
-    filter
+/// What lists and events are filtered by: labels.
+pub(crate) fn filter(deployment: &DeploymentId) -> Vec<String> {
+    vec![format!("{DEPLOYMENT}={deployment}")]
 }
 
-/// Whose a container is; `None` where Wharf did not make it.
-pub(crate) fn owner(labels: &HashMap<String, String>) -> Option<Owner> {
+/// What lists of one instance's containers are filtered by: the beginning of their names, with or without Docker's slash.
+pub(crate) fn names_of(deployment: &DeploymentId, instance: &InstanceId) -> Vec<String> {
+    vec![format!("^/?wharf-{deployment}-{instance}-")]
+}
+
+/// Whose a container is; `None` where Wharf did not make it, or where it is nobody's yet.
+pub(crate) fn owner(labels: &HashMap<String, String>, name: &str) -> Option<Owner> {
+    let deployment: DeploymentId = labels.get(DEPLOYMENT)?.parse().ok()?;
+    let (instance, attempt) = if labels.contains_key(WARM) {
+        let own = name.trim_start_matches('/').strip_prefix("wharf-")?;
+        let own = own.strip_prefix(deployment.as_str())?.strip_prefix('-')?;
+        own.rsplit_once('-')?
+    } else {
+        (labels.get(INSTANCE)?.as_str(), labels.get(ATTEMPT)?.as_str())
+    };
     Some(Owner {
-        deployment: labels.get(DEPLOYMENT)?.parse().ok()?,
-        instance: labels.get(INSTANCE)?.parse().ok()?,
-        attempt: Attempt(labels.get(ATTEMPT)?.parse().ok()?),
+        instance: instance.parse().ok()?,
+        attempt: Attempt(attempt.parse().ok()?),
+        deployment,
     })
 }
 
@@ -109,9 +157,29 @@ mod tests {
             public: true,
         };
         let labels = labels(&owner_of_it, &"shop".parse().expect("a name"), &noted);
-        assert_eq!(owner(&labels), Some(owner_of_it));
+        assert_eq!(owner(&labels, "any"), Some(owner_of_it));
         assert_eq!(notes(&labels), noted);
         assert_eq!(notes(&HashMap::new()), Notes::default());
-        assert_eq!(owner(&HashMap::new()), None);
+        assert_eq!(owner(&HashMap::new(), "any"), None);
+    }
+
+    #[test]
+    fn a_container_that_was_started_ahead_is_whose_name_it_has() {
+        let deployment: DeploymentId = "two-words".parse().expect("a name");
+        let labels = warm_labels(&deployment, &"shop".parse().expect("a name"), "mark", "slot", 8000);
+        assert_eq!(warm(&labels), Some(("mark".to_owned(), "slot".to_owned())));
+        assert_eq!(notes(&labels).port, Some(8000));
+        assert_eq!(owner(&labels, &warm_name(&deployment, "slot")), None);
+        let claimed = Owner {
+            deployment,
+            instance: InstanceId::new(Timestamp(1), [2; 10]),
+            attempt: Attempt(12),
+        };
+        let name = name(&claimed);
+        assert_eq!(owner(&labels, &name), Some(claimed.clone()));
+        assert_eq!(owner(&labels, &format!("/{name}")), Some(claimed));
+        for other in ["", "shop", "wharf-two-words-", "wharf-other-inst_1-1"] {
+            assert_eq!(owner(&labels, other), None, "{other:?}");
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) id: String,
     /// `None` where Wharf did not make it.
     pub(crate) owner: Option<Owner>,
+    /// Where it is told whose it is, if it was started ahead.
+    pub(crate) slot: Option<String>,
     pub(crate) notes: Notes,
     pub(crate) phase: Phase,
     pub(crate) exit_code: Option<i32>,
@@ -49,7 +51,8 @@ impl Seen {
         let memory = found.host_config.and_then(|host| host.memory);
         Self {
             id: found.id.unwrap_or_default(),
-            owner: marks::owner(&labels),
+            owner: marks::owner(&labels, found.name.as_deref().unwrap_or_default()),
+            slot: marks::warm(&labels).map(|(_, slot)| slot),
             notes: marks::notes(&labels),
             phase: phase(state.status),
             exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
@@ -112,6 +115,7 @@ mod tests {
         let seen = |host_port, public| Seen {
             id: String::new(),
             owner: None,
+            slot: None,
             notes: Notes {
                 port: Some(8000),
                 host_port,

@@ -2,16 +2,17 @@
 //! service's configuration loosens by name. Pure.
 
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
-    PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use secrecy::ExposeSecret;
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
+    path::Path,
 };
 use wharf_domain::{
-    Code, Failure,
+    Code, DeploymentId, Failure,
     service::{DockerTask, Protection},
 };
 use wharf_platform::TaskSpec;
@@ -19,6 +20,8 @@ use wharf_platform::TaskSpec;
 use crate::{
     image::Image,
     marks::{self, Notes},
+    pool::WarmService,
+    slots,
 };
 
 /// The user that a container has whose image names none: the one that images without a user list call `nonroot`.
@@ -33,6 +36,7 @@ const LOG_DRIVER: &str = "json-file";
 /// Where a container is put.
 #[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
+    pub(crate) deployment: &'a DeploymentId,
     pub(crate) network: &'a str,
     pub(crate) address: Ipv4Addr,
     /// The host's address on which static ports are published.
@@ -115,14 +119,66 @@ pub(crate) fn body(
         host_port: spec.port,
         public: spec.public && spec.port.is_some(),
     };
-    let key = format!("{port}/tcp");
     let published = spec.port.map(|host_port| {
         let binding = PortBinding {
             host_ip: Some(place.publish.to_string()),
             host_port: Some(host_port.to_string()),
         };
-        HashMap::from([(key.clone(), Some(vec![binding]))])
+        HashMap::from([(key_of(port), Some(vec![binding]))])
     });
+    let mut body = made(task, image, place, port);
+    body.env = Some(environment(spec, port));
+    body.labels = Some(marks::labels(&spec.owner, &spec.service, &notes));
+    if let Some(host) = &mut body.host_config {
+        host.port_bindings = published;
+    }
+    Ok(body)
+}
+
+/// The same for a container that is nobody's yet: it has what is the same for all of its service, and waits for the rest.
+pub(crate) fn warm_body(
+    service: &WarmService,
+    image: &Image,
+    place: &Place<'_>,
+    mark: &str,
+    slot: &str,
+    folder: &Path,
+) -> Result<ContainerCreateBody, Failure> {
+    let port = port(&service.task, image)?;
+    let own = [
+        ("PORT".to_owned(), port.to_string()),
+        (slots::VARIABLE.to_owned(), slots::awaited()),
+    ];
+    let given = service
+        .environment
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let environment = given.filter(|(name, _)| own.iter().all(|(ours, _)| ours != name));
+    let environment = environment
+        .chain(own.clone())
+        .map(|(name, value)| format!("{name}={value}"));
+    let mut body = made(&service.task, image, place, port);
+    body.env = Some(environment.collect());
+    body.labels = Some(marks::warm_labels(place.deployment, &service.service, mark, slot, port));
+    if let Some(host) = &mut body.host_config {
+        // One that Docker does not find is an error, and not made by it.
+        host.mounts = Some(vec![Mount {
+            typ: Some(MountType::BIND),
+            source: Some(folder.display().to_string()),
+            target: Some(slots::INSIDE.to_owned()),
+            read_only: Some(true),
+            ..Mount::default()
+        }]);
+    }
+    Ok(body)
+}
+
+fn key_of(port: u16) -> String {
+    format!("{port}/tcp")
+}
+
+/// What every container of this service is, whoever's it is.
+fn made(task: &DockerTask, image: &Image, place: &Place<'_>, port: u16) -> ContainerCreateBody {
     let endpoint = EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
             ipv4_address: Some(place.address.to_string()),
@@ -130,16 +186,13 @@ pub(crate) fn body(
         }),
         ..EndpointSettings::default()
     };
-    Ok(ContainerCreateBody {
+    ContainerCreateBody {
         image: Some(task.image.clone()),
         entrypoint: task.entrypoint.clone(),
         cmd: task.command.clone(),
         user: user(task, image),
-        env: Some(environment(spec, port)),
-        exposed_ports: Some(vec![key]),
-        labels: Some(marks::labels(&spec.owner, &spec.service, &notes)),
+        exposed_ports: Some(vec![key_of(port)]),
         host_config: Some(HostConfig {
-            port_bindings: published,
             network_mode: Some(place.network.to_owned()),
             ..host(task, image)
         }),
@@ -147,7 +200,7 @@ pub(crate) fn body(
             endpoints_config: Some(HashMap::from([(place.network.to_owned(), endpoint)])),
         }),
         ..ContainerCreateBody::default()
-    })
+    }
 }
 
 /// What the container may do on its host.
@@ -229,6 +282,7 @@ mod tests {
             intended_at: Timestamp(0),
         };
         let place = Place {
+            deployment: &spec.owner.deployment,
             network: "wharf-test",
             address: Ipv4Addr::new(10, 0, 0, 2),
             publish: IpAddr::V4(Ipv4Addr::LOCALHOST),

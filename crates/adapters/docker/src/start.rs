@@ -5,10 +5,13 @@
 //! A start goes on by itself once it is begun, whoever waits for it: an image may take minutes. Whoever asked is told within a few seconds that it is on
 //! its way, and hears of its end as an event. If Wharf dies in between, Docker keeps what was made under its name, and the next start comes upon it.
 
-use bollard::query_parameters::CreateContainerOptions;
+use bollard::{models::ContainerCreateBody, query_parameters::CreateContainerOptions};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use wharf_domain::{
     Code, Failure,
@@ -18,7 +21,7 @@ use wharf_domain::{
 use wharf_platform::{Owner, TaskSpec, TaskStatus};
 
 use crate::{
-    failure, image, marks,
+    failure, image, marks, pool,
     seen::Phase,
     shape::{self, Place},
     world::{World, foreign, task_ref},
@@ -28,12 +31,17 @@ use crate::{
 const WAITED_FOR: Duration = Duration::from_secs(5);
 /// Addresses tried that others have: containers that somebody else put on our network.
 const ADDRESS_TRIES: usize = 16;
+/// Times that a name may be taken by what is gone a moment later.
+const NAME_TRIES: usize = 16;
 /// Of an instance's containers that ended, so many attempts back are kept for their output.
 const ATTEMPTS_KEPT: u32 = 1;
 
 /// Starts under way, and those that failed when nobody waited any more, by the container's name.
 #[derive(Debug, Default)]
-pub(crate) struct Starts(Mutex<HashMap<String, Start>>);
+pub(crate) struct Starts {
+    all: Mutex<HashMap<String, Start>>,
+    ended: Notify,
+}
 
 #[derive(Clone, Debug)]
 enum Start {
@@ -59,7 +67,7 @@ pub(crate) enum Begun {
 
 impl Starts {
     pub(crate) fn get(&self, name: &str) -> Begun {
-        match self.0.lock().get(name) {
+        match self.all.lock().get(name) {
             None => Begun::No,
             Some(Start::Underway(underway)) => Begun::Underway(underway.clone()),
             Some(Start::Failed(failure)) => Begun::Failed(failure.clone()),
@@ -68,10 +76,29 @@ impl Starts {
 
     /// Forgets a start that failed.
     pub(crate) fn forget(&self, name: &str) {
-        let mut starts = self.0.lock();
+        let mut starts = self.all.lock();
         if matches!(starts.get(name), Some(Start::Failed(_))) {
             starts.remove(name);
         }
+    }
+
+    fn is_quiet(&self) -> bool {
+        let all = self.all.lock();
+        !all.values().any(|start| matches!(start, Start::Underway(_)))
+    }
+
+    /// Waits until no start is under way, and no longer than this.
+    pub(crate) async fn quiet(&self, within: Duration) {
+        let quiet = async {
+            loop {
+                let ended = self.ended.notified();
+                if self.is_quiet() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        let _ = timeout(within, quiet).await;
     }
 }
 
@@ -114,7 +141,7 @@ pub(crate) async fn start(world: &Arc<World>, spec: TaskSpec) -> Result<TaskRef,
     let name = marks::name(&spec.owner);
     let task = task_ref(&spec.owner, name.clone());
     let mut underway = {
-        let mut starts = world.starts.0.lock();
+        let mut starts = world.starts.all.lock();
         match starts.get(&name) {
             Some(Start::Underway(underway)) => underway.clone(),
             Some(Start::Failed(_)) | None => {
@@ -144,12 +171,13 @@ async fn run(world: Arc<World>, spec: TaskSpec, underway: Underway, told: watch:
     world.notices.lock().forgotten.remove(&owner.instance);
     let result = begin(&world, &spec, &name, &underway).await;
     {
-        let mut starts = world.starts.0.lock();
+        let mut starts = world.starts.all.lock();
         match &result {
             Ok(()) => starts.remove(&name),
             Err(failure) => starts.insert(name.clone(), Start::Failed(failure.clone())),
         };
     }
+    world.starts.ended.notify_waiters();
     let failed = result.as_ref().err().cloned();
     // One receiver is ours. A caller who still waits is given the result itself: an event as well would speak of the start after this one.
     let is_awaited = told.receiver_count() > 1;
@@ -173,7 +201,7 @@ async fn begin(world: &World, spec: &TaskSpec, name: &str, underway: &Underway) 
     let mut found = image::find(&world.docker, &task.image).await?;
     if image::wants_pull(task, found.is_some()) {
         // What was started before is not started from a newer image.
-        if let Some(done) = adopt(world, &spec.owner, name).await? {
+        if let Some(done) = adopt(world, spec, name).await? {
             return done;
         }
         let progress = |why: String| *underway.why.lock() = why;
@@ -188,8 +216,42 @@ async fn begin(world: &World, spec: &TaskSpec, name: &str, underway: &Underway) 
     let image = found.ok_or_else(|| image::missing(task))?;
     image::check_architecture(task, &image, &world.architecture)?;
     shape::check_command(task, &image)?;
+    if pool::claim(world, spec, &image, name).await? {
+        return Ok(());
+    }
+    for _ in 0..NAME_TRIES {
+        match make(world, name, task, |place| shape::body(spec, task, &image, place)).await? {
+            Made::Running => return Ok(()),
+            Made::NameTaken => {
+                if let Some(done) = adopt(world, spec, name).await? {
+                    return done;
+                }
+            }
+        }
+    }
+    Err(Failure::new(
+        Code::DockerUnavailable,
+        format!("the container {name} is there and is not, {NAME_TRIES} times in a row"),
+    )
+    .hint("see whether something else removes containers again and again"))
+}
+
+/// What came of creating a container.
+pub(crate) enum Made {
+    Running,
+    NameTaken,
+}
+
+/// Creates and starts a container under a name that nobody has.
+pub(crate) async fn make(
+    world: &World,
+    name: &str,
+    task: &DockerTask,
+    body: impl Fn(&Place<'_>) -> Result<ContainerCreateBody, Failure>,
+) -> Result<Made, Failure> {
     for _ in 0..ADDRESS_TRIES {
         let place = Place {
+            deployment: &world.options.deployment,
             network: &world.network.name,
             address: world.addresses.next(),
             publish: world.options.publish,
@@ -198,15 +260,9 @@ async fn begin(world: &World, spec: &TaskSpec, name: &str, underway: &Underway) 
             name: Some(name.to_owned()),
             platform: task.platform.clone().unwrap_or_default(),
         };
-        let body = shape::body(spec, task, &image, &place)?;
-        match world.docker.create_container(Some(options), body).await {
+        match world.docker.create_container(Some(options), body(&place)?).await {
             Ok(_) => {}
-            Err(error) if failure::is_conflict(&error) => {
-                if let Some(done) = adopt(world, &spec.owner, name).await? {
-                    return done;
-                }
-                continue;
-            }
+            Err(error) if failure::is_conflict(&error) => return Ok(Made::NameTaken),
             Err(error) => return Err(failure::of(&error, "to create the container")),
         }
         match breathe(world, name).await {
@@ -216,7 +272,7 @@ async fn begin(world: &World, spec: &TaskSpec, name: &str, underway: &Underway) 
                 restore_network(world).await?;
             }
             Err(Breath::Failed(failure)) => return Err(failure),
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Made::Running),
         }
     }
     Err(Failure::new(
@@ -271,13 +327,15 @@ async fn restore_network(world: &World) -> Result<(), Failure> {
 }
 
 /// What a start before this one left under the name: started if it was not yet, and otherwise left as it is. `None` where nothing is there.
-async fn adopt(world: &World, owner: &Owner, name: &str) -> Result<Option<Result<(), Failure>>, Failure> {
+async fn adopt(world: &World, spec: &TaskSpec, name: &str) -> Result<Option<Result<(), Failure>>, Failure> {
     let Some(seen) = world.see(name).await? else {
         return Ok(None);
     };
-    if seen.owner.as_ref() != Some(owner) {
+    if seen.owner.as_ref() != Some(&spec.owner) {
         return Err(foreign(name));
     }
+    // It was started ahead, and claimed by a start that may have ended just there.
+    pool::tell_again(world, spec, &seen)?;
     if seen.phase != Phase::Created {
         return Ok(Some(Ok(())));
     }

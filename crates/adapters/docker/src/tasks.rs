@@ -21,7 +21,7 @@ use bollard::query_parameters::StopContainerOptions;
 use crate::{
     DockerOptions, engine, events, failure, image,
     logs::DockerLogs,
-    marks,
+    marks, pool,
     seen::{Phase, Seen},
     shape,
     start::{self, Begun, docker},
@@ -39,6 +39,7 @@ const ALIVE: &[&str] = &["created", "running", "paused", "restarting", "removing
 pub struct DockerTasks {
     world: Arc<World>,
     watcher: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 impl DockerTasks {
@@ -54,7 +55,14 @@ impl DockerTasks {
         tracing::info!(host = options.host, version = engine.version, "Docker answers");
         let world = Arc::new(World::new(options, engine).await?);
         let watcher = tokio::spawn(events::watch(world.clone()));
-        Ok(Self { world, watcher })
+        let keeper = tokio::spawn(pool::keep(world.clone()));
+        Ok(Self { world, watcher, keeper })
+    }
+
+    /// How many containers wait for an owner.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.world.pool.waiting()
     }
 
     /// What its containers print.
@@ -92,6 +100,7 @@ impl DockerTasks {
 impl Drop for DockerTasks {
     fn drop(&mut self) {
         self.watcher.abort();
+        self.keeper.abort();
     }
 }
 
@@ -204,6 +213,9 @@ impl Tasks for DockerTasks {
             world.notices.lock().forget(name);
             return Ok(Stopping::Stopped);
         };
+        if let (Some(slot), Phase::Ended) = (&seen.slot, seen.phase) {
+            world.pool.slots.remove(slot);
+        }
         match seen.phase {
             Phase::Created => {
                 world.remove(name, true).await?;

@@ -27,6 +27,7 @@ use crate::{
     engine::Engine,
     failure, marks,
     network::{self, Addresses, Network},
+    pool::{Pool, WarmService},
     seen::{Phase, Seen},
     start::Starts,
 };
@@ -53,6 +54,10 @@ pub struct DockerOptions {
     pub host_address: IpAddr,
     /// Credentials of registries, in the form of Docker's `config.json`.
     pub credentials: Option<PathBuf>,
+    /// Services of which containers are started ahead.
+    pub warm: Vec<WarmService>,
+    /// A folder of this machine for what these are told. Nobody else may have it.
+    pub warm_folder: PathBuf,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
 }
@@ -74,6 +79,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) addresses: Addresses,
     pub(crate) starts: Starts,
+    pub(crate) pool: Pool,
     pub(crate) notices: Mutex<Notices>,
     pub(crate) events: broadcast::Sender<TaskEvent>,
 }
@@ -122,6 +128,7 @@ impl World {
             docker: engine.docker,
             architecture: engine.architecture,
             starts: Starts::default(),
+            pool: Pool::new(options.warm_folder.clone(), options.warm.clone()),
             notices: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
             options,
@@ -186,7 +193,7 @@ impl World {
         }
     }
 
-    async fn last_output(&self, name: &str) -> Option<String> {
+    pub(crate) async fn last_output(&self, name: &str) -> Option<String> {
         let options = LogsOptions {
             stdout: true,
             stderr: true,
@@ -215,7 +222,11 @@ impl World {
         instance: Option<&InstanceId>,
         states: &[&str],
     ) -> Result<Vec<(String, Owner)>, Failure> {
-        let mut filters = HashMap::from([("label".to_owned(), marks::filter(&self.options.deployment, instance))]);
+        let deployment = &self.options.deployment;
+        let mut filters = HashMap::from([("label".to_owned(), marks::filter(deployment))]);
+        if let Some(instance) = instance {
+            filters.insert("name".to_owned(), marks::names_of(deployment, instance));
+        }
         if !states.is_empty() {
             filters.insert("status".to_owned(), states.iter().map(ToString::to_string).collect());
         }
@@ -227,8 +238,8 @@ impl World {
         let found = self.docker.list_containers(Some(options)).await;
         let found = found.map_err(|error| failure::of(&error, "to list the deployment's containers"))?;
         let ours = found.into_iter().filter_map(|container| {
-            let owner = marks::owner(&container.labels?)?;
             let name = container.names?.into_iter().next()?;
+            let owner = marks::owner(&container.labels?, &name)?;
             Some((name.trim_start_matches('/').to_owned(), owner))
         });
         Ok(ours.collect())

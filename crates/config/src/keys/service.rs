@@ -50,6 +50,14 @@ pub(crate) static DRAIN_TIMEOUT: Key<Duration> = Key::new(
     "How long requests under way may take when the route is withdrawn, before the task is stopped.",
 )
 .between(&[Duration::ZERO, HOUR]);
+pub(crate) static WARM: Key<u32> = Key::new(
+    "warm",
+    || 0,
+    "How many containers of the service are started ahead, before it is known whose they will be; a start claims one, and is spared most of its time. Only on \
+     Docker, and only for applications that can take their variables late: such a container is given `WHARF_CONFIGURATION`, the path of a file that it has \
+     to wait for (docs/docker.md).",
+)
+.between(&[0, 100]);
 pub(crate) static IDENTITY_HEADER: Key<Option<Header>> = Key::new(
     "identity_header",
     || None,
@@ -212,6 +220,7 @@ pub(crate) static SERVICES: Section = Section {
         Leaf(&START_TIMEOUT),
         Leaf(&STOP_TIMEOUT),
         Leaf(&DRAIN_TIMEOUT),
+        Leaf(&WARM),
         Leaf(&IDENTITY_HEADER),
         Leaf(&ENVIRONMENT),
         Sub(&PORT),

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use wharf_domain::{
     Code,
-    service::{DockerTask, PortRule, RouteRule},
+    service::{DockerTask, PortRule, RouteRule, RunSpec},
 };
 
 use super::placeholders::{self, Place};
@@ -11,7 +11,7 @@ use crate::{
     Config,
     keys::{
         docker as keys,
-        service::{ENVIRONMENT, TENANT},
+        service::{ENVIRONMENT, PORT, PORT_KIND, TENANT, WARM},
     },
     resolved::Resolved,
     services::Read,
@@ -71,6 +71,44 @@ pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read, task: &DockerTask)
         }
     }
 }
+
+/// What is started ahead must be the same for all instances.
+pub(super) fn check_warm(resolved: &mut Resolved<'_>, read: &Read) {
+    let warm = join(&read.path, WARM.name);
+    let RunSpec::Docker(task) = &read.service.run else {
+        let platform = resolved.platform.name();
+        resolved.report(
+            &[&warm, "platform.kind"],
+            Code::ConfigInvalid,
+            format!("only containers on Docker are started ahead, and the platform in force is {platform}"),
+            "take warm out, or set [platform] kind = \"docker\"",
+        );
+        return;
+    };
+    if matches!(read.service.port, PortRule::Static { .. }) {
+        resolved.report(
+            &[&warm, &join(&join(&read.path, PORT.name), PORT_KIND.name)],
+            Code::ConfigInvalid,
+            "a static port is published when its instance is known, and a container that was started ahead cannot have it any more",
+            "take warm out, or let the port be dynamic",
+        );
+    }
+    let command = join(&read.run, keys::COMMAND.name);
+    for (i, argument) in task.command.iter().flatten().enumerate() {
+        let says_whose = placeholders::words(argument).find(|(word, _)| OF_INSTANCE.contains(word));
+        if let Some((word, _)) = says_whose {
+            resolved.report(
+                &[&warm, &join(&command, &i.to_string())],
+                Code::ConfigInvalid,
+                format!("{{{word}}} is not known when a container is started ahead"),
+                "take warm out; or take it out of the command, and let the application read its environment",
+            );
+        }
+    }
+}
+
+/// Placeholders that say whose a command is.
+const OF_INSTANCE: &[&str] = &["subdomain", "instance_id"];
 
 /// Placeholders in commands; and `{port}`, which only what is configured can fill in.
 fn check_words(resolved: &mut Resolved<'_>, read: &Read, task: &DockerTask) {

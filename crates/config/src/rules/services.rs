@@ -32,6 +32,9 @@ pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read) {
         RunSpec::Docker(task) => docker::check(resolved, read, task),
         RunSpec::Ecs(task) => ecs::check(resolved, read, task),
     }
+    if read.warm > 0 {
+        docker::check_warm(resolved, read);
+    }
     check_environment(resolved, read);
     check_route(resolved, read);
     let service = &read.service;

@@ -36,6 +36,8 @@ pub(crate) struct Read {
     pub(crate) range: String,
     pub(crate) route: String,
     pub(crate) health: String,
+    /// Containers that are started ahead.
+    pub(crate) warm: u32,
 }
 
 /// Reads all services, for the platform in force.
@@ -90,6 +92,7 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
         name,
     };
     Read {
+        warm: from.get(&path, &keys::WARM),
         service,
         path,
         run,

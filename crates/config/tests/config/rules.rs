@@ -34,6 +34,19 @@ fn each_is_fine(cases: &[&str]) {
 }
 
 #[test]
+fn only_containers_on_docker_are_started_ahead() {
+    each_is_refused(&[(
+        "[services.a]\nwarm = 1\nCOMMAND",
+        "services.a.warm",
+        "the platform in force is process",
+    )]);
+    each_is_fine(&[
+        "[services.a]\nwarm = 0\nCOMMAND",
+        "platform.kind = \"docker\"\n[services.a]\nwarm = 2\ndocker = { image = \"a\", container_port = 80, command = [\"--port={port}\"] }",
+    ]);
+}
+
+#[test]
 fn a_service_on_docker_says_what_it_takes_to_run_it() {
     const ON_DOCKER: &str = "platform.kind = \"docker\"\n";
     let cases = [
@@ -81,6 +94,16 @@ fn a_service_on_docker_says_what_it_takes_to_run_it() {
             "[services.a.docker]\nimage = \"a\"\nmemory = \"1MiB\"",
             "services.a.docker.memory",
             "6MiB",
+        ),
+        (
+            "[services.a]\nwarm = 1\nport = { kind = \"static\", range = \"9000-9001\" }\ndocker = { image = \"a\" }",
+            "services.a.warm",
+            "a static port",
+        ),
+        (
+            "[services.a]\ntenant = true\nwarm = 1\ndocker = { image = \"a\", command = [\"--of={subdomain}\"] }",
+            "services.a.warm",
+            "{subdomain} is not known",
         ),
         ("docker.subnet = \"fd00::/64\"", "docker.subnet", "IPv4"),
         ("docker.subnet = \"10.0.0.0/30\"", "docker.subnet", "hardly any"),

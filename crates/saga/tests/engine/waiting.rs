@@ -160,7 +160,11 @@ async fn an_appointment_that_came_while_nobody_drove_is_kept_by_whoever_drives_n
     tokio::time::sleep(Duration::from_hours(5)).await;
     assert_eq!(bench.record(&id).await.data.asked, 0);
     bench.machine("b").sweep();
-    let (record, waited) = took(&bench, bench.until(&id, "it was asked", |record| record.data.asked == 1)).await;
+    let (record, waited) = took(
+        &bench,
+        bench.until(&id, "it was asked", |record| record.data.asked == 1),
+    )
+    .await;
     assert_eq!(record.data.appointment, None);
     assert!(waited <= limits::SWEEP, "{waited:?}");
 }
@@ -174,7 +178,11 @@ async fn an_appointment_that_is_past_when_it_is_made_is_kept_at_once() {
         ..Data::default()
     };
     let id = bench.try_claim(&machine, &["one"], data).await.expect("claimed");
-    let (_, waited) = took(&bench, bench.until(&id, "it was asked", |record| record.data.asked == 1)).await;
+    let (_, waited) = took(
+        &bench,
+        bench.until(&id, "it was asked", |record| record.data.asked == 1),
+    )
+    .await;
     assert!(waited <= Duration::from_secs(1), "{waited:?}");
     tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(bench.record(&id).await.data.asked, 1, "once");

@@ -11,3 +11,4 @@ mod outages;
 mod ports;
 mod protections;
 mod site;
+mod warm;

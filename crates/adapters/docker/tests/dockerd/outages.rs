@@ -228,7 +228,8 @@ async fn containers_that_live_through_a_restart_of_docker_are_heard_of_again() {
 async fn no_docker_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let host = format!("unix://{}/none", folder.path().display());
-    let failure = open(&host, &DeploymentId::new([1; 10])).await.unwrap_err();
+    let deployment = DeploymentId::new([1; 10]);
+    let failure = open(&host, &deployment, folder.path(), Vec::new()).await.unwrap_err();
     assert_eq!(failure.code, Code::DockerUnavailable, "{failure}");
     assert!(failure.hint.unwrap().contains("systemctl start docker"));
 }

@@ -19,7 +19,8 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use wharf_docker::{DockerOptions, DockerTasks};
+use tempfile::TempDir;
+use wharf_docker::{DockerOptions, DockerTasks, WarmService};
 use wharf_domain::{
     DeploymentId, Endpoint, Failure, Timestamp,
     instance::TaskRef,
@@ -70,6 +71,8 @@ pub(crate) struct Site {
     pub(crate) host: String,
     pub(crate) deployment: DeploymentId,
     pub(crate) image: String,
+    /// Where containers that were started ahead are told whose they are.
+    pub(crate) folder: TempDir,
 }
 
 impl Deref for Site {
@@ -139,19 +142,27 @@ impl Site {
         let mut random = [0; 10];
         RealIds.fill(&mut random);
         let deployment = DeploymentId::new(random);
-        let tasks = Arc::new(open(&host, &deployment).await.unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let tasks = Arc::new(open(&host, &deployment, folder.path(), Vec::new()).await.unwrap());
         Self {
             tasks,
             docker,
             host,
             deployment,
             image,
+            folder,
         }
     }
 
     /// Another Wharf of the same deployment, as after a restart.
     pub(crate) async fn again(&self) -> DockerTasks {
-        open(&self.host, &self.deployment).await.unwrap()
+        self.again_with(Vec::new()).await
+    }
+
+    pub(crate) async fn again_with(&self, warm: Vec<WarmService>) -> DockerTasks {
+        open(&self.host, &self.deployment, self.folder.path(), warm)
+            .await
+            .unwrap()
     }
 
     pub(crate) fn owner(&self) -> Owner {
@@ -230,7 +241,12 @@ impl Site {
     }
 }
 
-pub(crate) async fn open(host: &str, deployment: &DeploymentId) -> Result<DockerTasks, Failure> {
+pub(crate) async fn open(
+    host: &str,
+    deployment: &DeploymentId,
+    folder: &Path,
+    warm: Vec<WarmService>,
+) -> Result<DockerTasks, Failure> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     DockerTasks::open(DockerOptions {
         deployment: deployment.clone(),
@@ -239,6 +255,8 @@ pub(crate) async fn open(host: &str, deployment: &DeploymentId) -> Result<Docker
         publish: loopback,
         host_address: loopback,
         credentials: None,
+        warm,
+        warm_folder: folder.join("warm"),
         clock: Arc::new(RealClock),
         ids: Arc::new(RealIds),
     })

@@ -87,6 +87,8 @@ impl Engine {
             publish: loopback,
             host_address: loopback,
             credentials: Some(self.folder.path().join("config.json")),
+            warm: Vec::new(),
+            warm_folder: self.folder.path().join("warm"),
             clock: Arc::new(Still),
             ids: Arc::new(Still),
         })

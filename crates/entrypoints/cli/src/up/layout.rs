@@ -7,7 +7,7 @@
 //!   registry.db    every instance, its history, its journal
 //!   admin-token    what the CLI and operators show the API
 //!   token-key      what status and password links are derived from
-//!   secrets/ databases/ instances/ mail/
+//!   secrets/ databases/ instances/ mail/ warm/
 //! ```
 
 use rustix::{
@@ -67,6 +67,11 @@ impl Layout {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What containers that were started ahead are told.
+    pub(crate) fn warm(&self) -> PathBuf {
+        self.root.join("warm")
     }
 
     pub(crate) fn registry(&self) -> PathBuf {

@@ -56,14 +56,12 @@ impl Docker {
 
     /// Names of an instance's containers that run.
     pub(crate) fn running(&self, instance: &str) -> Vec<String> {
-        let label = format!("label=wharf.instance={instance}");
-        self.lines(&["ps", "--filter", &label, "--format", "{{.Names}}"])
+        self.lines(&["ps", "--filter", &named(instance), "--format", "{{.Names}}"])
     }
 
     /// Names of an instance's containers, however they are.
     pub(crate) fn all(&self, instance: &str) -> Vec<String> {
-        let label = format!("label=wharf.instance={instance}");
-        self.lines(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"])
+        self.lines(&["ps", "--all", "--filter", &named(instance), "--format", "{{.Names}}"])
     }
 
     /// The only container of an instance that runs.
@@ -71,6 +69,12 @@ impl Docker {
     pub(crate) fn container(&self, instance: &str) -> String {
         let [name] = <[String; 1]>::try_from(self.running(instance)).expect("one container");
         name
+    }
+
+    /// Ids of a deployment's containers that were started ahead and are nobody's.
+    pub(crate) fn waiting(&self, deployment: &str) -> Vec<String> {
+        let named = format!("name=^/?wharf-{deployment}-warm-");
+        self.lines(&["ps", "--no-trunc", "--quiet", "--filter", &named])
     }
 
     fn lines(&self, words: &[&str]) -> Vec<String> {
@@ -122,6 +126,11 @@ impl Docker {
         self.run(&["build", "--quiet", "--tag", &name, context]);
         name
     }
+}
+
+/// An instance's containers, by their names: labels do not say whose it became that was started ahead.
+fn named(instance: &str) -> String {
+    format!("name=^/?wharf-.*-{instance}-")
 }
 
 /// What a program is loaded with, by absolute paths.

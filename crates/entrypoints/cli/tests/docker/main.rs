@@ -17,3 +17,4 @@ mod life;
 mod outages;
 mod refusals;
 mod site;
+mod warm;

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use std::{env, path::PathBuf, sync::Arc};
 use wharf_config::Config;
-use wharf_docker::{DockerOptions, DockerTasks};
-use wharf_domain::{Code, Failure};
+use wharf_docker::{DockerOptions, DockerTasks, WarmService};
+use wharf_domain::{Code, Failure, service::RunSpec};
 use wharf_edge::{Edge, EdgeProber, Owns};
 use wharf_local::{FileSecrets, OsIds, SystemClock};
 use wharf_platform::{Platform, Probe, Prober, Proof};
-use wharf_provisioning::Pace;
+use wharf_provisioning::{Ahead, Pace};
 use wharf_saga::Clock;
 use wharf_sqlite::SqliteStore;
 use wharf_webhooks::WebhookPoster;
@@ -31,6 +31,8 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         publish: docker.publish,
         host_address: docker.host_address,
         credentials: credentials(config),
+        warm: warm(config),
+        warm_folder: layout.warm(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(OsIds),
     });
@@ -66,6 +68,23 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
             ..Pace::default()
         },
     })
+}
+
+/// What is started ahead.
+fn warm(config: &Config) -> Vec<WarmService> {
+    let wanted = config.warm.iter().filter_map(|(name, count)| {
+        let ahead = Ahead::of(config.services.get(name)?);
+        let Some(RunSpec::Docker(task)) = ahead.run else {
+            return None;
+        };
+        Some(WarmService {
+            service: name.clone(),
+            task,
+            environment: ahead.environment,
+            count: *count as usize,
+        })
+    });
+    wanted.collect()
 }
 
 /// The file of registries' credentials: the configured one, or Docker's own.

@@ -1,0 +1,560 @@
+//! Containers that are started ahead, before it is known whose they will be; one of them is claimed when somebody signs up.
+//!
+//! What must not be here: how a container that is nobody's is told whose it became (`slots`), and what is asked of Docker for one (`shape`).
+//!
+//! # How a claim cannot go wrong
+//!
+//! A container is claimed by its new name, the owner's. Docker gives a name once, so that two claims of one container, or two containers for one
+//! owner, cannot both succeed; and the name is all that a later Wharf looks for. Only then is the container told whose it is: one that was told
+//! and is nobody's does not exist. If Wharf dies between the two, the start that is said again comes upon the name, and tells it.
+//!
+//! What waits is of one service as it is configured now and of one image: a mark, which both are digested to, says so. Whatever carries another
+//! mark, does not run, or was told something is not handed out but removed.
+
+use bollard::{
+    models::ContainerSummaryStateEnum as State,
+    query_parameters::{ListContainersOptions, RenameContainerOptions},
+};
+use data_encoding::HEXLOWER;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
+use wharf_domain::{
+    Code, Failure, ServiceName,
+    service::{DockerTask, RunSpec},
+};
+use wharf_platform::{Owner, TaskSpec};
+
+use crate::{
+    failure,
+    image::{self, Image},
+    marks,
+    seen::{Phase, Seen},
+    shape,
+    slots::Slots,
+    start::{self, Made},
+    world::World,
+};
+
+/// Between two looks at what waits, if nothing happens.
+const LOOK: Duration = Duration::from_mins(1);
+/// The pause after a container could not be started ahead, or ended before it was anybody's; each later one is twice as long.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_LONGEST: Duration = Duration::from_mins(5);
+/// A failure after so long is a new one.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+/// Somebody's start goes before one that is nobody's, for so long.
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
+/// Changed when what is put into such a container changes: those of an older Wharf are not handed out then.
+const FORM: u32 = 1;
+
+/// A service of which containers are started ahead.
+#[derive(Clone, Debug)]
+pub struct WarmService {
+    pub service: ServiceName,
+    /// With every placeholder filled in: the same for all of its instances.
+    pub task: DockerTask,
+    /// What all of its instances are given alike, with these values.
+    pub environment: BTreeMap<String, String>,
+    /// So many wait.
+    pub count: usize,
+}
+
+impl WarmService {
+    /// What its containers are marked by.
+    fn mark(&self, image: &Image) -> String {
+        let what = (FORM, &self.service, &self.task, &self.environment, &image.id);
+        let text = serde_json::to_vec(&what).expect("names, numbers and texts can be written");
+        HEXLOWER.encode(&Sha256::digest(&text)[..16])
+    }
+
+    /// Whether a container of it would be what this one is to be. What waits has an address of its own and no port of the machine, and cannot be rid of
+    /// a variable that it has.
+    fn fits(&self, spec: &TaskSpec) -> bool {
+        use secrecy::ExposeSecret;
+        let is_given = |(name, value): (&String, &String)| {
+            spec.environment.get(name).map(ExposeSecret::expose_secret) == Some(value.as_str())
+        };
+        self.service == spec.service
+            && spec.port.is_none()
+            && matches!(&spec.run, RunSpec::Docker(task) if *task == self.task)
+            && self.environment.iter().all(is_given)
+    }
+}
+
+/// A container that waits.
+#[derive(Clone, Debug)]
+struct Waiting {
+    name: String,
+    slot: String,
+}
+
+/// What waits, as far as this Wharf knows: Docker's answer counts.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// By their marks, the oldest first.
+    ready: HashMap<String, VecDeque<Waiting>>,
+    /// Names of those that are being claimed just now.
+    claiming: HashSet<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    services: Vec<WarmService>,
+    pub(crate) slots: Slots,
+    shelf: Mutex<Shelf>,
+    /// One was taken, or ended.
+    wake: Notify,
+    /// Docker answers again.
+    met: Notify,
+}
+
+impl Pool {
+    pub(crate) fn new(folder: PathBuf, services: Vec<WarmService>) -> Self {
+        Self {
+            services,
+            slots: Slots::new(folder),
+            shelf: Mutex::default(),
+            wake: Notify::new(),
+            met: Notify::new(),
+        }
+    }
+
+    /// Docker has been away, and is back.
+    pub(crate) fn met_again(&self) {
+        self.met.notify_one();
+        self.wake.notify_one();
+    }
+
+    /// A container that was nobody's does not run any more.
+    pub(crate) fn lost(&self, name: &str) {
+        for waiting in self.shelf.lock().ready.values_mut() {
+            waiting.retain(|waiting| waiting.name != name);
+        }
+        self.wake.notify_one();
+    }
+
+    /// How many containers wait for their owners.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shelf.lock().ready.values().map(VecDeque::len).sum()
+    }
+
+    fn take(&self, mark: &str) -> Option<Waiting> {
+        let mut shelf = self.shelf.lock();
+        let taken = shelf.ready.get_mut(mark)?.pop_front()?;
+        shelf.claiming.insert(taken.name.clone());
+        Some(taken)
+    }
+
+    /// The claim of one is over.
+    fn settle(&self, waiting: &Waiting) {
+        self.shelf.lock().claiming.remove(&waiting.name);
+        self.wake.notify_one();
+    }
+
+    fn count(&self, mark: &str) -> usize {
+        self.shelf.lock().ready.get(mark).map_or(0, VecDeque::len)
+    }
+}
+
+/// Gives the owner a container that waits for one, if there is one that fits: `false` where there is none, or where the owner has a container already.
+pub(crate) async fn claim(world: &World, spec: &TaskSpec, image: &Image, name: &str) -> Result<bool, Failure> {
+    let pool = &world.pool;
+    let Some(service) = pool.services.iter().find(|service| service.fits(spec)) else {
+        return Ok(false);
+    };
+    let mark = service.mark(image);
+    while let Some(waiting) = pool.take(&mark) {
+        let claimed = claim_one(world, spec, service, image, &waiting, name).await;
+        pool.settle(&waiting);
+        match claimed? {
+            Claimed::Yes => return Ok(true),
+            Claimed::NameTaken => return Ok(false),
+            Claimed::NotThere => {}
+        }
+    }
+    Ok(false)
+}
+
+enum Claimed {
+    Yes,
+    /// The owner has a container.
+    NameTaken,
+    /// It has ended, or gone.
+    NotThere,
+}
+
+async fn claim_one(
+    world: &World,
+    spec: &TaskSpec,
+    service: &WarmService,
+    image: &Image,
+    waiting: &Waiting,
+    name: &str,
+) -> Result<Claimed, Failure> {
+    let options = RenameContainerOptions { name: name.to_owned() };
+    // By its name, and not by its id: under the id it could be claimed twice.
+    match world.docker.rename_container(&waiting.name, options).await {
+        Ok(()) => {}
+        Err(error) if failure::is_missing(&error) => return Ok(Claimed::NotThere),
+        Err(error) if failure::is_conflict(&error) => return Ok(Claimed::NameTaken),
+        // It may have its new name: the next start comes upon it, or finds it waiting.
+        Err(error) => return Err(failure::of(&error, "to claim a container")),
+    }
+    let told = shape::port(&service.task, image).and_then(|port| tell(world, spec, &waiting.slot, port));
+    // What ended while it waited can be renamed too.
+    let seen = world.see(name).await?;
+    match (told, seen) {
+        (Ok(()), Some(seen)) if seen.phase == Phase::Running => Ok(Claimed::Yes),
+        (told, seen) => {
+            if let Err(failure) = told {
+                tracing::warn!(name, error = %failure.message, "a container that waited cannot be told whose it is: another one is started");
+            }
+            if seen.is_some() {
+                world.remove(name, true).await?;
+            }
+            world.pool.slots.remove(&waiting.slot);
+            Ok(Claimed::NotThere)
+        }
+    }
+}
+
+/// Tells the owner's container whose it is, if that has not been done.
+fn tell(world: &World, spec: &TaskSpec, slot: &str, port: u16) -> Result<(), Failure> {
+    let mut environment = spec.environment.clone();
+    environment.insert("PORT".to_owned(), port.to_string().into());
+    world.pool.slots.deliver(slot, &environment)
+}
+
+/// The same for one that an earlier start claimed, which may have ended before it could do that.
+pub(crate) fn tell_again(world: &World, spec: &TaskSpec, seen: &Seen) -> Result<(), Failure> {
+    let (Some(slot), Some(port)) = (&seen.slot, seen.notes.port) else {
+        return Ok(());
+    };
+    // Where the folder is gone, there is nobody to be told any more.
+    if seen.phase != Phase::Running || !world.pool.slots.is_there(slot) {
+        return Ok(());
+    }
+    tell(world, spec, slot, port)
+}
+
+/// Keeps as many waiting as there are to be, until the future is dropped.
+pub(crate) async fn keep(world: Arc<World>) {
+    let pool = &world.pool;
+    let mut pause = AGAIN_FIRST;
+    let mut failed_at: Option<Instant> = None;
+    loop {
+        match tend(&world).await {
+            Ok(()) => {
+                // Nobody is waited for where nothing is to wait.
+                let _ = timeout(LOOK, pool.wake.notified()).await;
+            }
+            Err(failure) => {
+                if failed_at.is_some_and(|at| at.elapsed() > FORGOTTEN_AFTER) {
+                    pause = AGAIN_FIRST;
+                }
+                failed_at = Some(Instant::now());
+                tracing::warn!(code = %failure.code, error = %failure.message, ?pause, "containers cannot be started ahead just now");
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = pool.met.notified() => {}
+                }
+                pause = (pause * 2).min(AGAIN_LONGEST);
+            }
+        }
+    }
+}
+
+/// A container that was started ahead, claimed or not.
+struct Found {
+    name: String,
+    mark: String,
+    slot: String,
+    owner: Option<Owner>,
+    state: State,
+}
+
+impl Found {
+    const fn is_over(&self) -> bool {
+        matches!(self.state, State::EXITED | State::DEAD | State::REMOVING)
+    }
+}
+
+async fn found(world: &World) -> Result<Vec<Found>, Failure> {
+    let options = ListContainersOptions {
+        all: true,
+        filters: Some(HashMap::from([(
+            "label".to_owned(),
+            marks::warm_filter(&world.options.deployment),
+        )])),
+        ..ListContainersOptions::default()
+    };
+    let all = world.docker.list_containers(Some(options)).await;
+    let all = all.map_err(|error| failure::of(&error, "to list the containers that wait"))?;
+    let read = all.into_iter().filter_map(|container| {
+        let labels = container.labels?;
+        let name = container.names?.into_iter().next()?;
+        let name = name.trim_start_matches('/').to_owned();
+        let (mark, slot) = marks::warm(&labels)?;
+        Some(Found {
+            mark,
+            slot,
+            owner: marks::owner(&labels, &name),
+            state: container.state.unwrap_or(State::EMPTY),
+            name,
+        })
+    });
+    Ok(read.collect())
+}
+
+/// A service with its image as it is now.
+struct Wanted<'a> {
+    service: &'a WarmService,
+    image: Image,
+    mark: String,
+}
+
+/// Looks at what waits, removes what cannot be handed out, and starts what is missing.
+async fn tend(world: &World) -> Result<(), Failure> {
+    let pool = &world.pool;
+    let all = found(world).await?;
+    let alive = all.iter().filter(|found| !found.is_over());
+    pool.slots.keep_only(&alive.map(|found| found.slot.clone()).collect());
+    let mut wanted = Vec::new();
+    let mut failed = None;
+    for service in pool.services.iter().filter(|service| service.count > 0) {
+        match image_of(world, &service.task, false).await {
+            Ok(image) => wanted.push(Wanted {
+                mark: service.mark(&image),
+                service,
+                image,
+            }),
+            Err(failure) if failure.code.is_outage() => return Err(failure),
+            Err(failure) => failed = Some(failure),
+        }
+    }
+    if let Some(failure) = sort_out(world, &wanted, all).await? {
+        failed = Some(failure);
+    }
+    for wanted in wanted {
+        if let Err(failure) = fill(world, &wanted).await {
+            failed = Some(failure);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Puts on the shelf what can be handed out, and removes the rest. Gives why one of those that are wanted ended, if one did.
+async fn sort_out(world: &World, wanted: &[Wanted<'_>], all: Vec<Found>) -> Result<Option<Failure>, Failure> {
+    let pool = &world.pool;
+    let mut ready: HashMap<String, VecDeque<Waiting>> = HashMap::new();
+    let mut unfit = Vec::new();
+    for found in all.into_iter().filter(|found| found.owner.is_none()) {
+        let of = wanted.iter().find(|wanted| wanted.mark == found.mark);
+        let shelf = ready.entry(found.mark.clone()).or_default();
+        let is_sound =
+            found.state == State::RUNNING && pool.slots.is_there(&found.slot) && !pool.slots.is_told(&found.slot);
+        if is_sound && of.is_some_and(|wanted| shelf.len() < wanted.service.count) {
+            shelf.push_back(Waiting {
+                name: found.name,
+                slot: found.slot,
+            });
+        } else {
+            unfit.push((found, of));
+        }
+    }
+    {
+        let mut shelf = pool.shelf.lock();
+        for waiting in ready.values_mut() {
+            waiting.retain(|waiting| !shelf.claiming.contains(&waiting.name));
+        }
+        shelf.ready = ready;
+        unfit.retain(|(found, _)| !shelf.claiming.contains(&found.name));
+    }
+    let mut ended = None;
+    for (found, of) in unfit {
+        if found.is_over()
+            && let Some(wanted) = of
+        {
+            ended = Some(ended_early(world, &found.name, wanted.service).await);
+        }
+        world.remove(&found.name, true).await?;
+        pool.slots.remove(&found.slot);
+    }
+    Ok(ended)
+}
+
+/// Why a container did not live to see its owner. It may be that its program does not know how to wait.
+async fn ended_early(world: &World, name: &str, service: &WarmService) -> Failure {
+    let exit_code = match world.see(name).await {
+        Ok(seen) => seen.and_then(|seen| seen.exit_code),
+        Err(_) => None,
+    };
+    let code = exit_code.map_or_else(String::new, |code| format!(", with exit code {code}"));
+    let printed = world.last_output(name).await;
+    let printed = printed.as_deref().and_then(|output| output.lines().last());
+    let printed = printed.map_or_else(String::new, |line| format!(": {line:?}"));
+    Failure::new(
+        Code::TaskCrashed,
+        format!(
+            "a container of the service {} ended before it was anybody's{code}{printed}",
+            service.service
+        ),
+    )
+    .hint("`warm` is for applications that wait for the file in WHARF_CONFIGURATION (docs/docker.md): set warm = 0 for others")
+}
+
+/// Starts what is missing, one after the other, each when nobody else's start is under way.
+async fn fill(world: &World, wanted: &Wanted<'_>) -> Result<(), Failure> {
+    let pool = &world.pool;
+    for _ in 0..wanted.service.count {
+        if pool.count(&wanted.mark) >= wanted.service.count {
+            return Ok(());
+        }
+        world.starts.quiet(QUIET_WITHIN).await;
+        if wanted.service.task.pull == wharf_domain::service::Pull::Always {
+            let image = image_of(world, &wanted.service.task, true).await?;
+            if image.id != wanted.image.id {
+                pool.wake.notify_one();
+                return Ok(());
+            }
+        }
+        let waiting = start_one(world, wanted).await?;
+        let mut shelf = pool.shelf.lock();
+        shelf.ready.entry(wanted.mark.clone()).or_default().push_back(waiting);
+    }
+    // Some may have been taken meanwhile.
+    if pool.count(&wanted.mark) < wanted.service.count {
+        pool.wake.notify_one();
+    }
+    Ok(())
+}
+
+/// The service's image, which is pulled where it is missing and may be, or is asked for anew.
+async fn image_of(world: &World, task: &DockerTask, anew: bool) -> Result<Image, Failure> {
+    let mut found = image::find(&world.docker, &task.image).await?;
+    if anew || (found.is_none() && image::wants_pull(task, false)) {
+        let credentials = world.options.credentials.as_deref();
+        image::pull(&world.docker, task, credentials, |_| {}).await?;
+        found = image::find(&world.docker, &task.image).await?;
+    }
+    let image = found.ok_or_else(|| image::missing(task))?;
+    image::check_architecture(task, &image, &world.architecture)?;
+    shape::check_command(task, &image)?;
+    Ok(image)
+}
+
+async fn start_one(world: &World, wanted: &Wanted<'_>) -> Result<Waiting, Failure> {
+    let mut random = [0; 8];
+    world.options.ids.fill(&mut random);
+    let slot = HEXLOWER.encode(&random);
+    let name = marks::warm_name(&world.options.deployment, &slot);
+    let slots = &world.pool.slots;
+    slots.make(&slot)?;
+    let folder = slots.path(&slot);
+    let service = wanted.service;
+    let made = start::make(world, &name, &service.task, |place| {
+        shape::warm_body(service, &wanted.image, place, &wanted.mark, &slot, &folder)
+    })
+    .await;
+    match made {
+        Ok(Made::Running) => Ok(Waiting { name, slot }),
+        Ok(Made::NameTaken) => {
+            // By chance, or because Docker was asked before: it is looked at in a moment.
+            Err(Failure::new(
+                Code::ResourceForeign,
+                format!("there is a container {name} already"),
+            ))
+        }
+        Err(failure) => {
+            let _ = world.remove(&name, true).await;
+            slots.remove(&slot);
+            Err(failure)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+    use wharf_domain::{Attempt, DeploymentId, InstanceId, Timestamp};
+
+    fn service() -> WarmService {
+        WarmService {
+            service: "shop".parse().expect("a name"),
+            task: serde_json::from_value(serde_json::json!({
+                "image": "shop:1", "container_port": 8000, "pids": 1, "tmpfs_size": 1, "log_size": 1, "log_files": 1
+            }))
+            .expect("a task"),
+            environment: BTreeMap::from([("HOST".to_owned(), "0.0.0.0".to_owned())]),
+            count: 1,
+        }
+    }
+
+    fn spec() -> TaskSpec {
+        TaskSpec {
+            owner: Owner {
+                deployment: DeploymentId::new([1; 10]),
+                instance: InstanceId::new(Timestamp(1), [2; 10]),
+                attempt: Attempt(1),
+            },
+            service: "shop".parse().expect("a name"),
+            run: RunSpec::Docker(service().task),
+            port: None,
+            environment: [("HOST", "0.0.0.0"), ("DATABASE_URL", "postgresql://x")]
+                .map(|(name, value)| (name.to_owned(), SecretString::from(value)))
+                .into(),
+            public: false,
+            intended_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn a_container_that_waits_fits_only_what_it_could_have_been_started_for() {
+        let service = service();
+        assert!(service.fits(&spec()));
+        let other = |change: fn(&mut TaskSpec)| {
+            let mut spec = spec();
+            change(&mut spec);
+            service.fits(&spec)
+        };
+        assert!(!other(|spec| spec.service = "other".parse().expect("a name")));
+        assert!(!other(|spec| spec.port = Some(8001)));
+        assert!(!other(|spec| drop(spec.environment.remove("HOST"))));
+        assert!(!other(|spec| drop(
+            spec.environment.insert("HOST".to_owned(), SecretString::from("::"))
+        )));
+        assert!(!other(|spec| {
+            if let RunSpec::Docker(task) = &mut spec.run {
+                task.memory = Some(1 << 20);
+            }
+        }));
+    }
+
+    #[test]
+    fn another_image_or_another_configuration_is_another_mark() {
+        let image = |id: &str| Image {
+            id: id.to_owned(),
+            ..Image::default()
+        };
+        let first = service();
+        let more = WarmService { count: 7, ..service() };
+        assert_eq!(first.mark(&image("a")), more.mark(&image("a")));
+        assert_ne!(first.mark(&image("a")), first.mark(&image("b")));
+        let changed = WarmService {
+            environment: BTreeMap::new(),
+            ..service()
+        };
+        assert_ne!(first.mark(&image("a")), changed.mark(&image("a")));
+    }
+}
