@@ -132,7 +132,9 @@ impl Pattern {
                 Kind::Token => status.clone(),
                 Kind::Reveal => reveal.clone(),
                 // The pattern was signed up without one.
-                Kind::Trigger | Kind::Session | Kind::Schedule | Kind::Order | Kind::Contract => return None,
+                Kind::Trigger | Kind::Session | Kind::Schedule | Kind::Order | Kind::Contract | Kind::Email => {
+                    return None;
+                }
             };
             Some(Reserve {
                 kind,

@@ -44,8 +44,8 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Aws, DatabaseSettings, Docker, Events, Heal, Log, Mail, Names, Notify, Platform, Ports, Registry, Repair, Server,
-    ServiceMail, Signup, Smtp, Webhook,
+    Aws, DatabaseSettings, Docker, Events, Heal, Limits, Log, Mail, Names, Notify, Platform, Ports, Registry, Repair,
+    Server, ServiceMail, Signup, Smtp, Webhook,
 };
 pub use source::Source;
 pub use values::{
@@ -59,6 +59,7 @@ pub use values::{
 pub struct Config {
     pub server: Server,
     pub platform: Platform,
+    pub limits: Limits,
     pub signup: Signup,
     pub names: Names,
     pub ports: Ports,
@@ -151,6 +152,7 @@ impl Config {
             .filter(|_| resolved.platform == PlatformKind::Ecs);
         let config = Self {
             platform: Platform::read(resolved),
+            limits: Limits::read(resolved, machine),
             names: Names::read(resolved, &server),
             ports: Ports::read(resolved, &server, machine, &statics),
             heal: Heal::read(resolved),

@@ -4,7 +4,7 @@
 use std::{io::Read as _, path::Path};
 use wharf_domain::{Code, Failure};
 
-use crate::values::PortRange;
+use crate::values::{KIB, PortRange};
 
 /// A configuration of more bytes is none.
 pub(crate) const FILE_MAX: u64 = 1 << 20;
@@ -14,6 +14,10 @@ pub(crate) const FILE_MAX: u64 = 1 << 20;
 pub struct Machine {
     /// Where the system takes the ports of outgoing connections from; `None` where it does not say.
     pub ip_local_port_range: Option<PortRange>,
+    /// How many processors a program has here at once; `None` where the system does not say.
+    pub processors: Option<u32>,
+    /// Bytes of memory, used or not; `None` where the system does not say.
+    pub memory: Option<u64>,
     /// This is AWS Lambda: nothing listens, nothing is kept on disk, and tasks run on ECS.
     pub lambda: bool,
     /// The part of a host's name that somebody can register, by the public suffix list. It is given as a function because the list is as large as an
@@ -26,6 +30,8 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             ip_local_port_range: None,
+            processors: None,
+            memory: None,
             lambda: false,
             registrable_domain: psl::domain_str,
         }
@@ -37,7 +43,10 @@ impl Machine {
     #[must_use]
     pub fn detect() -> Self {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let processors = std::thread::available_parallelism().ok();
         Self {
+            processors: processors.and_then(|count| u32::try_from(count.get()).ok()),
+            memory: parse_memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()),
             ip_local_port_range: parse_range(&text),
             ..Self::default()
         }
@@ -48,6 +57,8 @@ impl Machine {
     pub const fn lambda() -> Self {
         Self {
             ip_local_port_range: None,
+            processors: None,
+            memory: None,
             lambda: true,
             // Nothing listens, so that no rule asks.
             registrable_domain: |_| None,
@@ -60,6 +71,13 @@ fn parse_range(text: &str) -> Option<PortRange> {
     let (first, last) = text.trim().split_once(char::is_whitespace)?;
     let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     (first <= last).then_some(PortRange { first, last })
+}
+
+/// The system's form: `MemTotal:       16384256 kB`, one of many lines; its kB are KiB.
+fn parse_memory(text: &str) -> Option<u64> {
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(KIB)
 }
 
 /// Reads a configuration file, or `None` if there is none.
@@ -105,6 +123,14 @@ mod tests {
         );
         for text in ["", "1", "a b", "2 1", "1 70000"] {
             assert_eq!(parse_range(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_systems_form_of_its_memory_is_read() {
+        assert_eq!(parse_memory("MemTotal:    2048 kB\nMemFree:  1 kB\n"), Some(2 << 20));
+        for text in ["", "MemFree: 1 kB", "MemTotal: 1 MB", "MemTotal: x kB"] {
+            assert_eq!(parse_memory(text), None, "{text}");
         }
     }
 

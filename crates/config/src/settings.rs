@@ -4,12 +4,14 @@
 mod aws;
 mod databases;
 mod docker;
+mod limits;
 mod mail;
 mod webhook;
 
 pub use aws::{Aws, Registry};
 pub use databases::DatabaseSettings;
 pub use docker::Docker;
+pub use limits::Limits;
 pub use mail::{Mail, ServiceMail, Smtp};
 pub use webhook::{Notify, Webhook};
 pub(crate) use {
@@ -124,7 +126,7 @@ impl Server {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Platform {
     pub kind: PlatformKind,
-    /// How long a task waits for room.
+    /// How long a task waits for room, and for its turn.
     pub capacity_wait: Duration,
 }
 

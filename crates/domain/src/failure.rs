@@ -76,6 +76,9 @@ codes! {
     KeyReused = "key.reused", Caller, false, "the idempotency key was used with other fields";
     LimitRate = "limit.rate", Caller, true, "too many requests from one address";
     LimitInstances = "limit.instances", Operator, true, "the deployment has as many instances as it may have";
+    LimitEmail = "limit.email", Caller, false, "one e-mail address has as many instances as it may have";
+    LimitQueue = "limit.queue", Operator, true, "its turn to be started did not come in time";
+    LimitBooking = "limit.booking", Operator, false, "one task books more than all together may";
     AuthMissing = "auth.missing", Caller, false, "this needs the admin token";
     AuthDenied = "auth.denied", Caller, false, "the token is not the right one";
     OriginRefused = "origin.refused", Caller, false, "a change was asked for from a page that is not Wharf's own";

@@ -63,6 +63,9 @@ pub struct Resources {
     /// A port that Wharf leased; the platform's own choice stands only in the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Which of its e-mail address's places it has, from 1, where these are limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_place: Option<u16>,
     #[serde(default)]
     pub secrets: bool,
     /// The database's name on its server.

@@ -3,6 +3,7 @@
 //! What must not be here: async, I/O, clocks, randomness. Everything in this crate is a value or a pure function of values,
 //! so that whatever it decides can be tested without a world around it.
 
+pub mod booking;
 pub mod event;
 pub mod failure;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod tenant;
 pub mod time;
 pub mod webhook;
 
+pub use booking::Booking;
 pub use failure::{Code, Failure, Fault};
 pub use id::{Attempt, DeploymentId, InstanceId, StatusToken};
 pub use instance::{Endpoint, Instance, Resources};

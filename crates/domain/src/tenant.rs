@@ -29,6 +29,12 @@ impl Email {
         &self.0
     }
 
+    /// What the address is kept under where it is only to be recognised: a hash, in which how its letters are written does not count.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        crate::request::fields_hash(&self.0.to_ascii_lowercase())
+    }
+
     fn fault(text: &str) -> Option<&'static str> {
         if text.len() > EMAIL_MAX {
             return Some("it is longer than 254 characters");

@@ -112,12 +112,18 @@ pub fn status(failure: &Failure) -> u16 {
         | Code::ServiceUnknown
         | Code::RequestNotFound => 404,
         Code::RequestMethod => 405,
-        Code::NameTaken | Code::NameResting | Code::KeyReused | Code::InstanceState | Code::InstanceCancelled => 409,
+        Code::NameTaken
+        | Code::NameResting
+        | Code::KeyReused
+        | Code::LimitEmail
+        | Code::InstanceState
+        | Code::InstanceCancelled => 409,
         Code::PasswordShown | Code::ChoiceUsed => 410,
         Code::RequestTooLarge => 413,
         Code::HostUnknown => 421,
         Code::LimitRate => 429,
         Code::LimitInstances
+        | Code::LimitQueue
         | Code::PortExhausted
         | Code::StoreUnavailable
         | Code::StoreFull

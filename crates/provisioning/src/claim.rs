@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use wharf_domain::{
-    Attempt, Code, Failure, Instance, InstanceId, Resources, Service, State, StatusToken, Subdomain, Tenant,
+    Attempt, Booking, Code, Email, Failure, Instance, InstanceId, Resources, Service, State, StatusToken, Subdomain,
+    Tenant,
     request::{KEY_RETENTION, Provision, Start, TriggerKey, fields_hash},
     service::PortRule,
 };
@@ -209,8 +210,27 @@ impl Wharf {
             request_hash: claim.hash.clone(),
             status_token_hash: Some(token.hash()),
         };
+        if let Err(failure) = self.settings().limits.check(Booking::of(&instance.service.run)) {
+            return self.no_room(&instance, claim.trigger.as_ref(), caller, failure).await;
+        }
+        // Who has paid is not refused for having done so before.
+        let is_paid = caller == Caller::Webhook || extra.contract.is_some() || extra.order.is_some();
+        let limit = self.settings().limits.instances_per_email.filter(|_| !is_paid);
+        let limited = instance
+            .tenant
+            .as_ref()
+            .map(|tenant| tenant.admin_email.clone())
+            .zip(limit);
         let plan = sagas::provision(&instance.service);
         for _ in 0..PORT_TRIES {
+            if let Some((email, limit)) = &limited {
+                let Some(place) = self.free_place(email, *limit).await? else {
+                    return self
+                        .no_room(&instance, claim.trigger.as_ref(), caller, email_full(*limit))
+                        .await;
+                };
+                instance.held.email_place = Some(place);
+            }
             if let Some(range) = &range {
                 let Some(port) = self.store().free_port(range.clone(), now).await? else {
                     return self
@@ -233,7 +253,10 @@ impl Wharf {
                         instance,
                     });
                 }
-                Err(CommitError::Taken { kind: Kind::Port, .. }) => {}
+                Err(CommitError::Taken {
+                    kind: Kind::Port | Kind::Email,
+                    ..
+                }) => {}
                 Err(CommitError::Taken {
                     kind: Kind::Trigger,
                     by,
@@ -262,11 +285,23 @@ impl Wharf {
                 Err(error) => return Err(refusal(error)),
             }
         }
-        let failure = range.map_or_else(
-            || Failure::internal("a claim without a port lost a race for one"),
-            |range| exhausted(&range),
-        );
+        let failure = match (range, limited) {
+            (Some(range), _) => exhausted(&range),
+            (None, Some((_, limit))) => email_full(limit),
+            (None, None) => Failure::internal("a claim without a port lost a race for one"),
+        };
         self.no_room(&instance, claim.trigger.as_ref(), caller, failure).await
+    }
+
+    /// A place of the address that nobody has. Others may be quicker, and the commit decides.
+    async fn free_place(&self, email: &Email, limit: u16) -> Result<Option<u16>, Failure> {
+        for place in 1..=limit {
+            let key = email_key(email, place);
+            if self.store().reservation(Kind::Email, &key).await?.is_none() {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 
     fn batch(&self, instance: &Instance, trigger: Option<&TriggerKey>, token: &StatusToken, extra: &Extra) -> Batch {
@@ -299,6 +334,10 @@ impl Wharf {
             rest_until: None,
             must_hold: true,
         }));
+        if let (Some(place), Some(tenant)) = (instance.held.email_place, &instance.tenant) {
+            let key = email_key(&tenant.admin_email, place);
+            batch.reserve.push(reserve(Kind::Email, key, String::new(), None));
+        }
         if let Some(port) = instance.held.port {
             batch
                 .reserve
@@ -441,6 +480,24 @@ pub(crate) fn reserved_name(instance: &Instance) -> Option<String> {
             .singleton
             .then(|| format!("service:{}", instance.service.name)),
     }
+}
+
+/// One of the places of an e-mail address. The address itself stands in no key, for keys are logged.
+pub(crate) fn email_key(email: &Email, place: u16) -> String {
+    format!("{}:{place}", email.hash())
+}
+
+fn email_full(limit: u16) -> Failure {
+    let count = if limit == 1 {
+        "an instance".to_owned()
+    } else {
+        format!("{limit} instances")
+    };
+    Failure::new(
+        Code::LimitEmail,
+        format!("this e-mail address has {count}, and no more are allowed"),
+    )
+    .hint("end one that is not needed any more, or use another address")
 }
 
 /// A name like the one that is taken. Whether it is free is not looked up: that would tell strangers who is a customer.

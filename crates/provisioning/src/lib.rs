@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `wharf` | the way in: everything that can be asked of Wharf |
 //! | `claim` | admission: a request becomes a record, in one commit |
+//! | `gate`, `line` | who may start a task on this machine now, and who waits for a turn |
 //! | `events`, `answers` | EventBridge's start and stop events, and the documented answers |
 //! | `workflow` | the decisions: what a message or a saga's end means for an instance |
 //! | `sagas` | the sagas, as lists of steps |
@@ -21,6 +22,8 @@
 pub mod answers;
 pub mod claim;
 pub mod events;
+pub mod gate;
+mod line;
 pub mod mail;
 pub mod message;
 pub mod outbox;
@@ -41,6 +44,7 @@ pub mod wharf;
 pub mod workflow;
 
 pub use claim::{Accepted, Caller};
+pub use gate::Limits;
 pub use mail::{Letters, ServiceLetters};
 pub use message::Message;
 pub use settings::{Addresses, Pace, Settings};

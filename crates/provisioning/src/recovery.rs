@@ -16,6 +16,7 @@ use wharf_saga::{
 };
 
 use crate::{
+    line,
     message::Message,
     wharf::{Wharf, read},
 };
@@ -107,6 +108,8 @@ impl Wharf {
     pub async fn recover(&self) -> Result<Arc<RestoreQueue>, Failure> {
         let queue = self.restore_queue().clone();
         let lost = !self.platform().tasks.survives_restart();
+        let survivors = self.survivors().await;
+        let mut stock = Vec::new();
         let mut before = None;
         loop {
             let page = self
@@ -130,7 +133,9 @@ impl Wharf {
                     }
                 };
                 let is_proven = is_proven(&record);
+                let counts = line::stock(&record, lost, &survivors).filter(|_| self.gate().is_kept());
                 let instance = record.data;
+                stock.extend(counts.map(|kind| (instance.clone(), kind)));
                 self.watchers().announce(&instance);
                 match &instance.state {
                     State::Ready { .. } if lost => {
@@ -163,6 +168,8 @@ impl Wharf {
                 break;
             }
         }
+        // Before anybody asks for a turn.
+        self.gate().take_stock(&stock);
         let resumed = self.engine().resume().await?;
         if resumed > 0 || !queue.is_empty() {
             tracing::info!(resumed, restoring = queue.len(), "going on where the last run ended");

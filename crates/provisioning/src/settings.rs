@@ -11,6 +11,7 @@ use wharf_domain::{
 use wharf_platform::RouteKey;
 
 use crate::{
+    gate::Limits,
     mail::Letters,
     webhooks::{Receiver, Webhook},
 };
@@ -33,6 +34,8 @@ pub struct Settings {
     pub addresses: Addresses,
     /// Live instances, at the most.
     pub max_instances: u64,
+    /// What of the machine is given away at once, and how many instances one e-mail address may have.
+    pub limits: Limits,
     /// How long a name that was Ready rests before somebody else may have it.
     pub name_rest: Duration,
     /// Names that tenants cannot have, beside the built-in ones.
@@ -70,9 +73,9 @@ pub struct Pace {
     pub look_for_news: Option<Duration>,
     /// No answer waits longer than this for what it is about to tell: whoever hangs on to it gives up then. `None` where nobody does.
     pub answer_within: Option<Duration>,
-    /// How long a task waits for room.
+    /// How long a task waits for room, and for its turn.
     pub capacity_wait: Duration,
-    /// The longest pause between two requests for room.
+    /// The longest pause between two requests for room, or for a turn.
     pub capacity_retry: Duration,
     /// How long a database server that does not answer is waited for.
     pub database_wait: Duration,

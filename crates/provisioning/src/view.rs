@@ -7,7 +7,7 @@ use wharf_domain::{
 };
 use wharf_saga::{Progress, Record, Way, store::Happening, store::Numbered};
 
-use crate::settings::Settings;
+use crate::{gate::Place, settings::Settings};
 
 /// An instance, for its operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,9 +32,9 @@ pub struct InstanceView {
     /// The step at hand, and what it waits for.
     pub step: Option<String>,
     pub waits_for: Option<String>,
-    /// Its place among those that wait for room, from 1; only where one instance is shown.
+    /// Its place among those that wait for room, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_position: Option<usize>,
+    pub queue: Option<Queue>,
     /// The steps after it; none while everything is taken back.
     pub upcoming: Vec<UpcomingStep>,
     /// What went wrong, where something did.
@@ -61,6 +61,27 @@ pub struct InstanceView {
     pub is_on_ecs: bool,
 }
 
+/// A place in the line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// 1 is the next.
+    pub position: usize,
+    /// So many wait, this one among them.
+    pub of: usize,
+    /// What for.
+    pub why: String,
+}
+
+impl From<Place> for Queue {
+    fn from(place: Place) -> Self {
+        Self {
+            position: place.position,
+            of: place.of,
+            why: place.lack.text().to_owned(),
+        }
+    }
+}
+
 /// What a person can do about an instance that is stuck at this step.
 #[must_use]
 pub fn stuck_advice(name: &str, step: &str, cause: &Failure) -> String {
@@ -83,7 +104,7 @@ pub fn stuck_advice(name: &str, step: &str, cause: &Failure) -> String {
 pub(crate) fn down_advice(name: &str, cause: &Failure) -> String {
     match (&cause.hint, cause.code) {
         // Another attempt would find nothing either.
-        (Some(hint), Code::DatabaseLost | Code::SecretsLost) => hint.clone(),
+        (Some(hint), Code::DatabaseLost | Code::SecretsLost | Code::LimitQueue | Code::LimitBooking) => hint.clone(),
         _ => format!("see with `wharf logs {name}` what it printed; `wharf start {name}` tries again"),
     }
 }
@@ -116,7 +137,7 @@ impl InstanceView {
             moving: progress.is_some_and(|progress| progress.halted.is_none()),
             step: progress.and_then(Progress::current).map(|planned| planned.step.clone()),
             waits_for: progress.and_then(|progress| progress.waits_for.clone()),
-            queue_position: None,
+            queue: None,
             upcoming: progress.map(upcoming).unwrap_or_default(),
             cause: instance.state.cause().or_else(|| progress?.unwinding.as_ref()).cloned(),
             stuck_at: match &instance.state {

@@ -14,7 +14,7 @@ use wharf_saga::{
     store::{Happening, HistoryEntry},
 };
 
-use crate::{repair::RepairRun, settings::Settings};
+use crate::{gate::Gate, repair::RepairRun, settings::Settings};
 
 /// Told of every commit; wakes those who wait for it, and keeps the load balancer's pages true.
 pub struct Watchers {
@@ -25,6 +25,7 @@ pub struct Watchers {
     /// Rung when a mail was put into the outbox.
     mail: Arc<Notify>,
     reporter: Arc<dyn Reporter>,
+    gate: Arc<Gate>,
 }
 
 /// Told of everything that is written into instances' histories, after it is: logs and metrics are made of it. Must not wait.
@@ -54,9 +55,11 @@ impl Watchers {
         routes: Arc<dyn Routes>,
         mail: Arc<Notify>,
         reporter: Arc<dyn Reporter>,
+        gate: Arc<Gate>,
     ) -> Self {
         Self {
             reporter,
+            gate,
             settings,
             routes,
             waiting: Mutex::default(),
@@ -105,6 +108,7 @@ impl Observer<Instance> for Watchers {
             self.reporter.happened(instance, entry);
         }
         self.announce(instance);
+        self.gate.saw(instance);
         // The mail goes out with the first Ready, in the same commit; what others are told, with each change that they want to know of.
         let is_first = matches!(instance.state, State::Ready { since, .. } if instance.first_ready_at == Some(since));
         let has_changed = history

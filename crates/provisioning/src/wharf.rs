@@ -13,13 +13,14 @@ use wharf_saga::{
 };
 
 use crate::{
+    gate::Gate,
     message::Message,
     recovery::RestoreQueue,
     repair::Ledger,
     settings::Settings,
     steps::APP_PASSWORD,
     tokens::TokenKey,
-    view::InstanceView,
+    view::{InstanceView, Queue},
     watch::{Reporter, Watch, Watchers},
     workflow::Provisioning,
 };
@@ -48,6 +49,7 @@ struct Inner {
     mail: Arc<tokio::sync::Notify>,
     restoring: Arc<RestoreQueue>,
     ledger: Ledger,
+    gate: Arc<Gate>,
 }
 
 impl std::fmt::Debug for Wharf {
@@ -108,13 +110,22 @@ impl Wharf {
         } = deployment;
         let settings = Arc::new(settings);
         let mail = Arc::new(tokio::sync::Notify::new());
+        let gate = Arc::new(Gate::new(settings.limits));
         let watchers = Arc::new(Watchers::new(
             settings.clone(),
             platform.routes.clone(),
             mail.clone(),
             reporter,
+            gate.clone(),
         ));
-        let workflow = Provisioning::new(platform.clone(), settings.clone(), ids.clone(), tokens.clone(), around);
+        let workflow = Provisioning::new(
+            platform.clone(),
+            settings.clone(),
+            ids.clone(),
+            tokens.clone(),
+            gate.clone(),
+            around,
+        );
         let engine = Engine::new(Parts {
             store: store.clone(),
             workflow,
@@ -139,6 +150,7 @@ impl Wharf {
                 mail,
                 restoring: Arc::default(),
                 ledger: Ledger::default(),
+                gate,
             }),
         }
     }
@@ -179,6 +191,10 @@ impl Wharf {
 
     pub(crate) fn restore_queue(&self) -> &Arc<RestoreQueue> {
         &self.inner.restoring
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.inner.gate
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -227,24 +243,6 @@ impl Wharf {
         self.with_position(self.view(&stored)?).await
     }
 
-    async fn with_position(&self, mut view: InstanceView) -> Result<InstanceView, Failure> {
-        if matches!(view.state, State::Queued { .. }) {
-            view.queue_position = Some(self.queue_position(&view.id).await?);
-        }
-        Ok(view)
-    }
-
-    /// How many wait for room, up to and with this one: who asked first comes first in this count.
-    async fn queue_position(&self, id: &InstanceId) -> Result<usize, Failure> {
-        let query = Query {
-            state: Some("queued".to_owned()),
-            limit: wharf_saga::store::PAGE_MAX,
-            ..Query::default()
-        };
-        let queued = self.store().list(query).await?;
-        Ok(queued.iter().filter(|stored| stored.id <= *id).count().max(1))
-    }
-
     fn view(&self, stored: &Stored) -> Result<InstanceView, Failure> {
         let mut view = InstanceView::new(&read(stored)?, self.settings());
         view.moving |= stored.inbox_head > stored.inbox_read;
@@ -289,11 +287,15 @@ impl Wharf {
         } else {
             None
         };
+        let mut places = self.places();
         let instances = stored
             .iter()
             // One record that cannot be read must not hide the others; `repair` names it.
             .filter_map(|stored| match self.view(stored) {
-                Ok(view) => Some(view),
+                Ok(view) => Some(InstanceView {
+                    queue: places.remove(&view.id).map(Queue::from),
+                    ..view
+                }),
                 Err(failure) => {
                     tracing::error!(instance = %stored.id, error = %failure.message, "left out of a listing");
                     None

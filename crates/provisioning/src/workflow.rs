@@ -11,6 +11,7 @@ use wharf_saga::{
 };
 
 use crate::{
+    gate::Gate,
     message::Message,
     sagas,
     settings::Settings,
@@ -33,6 +34,7 @@ impl Provisioning {
         settings: Arc<Settings>,
         ids: Arc<dyn Ids>,
         tokens: TokenKey,
+        gate: Arc<Gate>,
         around: impl Fn(Box<dyn Step<Instance>>) -> Box<dyn Step<Instance>>,
     ) -> Self {
         let world = Arc::new(World {
@@ -40,6 +42,7 @@ impl Provisioning {
             settings: settings.clone(),
             ids,
             tokens,
+            gate,
         });
         let steps = steps::all(&world)
             .into_iter()
@@ -51,8 +54,14 @@ impl Provisioning {
     /// Its task runs no more: a new attempt, unless there were too many.
     fn bring_back(&self, instance: &mut Instance, cause: Failure, demise: Demise, now: Timestamp) -> Decision {
         let heal = &self.settings.heal;
-        // No attempt brings back what is lost.
-        if matches!(cause.code, Code::DatabaseLost | Code::SecretsLost) {
+        // No attempt brings back what is lost, nor makes room where there was none for as long as it may be waited for.
+        let is_hopeless = [
+            Code::DatabaseLost,
+            Code::SecretsLost,
+            Code::LimitQueue,
+            Code::LimitBooking,
+        ];
+        if is_hopeless.contains(&cause.code) {
             return turn_to(instance, State::Restoring { since: now, cause }, sagas::take_down());
         }
         if demise == Demise::Lost {
@@ -456,7 +465,7 @@ impl Workflow for Provisioning {
                     .unwrap_or_else(|| Failure::internal("it was taken down without a cause"));
                 let name = instance.name();
                 writes.notes.push(match cause.code {
-                    Code::DatabaseLost | Code::SecretsLost => {
+                    Code::DatabaseLost | Code::SecretsLost | Code::LimitQueue | Code::LimitBooking => {
                         format!("given up: {}; `wharf start {name}` tries again", cause.message)
                     }
                     _ => format!(

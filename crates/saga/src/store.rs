@@ -161,6 +161,8 @@ pub enum Kind {
     Order,
     /// A contract with somebody who pays, such as a subscription: whose instance it is for.
     Contract,
+    /// One of the places that an e-mail address has, where it has only so many; the key is the address's hash and the place's number.
+    Email,
 }
 
 impl Kind {
@@ -178,6 +180,7 @@ impl Kind {
         Self::Schedule,
         Self::Order,
         Self::Contract,
+        Self::Email,
     ];
 
     #[must_use]
@@ -193,6 +196,7 @@ impl Kind {
             Self::Schedule => "schedule",
             Self::Order => "order",
             Self::Contract => "contract",
+            Self::Email => "email",
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod aws;
 pub(crate) mod databases;
 pub(crate) mod docker;
 pub(crate) mod ecs;
+pub(crate) mod limits;
 pub(crate) mod mail;
 pub(crate) mod schedule;
 pub(crate) mod service;
@@ -21,6 +22,7 @@ pub(crate) static ROOT: Section = Section {
     children: &[
         Sub(&system::SERVER),
         Sub(&system::PLATFORM),
+        Sub(&limits::LIMITS),
         Sub(&system::SIGNUP),
         Sub(&system::NAMES),
         Sub(&system::PORTS),

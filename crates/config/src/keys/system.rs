@@ -158,7 +158,7 @@ pub(crate) static DYNAMIC_PORTS: Key<Option<PortRange>> = Key::new(
 pub(crate) static CAPACITY_WAIT: Key<Duration> = Key::new(
     "capacity_wait",
     || Duration::from_mins(15),
-    "How long a task waits for room before its start fails. It is asked for again and again meanwhile, and the status says so.",
+    "How long a task waits for room, on the platform or among those of `limits`, before its start fails. The status says so meanwhile, with its place in the line.",
 )
 .between(&[Duration::ZERO, DAY]);
 

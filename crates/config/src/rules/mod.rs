@@ -4,6 +4,7 @@ mod databases;
 mod docker;
 mod ecs;
 mod exposure;
+mod limits;
 mod mail;
 mod placeholders;
 mod ports;
@@ -29,6 +30,7 @@ pub(crate) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
     exposure::check(resolved, config);
     ports::check(resolved, config, services, machine);
     check_heal(resolved, config);
+    limits::check(resolved, config, services);
     for read in services {
         services::check(resolved, read);
     }

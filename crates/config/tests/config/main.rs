@@ -7,6 +7,7 @@ mod design;
 mod ecs;
 mod errors;
 mod lambda;
+mod limits;
 mod mail;
 mod rules;
 mod schedules;

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use wharf_domain::Failure;
+use wharf_provisioning::gate::Crowd;
 
 use crate::state::{Inner, MetricsHook};
 
@@ -133,6 +134,7 @@ impl Inner {
                 findings,
             );
         }
+        register_crowd(&mut now, self.wharf.crowd());
         let restoring: Gauge = Gauge::default();
         restoring.set(i64::try_from((self.restoring)()).unwrap_or(i64::MAX));
         now.register("wharf_restoring", "Instances that wait to be brought back", restoring);
@@ -143,6 +145,52 @@ impl Inner {
             .and_then(|()| encode_eof(&mut text))
             .map_err(|error| Failure::internal(format!("metrics cannot be written: {error}")))?;
         Ok(text)
+    }
+}
+
+/// Who is being started and who waits, and what is booked; each limit only where there is one.
+fn register_crowd(registry: &mut Registry, crowd: Crowd) {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let limits = crowd.limits;
+    let figures = [
+        (
+            "wharf_starting",
+            "Tasks on their way to Ready that have a place",
+            Some(count(crowd.starting)),
+        ),
+        ("wharf_starting_limit", "Such places", limits.starts_at_once.map(count)),
+        (
+            "wharf_queue_length",
+            "Instances that wait for their turn",
+            Some(count(crowd.waiting)),
+        ),
+        (
+            "wharf_booked_memory_bytes",
+            "Memory that tasks have booked",
+            Some(crowd.booked.memory),
+        ),
+        (
+            "wharf_booked_memory_limit_bytes",
+            "Memory that may be booked",
+            limits.memory,
+        ),
+        (
+            "wharf_booked_cpu_units",
+            "CPU units that tasks have booked, 1024 for each processor",
+            Some(crowd.booked.cpu_units),
+        ),
+        (
+            "wharf_booked_cpu_units_limit",
+            "CPU units that may be booked",
+            limits.cpu_units,
+        ),
+    ];
+    for (name, help, figure) in figures {
+        if let Some(figure) = figure {
+            let gauge: Gauge = Gauge::default();
+            gauge.set(i64::try_from(figure).unwrap_or(i64::MAX));
+            registry.register(name, help, gauge);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use wharf_config::{Config, Secret};
 use wharf_domain::{DeploymentId, WebhookName};
 use wharf_http::{Rate, SignupLimits};
 use wharf_provisioning::{
-    Addresses, Letters, Pace, ServiceLetters, Settings,
+    Addresses, Letters, Limits, Pace, ServiceLetters, Settings,
     settings::Heal,
     webhooks::{FetchSecret, HookSecrets, Receiver, Webhook},
 };
@@ -51,6 +51,7 @@ pub fn settings_with(config: &Config, deployment: DeploymentId, port: Option<u16
             port: rest.strip_prefix(':').and_then(|port| port.parse().ok()),
         },
         max_instances: config.server.max_instances.into(),
+        limits: limits(config),
         name_rest: config.names.rest,
         reserved_names: config.names.reserved.iter().cloned().collect(),
         excluded_ports: config.ports.excluded.iter().copied().chain(port).collect(),
@@ -73,6 +74,18 @@ pub fn settings_with(config: &Config, deployment: DeploymentId, port: Option<u16
             capacity_wait: config.platform.capacity_wait,
             ..Pace::default()
         },
+    }
+}
+
+/// What may be given away at once.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
+    let Config { limits, .. } = config;
+    Limits {
+        starts_at_once: limits.starts_at_once.map(|most| most as usize),
+        memory: limits.memory,
+        cpu_units: limits.cpu_units.map(u64::from),
+        instances_per_email: limits.instances_per_email,
     }
 }
 

@@ -41,7 +41,7 @@ impl Step<Instance> for Claim {
     }
 }
 
-/// Releases name and port. A name that was Ready rests, so that its next holder does not inherit the last one's visitors.
+/// Releases name, port, and the place of its e-mail address. A name that was Ready rests, so that its next holder does not inherit the last one's visitors.
 pub(crate) fn give_back(
     settings: &crate::Settings,
     now: wharf_domain::Timestamp,
@@ -62,6 +62,10 @@ pub(crate) fn give_back(
             None
         };
         writes.release.push(release(Kind::Name, name, rests));
+    }
+    if let (Some(place), Some(tenant)) = (instance.held.email_place.take(), &instance.tenant) {
+        let key = crate::claim::email_key(&tenant.admin_email, place);
+        writes.release.push(release(Kind::Email, key, None));
     }
     if let Some(port) = instance.held.port.take() {
         let quarantine = match instance.service.route {

@@ -21,7 +21,7 @@ pub(crate) use claim::give_back;
 pub(crate) use endpoint::release as release_endpoint;
 pub use task::Ahead;
 
-use crate::settings::Settings;
+use crate::{gate::Gate, settings::Settings};
 
 /// What steps work with.
 pub(crate) struct World {
@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) settings: Arc<Settings>,
     pub(crate) ids: Arc<dyn wharf_saga::Ids>,
     pub(crate) tokens: crate::tokens::TokenKey,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl World {

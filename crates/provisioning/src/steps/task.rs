@@ -16,7 +16,7 @@ use super::{
     database::{database_name, is_server_away, wait_for_server},
     is_over, pause,
 };
-use crate::template::fill;
+use crate::{gate::Lack, template::fill};
 
 /// Room is not asked for again sooner.
 const CAPACITY_FIRST: Duration = Duration::from_secs(1);
@@ -171,6 +171,16 @@ fn filled(run: &RunSpec, values: &[(&str, String)]) -> RunSpec {
     }
 }
 
+/// It waits, and who asks is told that it is in line.
+fn queued(context: &Context<'_>, instance: &mut Instance, until: Timestamp, why: String) -> Outcome {
+    if matches!(instance.state, State::Provisioning { .. })
+        && let Err(error) = instance.transition(State::Queued { since: context.now })
+    {
+        return Outcome::Fail(Failure::internal(error.to_string()));
+    }
+    Outcome::Wait { until, why }
+}
+
 #[async_trait]
 impl Step<Instance> for Task {
     fn name(&self) -> &'static str {
@@ -178,6 +188,31 @@ impl Step<Instance> for Task {
     }
 
     async fn run(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        let gate = &self.0.gate;
+        match gate.ask(instance, context.since) {
+            Ok(None) => {}
+            Ok(Some(place)) => return self.wait_in_line(context, instance, place.lack),
+            Err(failure) => return Outcome::Fail(failure),
+        }
+        let outcome = self.begin(context, instance).await;
+        // What waits for something else does not keep others from their turn.
+        if matches!(outcome, Outcome::Wait { .. }) {
+            gate.give_way(instance);
+        }
+        outcome
+    }
+
+    async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+        let outcome = self.stop(context, instance).await;
+        if outcome == Outcome::Done {
+            self.0.gate.give_way(instance);
+        }
+        outcome
+    }
+}
+
+impl Task {
+    async fn begin(&self, context: &Context<'_>, instance: &mut Instance) -> Outcome {
         match self.start(context, instance).await {
             Ok(task) => {
                 instance.held.task = Some(task);
@@ -194,15 +229,8 @@ impl Step<Instance> for Task {
                 if is_over(context, pace.capacity_wait) {
                     return Outcome::Fail(failure);
                 }
-                if matches!(instance.state, State::Provisioning { .. })
-                    && let Err(error) = instance.transition(State::Queued { since: context.now })
-                {
-                    return Outcome::Fail(Failure::internal(error.to_string()));
-                }
-                Outcome::Wait {
-                    until: context.now + pause(context, pace.capacity_retry).max(CAPACITY_FIRST),
-                    why: format!("room: {}", failure.message),
-                }
+                let until = context.now + pause(context, pace.capacity_retry).max(CAPACITY_FIRST);
+                queued(context, instance, until, format!("room: {}", failure.message))
             }
             Err(failure) if is_server_away(&failure) => {
                 wait_for_server(context, self.0.patience_with_server(instance), failure)
@@ -211,7 +239,23 @@ impl Step<Instance> for Task {
         }
     }
 
-    async fn undo(&self, context: &mut Context<'_>, instance: &mut Instance) -> Outcome {
+    /// Not yet: others come first, or have what it takes. It is called when its turn has come, and asks again now and then all the same.
+    fn wait_in_line(&self, context: &Context<'_>, instance: &mut Instance, lack: Lack) -> Outcome {
+        let pace = &self.0.settings.pace;
+        let back_stop = context.now + pace.capacity_retry;
+        // Those before it are through in the end, and what people had already is not given up for their number.
+        let until = if instance.first_ready_at.is_some() && lack == Lack::Starts {
+            back_stop
+        } else {
+            if is_over(context, pace.capacity_wait) {
+                return Outcome::Fail(self.0.gate.refusal(pace.capacity_wait, lack));
+            }
+            back_stop.min(context.since + pace.capacity_wait + context.unattended)
+        };
+        queued(context, instance, until, lack.text().to_owned())
+    }
+
+    async fn stop(&self, context: &Context<'_>, instance: &mut Instance) -> Outcome {
         let tasks = &self.0.platform.tasks;
         let found = match &instance.held.task {
             Some(task) => Ok(Some(task.clone())),

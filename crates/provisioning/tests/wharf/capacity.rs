@@ -49,15 +49,17 @@ async fn room_is_waited_for_and_the_queue_has_an_order() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let second = sign_up(&wharf, "bolt").await;
     let view = until_queued(&wharf, &second).await;
-    assert_eq!(view.queue_position, Some(2));
+    assert_eq!(view.queue.map(|queue| (queue.position, queue.of)), Some((2, 2)));
     let ahead = wharf.wharf().show(&first).await.expect("shown");
-    assert_eq!(ahead.queue_position, Some(1));
-    assert!(ahead.waits_for.is_some_and(|why| why.contains("RESOURCE:MEMORY")));
+    let queue = ahead.queue.expect("a place");
+    assert_eq!((queue.position, queue.of), (1, 2));
+    assert!(queue.why.contains("RESOURCE:MEMORY"));
+    assert_eq!(ahead.waits_for, Some(queue.why));
 
     wharf.world.behave("shop", Behaviour::default());
     for id in [first, second] {
         let view = wharf.until(&id, "ready").await;
-        assert_eq!((view.attempt, view.queue_position), (Attempt(1), None));
+        assert_eq!((view.attempt, view.queue), (Attempt(1), None));
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `readiness` | from a claim to Ready, and how many commits that costs |
 //! | `failing` | what keeps it from getting there, and that nothing is left then |
 //! | `admission` | names, ports, singletons, limits, repeated requests, hundreds at once |
+//! | `line` | so many starts at once, so much memory, in the order in which people came |
 //! | `transitions` | what every message means in every state |
 //! | `healing` | crashes, backoff, Down and back; lost and doubled events |
 //! | `stopping` | stop, start and end: what is kept and what is given back |
@@ -32,6 +33,7 @@ mod events_on_ecs;
 mod failing;
 mod fixtures;
 mod healing;
+mod line;
 mod mails;
 mod readiness;
 mod repairing;

@@ -47,6 +47,7 @@ pub fn settings(world: &SimWorld, services: impl IntoIterator<Item = Service>) -
             port: Some(8080),
         },
         max_instances: 1000,
+        limits: wharf_provisioning::Limits::default(),
         name_rest: Duration::from_hours(30 * 24),
         reserved_names: vec!["ours".to_owned()],
         excluded_ports: BTreeSet::new(),
@@ -123,6 +124,8 @@ impl Run {
         self.keep(async move { wharf.follow_tasks().await });
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.follow_schedules().await });
+        let wharf = self.wharf.clone();
+        self.keep(async move { wharf.call_up_forever().await });
         let wharf = self.wharf.clone();
         if !world.has(Flaw::NeverLooks) {
             self.keep(async move { wharf.check_tasks_forever(Duration::from_secs(30)).await });

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::{net::TcpListener, path::Path, process::ExitCode};
 use wharf_config::PlatformKind;
 use wharf_domain::{
-    Failure,
+    Booking, Failure,
     service::{PortRule, RunSpec},
 };
 
@@ -134,6 +134,13 @@ fn examine(config: &wharf_config::Config, checks: &mut Vec<Finding>) {
         "open files",
         wire::open_files().map(|limit| Some(format!("{limit} at the most"))),
     ));
+    // What the file itself says is held against the services where it is read; here, what follows from the machine.
+    let limits = wharf_wiring::limits(config);
+    let refused = config.services.values().filter_map(|service| {
+        let failure = limits.check(Booking::of(&service.run)).err()?;
+        Some(check(format!("service {}: room", service.name), Err(failure)))
+    });
+    checks.extend(refused);
     for service in config.services.values() {
         let RunSpec::Process { command, .. } = &service.run else {
             continue;

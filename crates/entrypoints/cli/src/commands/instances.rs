@@ -62,7 +62,10 @@ fn row(instance: &Value, now: Timestamp) -> Vec<String> {
     vec![
         name,
         text(&instance["service"]),
-        text(&instance["status"]),
+        place(instance).map_or_else(
+            || text(&instance["status"]),
+            |place| format!("{} ({place})", text(&instance["status"])),
+        ),
         output::age(now, since),
         text(&instance["url"]),
         text(&instance["cause"]["code"]),
@@ -74,6 +77,12 @@ pub(crate) async fn show(global: &Global, options: &Named) -> Result<ExitCode, F
     let instance: Value = client.get(&path(&options.name)).await?;
     output::value(&instance, global.format(), render);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Its place in the line, if it is in one: `3 of 12`.
+fn place(instance: &Value) -> Option<String> {
+    let queue = &instance["queue"];
+    Some(format!("{} of {}", queue["position"].as_u64()?, queue["of"].as_u64()?))
 }
 
 /// An instance for a person to read.
@@ -99,7 +108,7 @@ pub(crate) fn render(instance: &Value) -> String {
     field("task", &instance["task"]);
     field("database", &instance["database"]);
     field("waits for", &instance["waits_for"]);
-    field("in line", &instance["queue_position"]);
+    field("in line", &place(instance).map_or(Value::Null, Value::String));
     let cause = &instance["cause"];
     if let Some(code) = cause["code"].as_str() {
         lines.push(format!(

@@ -90,6 +90,10 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
         }),
         boxed({
             let wharf = wharf.clone();
+            async move { wharf.call_up_forever().await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
             async move { wharf.deliver_forever().await }
         }),
         boxed({

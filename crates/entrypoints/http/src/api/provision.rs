@@ -78,6 +78,8 @@ pub(crate) const REFUSALS: &[Code] = &[
     Code::KeyReused,
     Code::LimitRate,
     Code::LimitInstances,
+    Code::LimitEmail,
+    Code::LimitBooking,
     Code::PortExhausted,
     Code::AuthMissing,
     Code::StoreFull,

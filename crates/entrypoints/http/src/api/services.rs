@@ -47,6 +47,7 @@ const ENDINGS: &[Code] = &[
     Code::TaskCrashed,
     Code::TaskMemory,
     Code::TaskTimeout,
+    Code::LimitQueue,
     Code::RouteUnhealthy,
     Code::RouteIdentity,
 ];
@@ -70,6 +71,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 Code::ServiceTenant,
                 Code::KeyReused,
                 Code::LimitInstances,
+                Code::LimitBooking,
                 Code::PortExhausted,
                 Code::StoreFull,
             ])

@@ -13,7 +13,7 @@ use wharf_provisioning::{InstanceView, view};
 
 use super::{
     history,
-    view::{Cause, Step, Upcoming, step_example},
+    view::{Cause, Queue, Step, Upcoming, step_example},
 };
 use crate::{
     answer, around,
@@ -82,9 +82,9 @@ pub(crate) struct Status {
     pub(crate) steps: Vec<Step>,
     pub(crate) upcoming: Vec<Upcoming>,
     pub(crate) waits_for: Option<String>,
-    /// With `queued`: its place among those that wait for room, from 1.
+    /// Where it waits for room, or for its turn: its place in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) queue_position: Option<usize>,
+    pub(crate) queue: Option<Queue>,
     /// What went wrong, where something did.
     pub(crate) cause: Option<Cause>,
     /// Nothing of it is left in the world: with `failed`, everything was taken back.
@@ -117,7 +117,7 @@ impl Inner {
             steps: steps.into_iter().map(Step::public).collect(),
             upcoming: shown.upcoming.iter().cloned().map(Upcoming::from).collect(),
             waits_for: shown.waits_for.clone(),
-            queue_position: shown.queue_position,
+            queue: shown.queue.clone().map(Queue::from),
             cause: shown.cause.clone().map(Cause::public),
             clean: shown.clean,
             last_event: history.last().map_or(0, |last| last.seq),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wharf_domain::{Code, Failure};
-use wharf_provisioning::{InstanceView, StepView, UpcomingStep};
+use wharf_provisioning::{InstanceView, StepView, UpcomingStep, view};
 
 use crate::words;
 
@@ -107,6 +107,30 @@ impl From<UpcomingStep> for Upcoming {
     }
 }
 
+/// A place in the line of those that wait to be started.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Queue {
+    /// 1 is the next.
+    #[schema(example = 3)]
+    pub(crate) position: usize,
+    /// So many wait, this one among them.
+    #[schema(example = 12)]
+    pub(crate) of: usize,
+    /// What it waits for.
+    #[schema(example = "its turn: others are being started")]
+    pub(crate) why: String,
+}
+
+impl From<view::Queue> for Queue {
+    fn from(queue: view::Queue) -> Self {
+        Self {
+            position: queue.position,
+            of: queue.of,
+            why: queue.why,
+        }
+    }
+}
+
 /// An instance, for its operator.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Instance {
@@ -140,9 +164,9 @@ pub(crate) struct Instance {
     /// The step at hand, and what it waits for.
     pub(crate) step: Option<String>,
     pub(crate) waits_for: Option<String>,
-    /// With `queued`, and where one instance is shown: its place among those that wait for room, from 1.
+    /// Where it waits for room, or for its turn: its place in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) queue_position: Option<usize>,
+    pub(crate) queue: Option<Queue>,
     /// The steps after it.
     pub(crate) upcoming: Vec<Upcoming>,
     /// What went wrong, where something did.
@@ -187,7 +211,7 @@ impl From<InstanceView> for Instance {
             first_ready_at: view.first_ready_at.map(wharf_domain::Timestamp::as_millis),
             step: view.step,
             waits_for: view.waits_for,
-            queue_position: view.queue_position,
+            queue: view.queue.map(Queue::from),
             upcoming: view.upcoming.into_iter().map(Upcoming::from).collect(),
             cause: view.cause.map(Cause::from),
             stuck_at: view.stuck_at,

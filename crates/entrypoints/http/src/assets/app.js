@@ -199,7 +199,7 @@ function follow(progress) {
   const poll = setInterval(async () => {
     try {
       const status = await (await fetch(path, { headers: { accept: "application/json" } })).json();
-      const moved = String(status.queue_position ?? "") !== (progress.dataset.place ?? "");
+      const moved = String(status.queue?.position ?? "") !== (progress.dataset.place ?? "");
       if (status.at_rest || moved || (source.readyState === EventSource.CLOSED && status.last_event > progress.dataset.last)) again();
     } catch { /* The next time may do better. */ }
   }, 3000);

@@ -136,7 +136,8 @@ fn row(app: &Inner, instance: &InstanceView, now: Timestamp) -> Markup {
                 @if let Some(tenant) = &instance.tenant { br; small { (tenant.company_name.as_str()) } }
             }
             td role="cell" { (instance.service) }
-            td role="cell" { span.badge.(instance.status) { (instance.status) } " " small { "for " (words::span(now.since(instance.since))) } }
+            td role="cell" { span.badge.(instance.status) { (instance.status) } " " small { "for " (words::span(now.since(instance.since))) }
+                @if let Some(queue) = &instance.queue { br; small { "in line: " (queue.position) " of " (queue.of) } } }
             td role="cell" { @if let Some(url) = &instance.url { a href=(url) rel="noreferrer" { (url) } } }
             td role="cell" { @if let Some(cause) = &instance.cause { (cause.message) br; small { a href={ "/errors/" (cause.code) } { (cause.code) } } }
                 @if let Some(step) = &instance.stuck_at { br; small { "stuck at step " (step) } }

@@ -27,12 +27,12 @@ pub(crate) fn page(status: &Status, shown: &InstanceView, token: &str) -> String
     let main = html! {
         section.progress data-events={ "/provision/" (token) "/events?after=" (status.last_event) }
             data-path={ "/provision/" (token) } data-last=(status.last_event) data-rest=(status.at_rest)
-            data-place=[status.queue_position] {
+            data-place=[status.queue.as_ref().map(|queue| queue.position)] {
             p.badge.(status.status) { (status.status) }
             h1 { (told.title) }
             p.lead { (told.lead) }
-            @if let Some(place) = status.queue_position {
-                p { "Its place in the queue: " strong { (place) } }
+            @if let Some(queue) = &status.queue {
+                p.place { "Its place in line: " strong { (queue.position) } " of " (queue.of) }
             }
             @if let (State::Ready { .. }, Some(url)) = (&shown.state, &status.url) {
                 p { a.button.main href=(url) { "Open " (url) } }
@@ -73,8 +73,8 @@ fn told(status: &Status, shown: &InstanceView, name: &str) -> Told {
         ),
         State::Provisioning { .. } => ("is being set up", "This takes a moment. The page follows by itself."),
         State::Queued { .. } => (
-            "waits for room",
-            "Every place is taken just now. It starts by itself as soon as there is one; the page follows.",
+            "waits for its turn",
+            "Others are before it, or every place is taken just now. It starts by itself when its turn has come; the page follows.",
         ),
         State::Ready { .. } => (
             "is ready",

@@ -2,7 +2,10 @@
 
 use futures::future::join_all;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use wharf_testkit::sim::{Behaviour, store::Fault};
 
 use crate::site::{ORIGIN, Plan, Site, sign_up};
@@ -199,6 +202,72 @@ async fn a_full_deployment_says_so() {
     site.sign_up("acme").await;
     let reply = site.post("/provision").json(&sign_up("other")).send().await;
     assert_eq!((reply.status, reply.code().as_str()), (503, "limit.instances"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_has_as_many_as_it_may_is_told_so_and_not_who_it_is() {
+    let site = Site::with(Plan::default(), |_, settings| {
+        settings.limits.instances_per_email = Some(1)
+    })
+    .await;
+    site.sign_up("acme").await;
+    let mut body = sign_up("other");
+    body["admin_email"] = sign_up("acme")["admin_email"]
+        .as_str()
+        .expect("an address")
+        .to_uppercase()
+        .into();
+    let reply = site.post("/provision").json(&body).send().await;
+    assert_eq!((reply.status, reply.code().as_str()), (409, "limit.email"));
+    assert!(!reply.text().to_lowercase().contains("acme"), "{}", reply.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_in_line_is_told_by_the_api_the_pages_and_the_figures() {
+    let site = Site::with(Plan::default(), |world, settings| {
+        settings.limits.starts_at_once = Some(1);
+        world.behave(
+            "shop",
+            Behaviour {
+                answers_after: Duration::from_secs(30),
+                ..Behaviour::default()
+            },
+        );
+    })
+    .await;
+    let mut links = Vec::new();
+    for name in ["first", "second", "third"] {
+        let accepted = site.post("/provision").json(&sign_up(name)).send().await.json();
+        links.push(accepted["status_url"].as_str().expect("a link").to_owned());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let path = links[2].strip_prefix(ORIGIN).expect("ours");
+    let status = site.get(path).send().await.json();
+    let place = json!({"position": 2, "of": 2, "why": "its turn: others are being started"});
+    assert_eq!((status["status"].as_str(), &status["queue"]), (Some("queued"), &place));
+    let page = site.get(path).browser().send().await.text();
+    assert!(
+        page.contains("waits for its turn") && page.contains("Its place in line: <strong>2</strong> of 2"),
+        "{page}"
+    );
+    let listed = site.get("/instances").admin().send().await.json();
+    assert_eq!(listed["instances"][0]["queue"], place);
+    assert_eq!(listed["instances"][2].get("queue"), None);
+    let figures = site.get("/metrics").admin().send().await.text();
+    for line in [
+        "wharf_queue_length 2",
+        "wharf_starting 1",
+        "wharf_starting_limit 1",
+        "wharf_booked_memory_bytes 0",
+    ] {
+        assert!(figures.lines().any(|told| told == line), "{line}\n{figures}");
+    }
+    // The page looks again by itself, and finds it moved up.
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(site.get(path).send().await.json()["queue"]["position"], 1);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let status = site.get(path).send().await.json();
+    assert_eq!((status["status"].as_str(), status.get("queue")), (Some("ready"), None));
 }
 
 #[tokio::test(start_paused = true)]
