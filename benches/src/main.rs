@@ -7,6 +7,7 @@ mod aws;
 mod bare;
 mod children;
 mod crowd;
+mod docker;
 mod edge;
 mod engine;
 mod figure;
@@ -79,7 +80,7 @@ enum Part {
 
 type Benchmark = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 11] = [
+const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("engine", engine::run),
     ("journal", journal::run),
     ("provision", provision::run),
@@ -88,6 +89,7 @@ const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("recovery", recovery::run),
     ("crowd", crowd::run),
     ("postgres", postgres::run),
+    ("docker", docker::run),
     ("dynamodb", aws::dynamodb::run),
     ("ecs", aws::ecs),
     ("lambda", aws::lambda),

@@ -49,9 +49,14 @@ struct Greeting {
 impl Server {
     /// Starts it on the data in `folder`, or on none.
     pub(crate) fn start(setup: &Setup, folder: &Path) -> Result<Self> {
+        Self::start_with(setup, folder, CONFIGURATION)
+    }
+
+    /// The same, configured otherwise.
+    pub(crate) fn start_with(setup: &Setup, folder: &Path, text: &str) -> Result<Self> {
         let program = setup.wharf()?;
         let (data, configuration) = (data_of(folder), folder.join("wharf.toml"));
-        fs::write(&configuration, CONFIGURATION)?;
+        fs::write(&configuration, text)?;
         let log = File::create(folder.join("log"))?;
         let began = Instant::now();
         let process = Running::start(

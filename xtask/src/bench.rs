@@ -4,7 +4,11 @@ use crate::{
     error::Error,
     postgres,
     python::EMULATOR,
-    tools::{MINISTACK, MINISTACK_VARIABLE, NGINX, POSTGRES, POSTGRES_VARIABLE, PYTHON, Tool, Toolbox, WRK},
+    test::docker::Engine,
+    tools::{
+        DOCKERD, IPTABLES, MINISTACK, MINISTACK_VARIABLE, NGINX, POSTGRES, POSTGRES_VARIABLE, PYTHON, Tool, Toolbox,
+        WRK,
+    },
     workspace::{Workspace, succeeds},
 };
 
@@ -28,6 +32,8 @@ struct Need {
 
 /// The benchmark of the function, which is built in a profile of its own.
 const LAMBDA: &str = "lambda";
+/// The benchmark that is given a Docker Engine of its own.
+const DOCKER: &str = "docker";
 
 const NEEDS: &[Need] = &[
     Need {
@@ -37,6 +43,10 @@ const NEEDS: &[Need] = &[
     Need {
         what: &["dynamodb", LAMBDA],
         tools: &[&PYTHON, &MINISTACK],
+    },
+    Need {
+        what: &[DOCKER],
+        tools: &[&DOCKERD, &IPTABLES],
     },
     Need {
         what: &["postgres"],
@@ -59,11 +69,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, 
     if is_wanted && !succeeds(&mut workspace.cargo(&["build", "--profile", "lambda", "--package", "wharf-lambda"]))? {
         return Ok(false);
     }
+    let is_wanted = arguments.only.is_empty() || arguments.only.iter().any(|only| only == DOCKER);
+    let engine = is_wanted.then(|| Engine::start(workspace)).and_then(|started| {
+        let told = |error: &Error| eprintln!("note: {DOCKER} cannot be measured: {error}");
+        started.inspect_err(told).ok()
+    });
     let mut command = workspace.cargo(&["run", "--release", "--package", "wharf-benches", "--"]);
     command.env(
         MINISTACK_VARIABLE,
         EMULATOR.program(workspace, MINISTACK.program).get_program(),
     );
+    command.envs(engine.iter().map(Engine::variable));
     if let Ok(programs) = postgres::programs() {
         command.env(POSTGRES_VARIABLE, programs);
     }

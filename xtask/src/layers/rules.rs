@@ -241,7 +241,7 @@ pub(crate) const OWNERS: &[Owner] = &[
     },
     Owner {
         library: "bollard",
-        packages: &["wharf-docker"],
+        packages: &["wharf-docker", "wharf-benches"],
         reason: "Docker's types end in its adapter",
     },
     Owner {

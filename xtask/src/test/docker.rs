@@ -1,4 +1,5 @@
-//! A Docker Engine for the suite `docker`, and for nobody else: its data, its socket and its processes are its own, and end with the suite. What is
+//! A Docker Engine for the suite `docker` and for the benchmark of that name, and for nobody else: its data, its socket and its processes are its own,
+//! and end with the run. What is
 //! done with it is for the tests.
 //!
 //! What must not be here: the machine's own Docker, if it has one.
@@ -18,7 +19,7 @@ use std::{
 use crate::{error::Error, workspace::Workspace};
 
 /// By this variable of the environment tests find it.
-pub(super) const HOST_VARIABLE: &str = "WHARF_TEST_DOCKER_HOST";
+const HOST_VARIABLE: &str = "WHARF_TEST_DOCKER_HOST";
 /// How long it may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The addresses of the tests' networks. Tests with engines of their own give those from 10.200 on.
@@ -26,7 +27,7 @@ const ADDRESSES: &str = "base=10.180.0.0/16,size=24";
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub(super) struct Engine {
+pub(crate) struct Engine {
     /// In the system's folder for what is temporary: the path of a socket is short.
     folder: PathBuf,
     child: Child,
@@ -34,7 +35,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn start(workspace: &Workspace) -> Result<Self, Error> {
+    pub(crate) fn start(workspace: &Workspace) -> Result<Self, Error> {
         let folder = env::temp_dir().join(format!("wharf-docker-{}", process::id()));
         let failed = |source| Error::Read {
             path: folder.clone(),
@@ -62,7 +63,7 @@ impl Engine {
         Ok(engine)
     }
 
-    pub(super) fn variable(&self) -> (&'static str, &OsStr) {
+    pub(crate) fn variable(&self) -> (&'static str, &OsStr) {
         (HOST_VARIABLE, &self.host)
     }
 

@@ -4,7 +4,7 @@
 
 mod counts;
 mod deploy;
-mod docker;
+pub(crate) mod docker;
 mod report;
 mod stack;
 mod suites;
