@@ -91,6 +91,7 @@ codes! {
     InstanceUnknown = "instance.unknown", Caller, false, "there is no such instance";
     InstanceState = "instance.state", Caller, false, "the instance is in a state in which this cannot be done";
     InstanceCancelled = "instance.cancelled", Caller, false, "the instance was stopped while it was being started";
+    InstanceExpired = "instance.expired", Caller, false, "the instance's trial is over";
     InstanceAbandoned = "instance.abandoned", Operator, false, "an operator gave up what could not be undone";
     PasswordShown = "password.shown", Caller, false, "the first password was shown already, or its link is too old";
     TaskCommand = "task.command", Service, false, "the command cannot be started";

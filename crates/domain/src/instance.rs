@@ -32,6 +32,12 @@ pub struct Instance {
     /// When the next attempt may begin: the backoff of a heal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_until: Option<Timestamp>,
+    /// When its trial is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The end of its trial that its tenant was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_of_end: Option<Timestamp>,
     /// When it is stopped, its targets stay registered: whoever asked for that sees to them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_targets: bool,

@@ -12,13 +12,15 @@ pub enum LetterKind {
     Ready,
     /// A name that was paid for cannot be had, and where to choose another.
     Choose,
+    /// A trial comes to its end.
+    Trial,
 }
 
 /// Filled into every mail.
 const EVERYWHERE: &[&str] = &["company_name", "subdomain", "admin_email", "service", "console_url"];
 
 impl LetterKind {
-    pub const ALL: &[Self] = &[Self::Ready, Self::Choose];
+    pub const ALL: &[Self] = &[Self::Ready, Self::Choose, Self::Trial];
 
     /// The word for it, in `wharf.toml` and on the command line.
     #[must_use]
@@ -26,6 +28,7 @@ impl LetterKind {
         match self {
             Self::Ready => "ready",
             Self::Choose => "choose",
+            Self::Trial => "trial",
         }
     }
 
@@ -39,6 +42,7 @@ impl LetterKind {
         let own: &[&str] = match self {
             Self::Ready => &["url", "password_url", "password_days", "instance_id"],
             Self::Choose => &["choose_url", "choose_days", "reason"],
+            Self::Trial => &["url", "ends_at", "what_then"],
         };
         EVERYWHERE.iter().chain(own).copied()
     }
@@ -49,6 +53,7 @@ impl LetterKind {
         match self {
             Self::Ready => "url",
             Self::Choose => "choose_url",
+            Self::Trial => "ends_at",
         }
     }
 }

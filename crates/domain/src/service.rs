@@ -37,7 +37,31 @@ pub struct Service {
     pub identity_header: Option<String>,
     /// Given to the task, after substitution of `{subdomain}`, `{company_name}` and the like.
     pub environment: BTreeMap<String, String>,
+    /// Where its instances are there for a time only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
     pub run: RunSpec,
+}
+
+/// The time for which an instance is there, from its first Ready on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    #[serde(with = "millis")]
+    pub length: Duration,
+    /// How long before its end its tenant is told by mail; zero for never.
+    #[serde(with = "millis")]
+    pub notice: Duration,
+    pub then: AfterTrial,
+}
+
+/// What comes after a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterTrial {
+    /// It is ended for good, with its data.
+    End,
+    /// It is stopped, and everything that its customer would miss is kept.
+    Stop,
 }
 
 /// Where a task's port comes from.

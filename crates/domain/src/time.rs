@@ -31,6 +31,33 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// So long before; the epoch at the earliest.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// For people, to the minute and in UTC: `24 December 2026, 18:00 UTC`.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let at = i64::try_from(self.0)
+            .ok()
+            .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+        at.unwrap_or(jiff::Timestamp::MAX)
+            .strftime("%-d %B %Y, %H:%M UTC")
+            .to_string()
+    }
+
+    /// From a text as RFC 3339 has it, with its offset: `2026-12-24T18:00:00Z`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let at: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(at.as_millisecond()).ok().map(Self)
+    }
 }
 
 impl std::ops::Add<Duration> for Timestamp {
@@ -39,5 +66,29 @@ impl std::ops::Add<Duration> for Timestamp {
     fn add(self, duration: Duration) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis).min(Self::MAX.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_in_time_is_read_and_said_as_people_do() {
+        let at = Timestamp::parse("2026-12-24T18:00:30+01:00").expect("a time");
+        assert_eq!(at, Timestamp(1_798_131_630_000));
+        assert_eq!(at.in_words(), "24 December 2026, 17:00 UTC");
+        assert_eq!(
+            at.before(Duration::from_secs(30)).in_words(),
+            "24 December 2026, 17:00 UTC"
+        );
+        assert_eq!(Timestamp(5).before(Duration::from_secs(1)), Timestamp(0));
+        for text in ["tomorrow", "2026-12-24", "1901-01-01T00:00:00Z"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+        assert!(
+            Timestamp::MAX.in_words().ends_with("UTC"),
+            "nothing is too late to be said"
+        );
     }
 }

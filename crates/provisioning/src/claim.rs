@@ -206,6 +206,8 @@ impl Wharf {
             crashes: Vec::new(),
             losses: Vec::new(),
             pause_until: None,
+            expires_at: None,
+            told_of_end: None,
             keep_targets: false,
             request_hash: claim.hash.clone(),
             status_token_hash: Some(token.hash()),

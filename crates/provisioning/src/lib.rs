@@ -37,6 +37,7 @@ mod steps;
 mod tasks;
 mod template;
 pub mod tokens;
+mod trial;
 pub mod view;
 pub mod watch;
 pub mod webhooks;

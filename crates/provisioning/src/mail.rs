@@ -8,10 +8,10 @@ mod letters;
 pub use letters::{Letters, ServiceLetters};
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use wharf_domain::{
     Attempt, Code, Email, Failure, Instance, InstanceId, LetterKind, Resources, ServiceName, State, StatusToken,
-    Tenant, Timestamp, WebhookName, webhook::Announcement,
+    Tenant, Timestamp, WebhookName, service::AfterTrial, webhook::Announcement,
 };
 use wharf_platform::Mail;
 use wharf_saga::store::OutboxMail;
@@ -31,6 +31,8 @@ pub(crate) enum Letter {
     Ready,
     /// A name that was paid for cannot be had: choose another.
     Choose { order: Box<Order> },
+    /// Its trial ends at this time.
+    Trial { end: Timestamp },
     /// Not a mail: what was paid for has ended, and the tenant is stopped at this time.
     Lapse { at: Timestamp },
     /// Not a mail either: others are told of the instance.
@@ -52,6 +54,7 @@ impl Letter {
         match self {
             Self::Ready => LetterKind::Ready.name(),
             Self::Choose { .. } => LetterKind::Choose.name(),
+            Self::Trial { .. } => LetterKind::Trial.name(),
             Self::Lapse { .. } => "lapse",
             Self::Event { event, .. } => event.name(),
         }
@@ -68,6 +71,14 @@ pub(crate) fn ready(instance: &InstanceId) -> OutboxMail {
     OutboxMail {
         id: format!("ready-{instance}"),
         body: Letter::Ready.body(),
+    }
+}
+
+/// The mail that tells a tenant when its trial ends: one for each end.
+pub(crate) fn trial(instance: &InstanceId, end: Timestamp) -> OutboxMail {
+    OutboxMail {
+        id: format!("trial-{instance}-{}", end.as_millis()),
+        body: Letter::Trial { end }.body(),
     }
 }
 
@@ -99,6 +110,34 @@ pub(crate) fn render_ready(id: &str, instance: &Instance, settings: &Settings, t
     ];
     let reader = Reader::of(tenant, &instance.service.name);
     Rendered::Mail(Box::new(written(id, LetterKind::Ready, &reader, settings, own)))
+}
+
+/// Renders the mail about the end of a trial, unless it ends at another time by now.
+pub(crate) fn render_trial(id: &str, instance: &Instance, end: Timestamp, settings: &Settings) -> Rendered {
+    let (Some(tenant), Some(trial)) = (&instance.tenant, &instance.service.trial) else {
+        return Rendered::Nobody;
+    };
+    if instance.state.is_final() || instance.expires_at != Some(end) {
+        return Rendered::Nobody;
+    }
+    let url = settings
+        .url(instance)
+        .unwrap_or_else(|| settings.addresses.tenant_url(tenant.subdomain.as_str()));
+    let reader = Reader::of(tenant, &instance.service.name);
+    let own = about_trial(url, end, trial.then);
+    Rendered::Mail(Box::new(written(id, LetterKind::Trial, &reader, settings, own)))
+}
+
+fn about_trial(url: String, end: Timestamp, then: AfterTrial) -> Values {
+    let what_then = match then {
+        AfterTrial::End => "it is removed, with all its data",
+        AfterTrial::Stop => "it is stopped, and its data is kept",
+    };
+    vec![
+        ("url", url),
+        ("ends_at", end.in_words()),
+        ("what_then", what_then.to_owned()),
+    ]
 }
 
 /// Renders the mail to somebody who has paid for a name that cannot be had. `order_id` is where the order is kept.
@@ -202,6 +241,8 @@ pub fn preview(settings: &Settings, kind: LetterKind, service: &ServiceName, ten
                 crashes: Vec::new(),
                 losses: Vec::new(),
                 pause_until: None,
+                expires_at: None,
+                told_of_end: None,
                 keep_targets: false,
                 request_hash: String::new(),
                 status_token_hash: None,
@@ -223,6 +264,11 @@ pub fn preview(settings: &Settings, kind: LetterKind, service: &ServiceName, ten
             ("choose_days", days(CHOICE.as_secs())),
             ("reason", format!("the name \"{}\" is taken", tenant.subdomain)),
         ],
+        LetterKind::Trial => about_trial(
+            settings.addresses.tenant_url(tenant.subdomain.as_str()),
+            Timestamp(0) + Duration::from_hours(24 * 365 * 60),
+            service.trial.as_ref().map_or(AfterTrial::End, |trial| trial.then),
+        ),
     };
     let reader = Reader::of(tenant, &service.name);
     Ok(written(&format!("{}-{id}", kind.name()), kind, &reader, settings, own))

@@ -1,7 +1,7 @@
 //! What others want of an instance, as it waits in its inbox.
 
 use serde::{Deserialize, Serialize};
-use wharf_domain::{Attempt, Failure, instance::TaskRef};
+use wharf_domain::{Attempt, Failure, Timestamp, instance::TaskRef};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
@@ -28,6 +28,8 @@ pub enum Message {
     Unrouted { attempt: Attempt, cause: Failure },
     /// There is something of a later attempt than its record has come to, whose task this is, if one is known: the registry is older than the world.
     Overtaken { attempt: Attempt, task: Option<TaskRef> },
+    /// Its trial ends at another time, or never.
+    Extend { until: Option<Timestamp> },
     /// Take up what is stuck.
     Resume,
     /// Give up what is stuck: somebody has seen to it.

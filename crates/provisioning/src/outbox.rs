@@ -101,6 +101,10 @@ impl Wharf {
                 let instance = self.instance(instance).await?;
                 mail::render_ready(id, &instance, self.settings(), self.tokens())
             }
+            Letter::Trial { end } => {
+                let instance = self.instance(instance).await?;
+                mail::render_trial(id, &instance, end, self.settings())
+            }
             Letter::Choose { order } => {
                 let mail = mail::render_choose(id, &order, instance, self.settings(), self.tokens());
                 Rendered::Mail(Box::new(mail))

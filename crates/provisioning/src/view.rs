@@ -27,6 +27,9 @@ pub struct InstanceView {
     pub created_at: Timestamp,
     pub since: Timestamp,
     pub first_ready_at: Option<Timestamp>,
+    /// When its trial is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Something is under way, or asked for and not yet taken up: the status is not the last word.
     pub moving: bool,
     /// The step at hand, and what it waits for.
@@ -134,6 +137,7 @@ impl InstanceView {
             created_at: instance.created_at,
             since: instance.state.since(),
             first_ready_at: instance.first_ready_at,
+            expires_at: instance.expires_at.filter(|_| !instance.state.is_final()),
             moving: progress.is_some_and(|progress| progress.halted.is_none()),
             step: progress.and_then(Progress::current).map(|planned| planned.step.clone()),
             waits_for: progress.and_then(|progress| progress.waits_for.clone()),

@@ -3,7 +3,9 @@
 use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
 use std::{sync::Arc, time::Duration};
-use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
+use wharf_domain::{
+    Attempt, Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain, Timestamp,
+};
 use wharf_platform::{LogLine, Owner, Platform, Printer};
 use wharf_saga::{
     Batch, Clock, CommitError, Driving, Engine, Ids, Record, Step, Store,
@@ -363,7 +365,10 @@ impl Wharf {
     pub async fn start(&self, id: &InstanceId) -> Result<(), Failure> {
         let instance = self.instance(id).await?;
         match instance.state {
-            State::Stopped { .. } | State::Down { .. } => self.send(id, Message::Start).await,
+            State::Stopped { .. } | State::Down { .. } => {
+                self.only_in_time(&instance)?;
+                self.send(id, Message::Start).await
+            }
             State::Ready { .. } if !self.show(id).await?.moving => Ok(()),
             // A stop may have been asked for that the state does not show yet. Of the two the later one counts: whoever reads the inbox sees both.
             State::Ready { .. } => self.send(id, Message::Start).await,
@@ -391,6 +396,37 @@ impl Wharf {
         match instance.state {
             State::Ended { .. } | State::Failed { .. } => Ok(()),
             _ => self.send(id, Message::End).await,
+        }
+    }
+
+    /// Gives a trial another end, or none.
+    pub async fn extend(&self, id: &InstanceId, until: Option<Timestamp>) -> Result<(), Failure> {
+        let instance = self.instance(id).await?;
+        if instance.state.is_final() || instance.first_ready_at.is_none() {
+            return Err(wrong_state(&instance, "given another end"));
+        }
+        if instance.service.trial.is_none() {
+            let why = format!("{} has no end: it was made without a `ttl`", instance.name());
+            return Err(Failure::new(Code::InstanceState, why).hint("`wharf delete` ends it when you want"));
+        }
+        if let Some(until) = until
+            && until <= self.clock().now()
+        {
+            let why = format!("{} is over already", until.in_words());
+            return Err(Failure::new(Code::RequestInvalid, why).hint("`wharf delete` ends an instance now"));
+        }
+        self.send(id, Message::Extend { until }).await
+    }
+
+    fn only_in_time(&self, instance: &Instance) -> Result<(), Failure> {
+        match instance.expires_at {
+            Some(end) if end <= self.clock().now() => {
+                let name = instance.name();
+                let why = format!("the time of {name} was up at {}", end.in_words());
+                let hint = format!("`wharf extend {name} --for 30d` gives it more");
+                Err(Failure::new(Code::InstanceExpired, why).hint(hint))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The decisions: what a message means for an instance in its state, and what a saga's end does to it. Pure: no call in here goes out.
 
 use std::{collections::HashMap, sync::Arc};
-use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp, instance::TaskRef};
+use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp, instance::TaskRef, service::AfterTrial};
 use wharf_platform::Platform;
 use wharf_saga::{
     Decision, Ending, Ids, Next, Progress, Step, Way, Workflow,
@@ -17,7 +17,7 @@ use crate::{
     settings::Settings,
     steps::{self, World},
     tokens::TokenKey,
-    webhooks,
+    trial, webhooks,
 };
 
 /// The workflow of an instance's whole life.
@@ -375,6 +375,10 @@ impl Workflow for Provisioning {
         })
     }
 
+    fn appointment(&self, instance: &Instance) -> Option<Timestamp> {
+        trial::appointment(instance)
+    }
+
     fn attempt(&self, instance: &Instance) -> u32 {
         instance.attempt.0
     }
@@ -391,6 +395,13 @@ impl Workflow for Provisioning {
         now: Timestamp,
         writes: &mut Writes,
     ) -> Decision {
+        if messages.is_empty() {
+            return match trial::due(instance, now, writes) {
+                Some(AfterTrial::End) => Self::go(instance, true, now),
+                Some(AfterTrial::Stop) => Self::go(instance, false, now),
+                None => Decision::Continue,
+            };
+        }
         let mut messages = messages;
         for message in &mut messages {
             match message {
@@ -399,6 +410,8 @@ impl Workflow for Provisioning {
                     *message = Message::Stop;
                 }
                 Message::Stop | Message::Start | Message::End => instance.keep_targets = false,
+                // Whatever else is decided, and whatever becomes of the other messages.
+                Message::Extend { until } => trial::extend(instance, *until, now, writes),
                 _ => {}
             }
         }

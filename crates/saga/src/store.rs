@@ -453,6 +453,15 @@ impl StoreError {
             failure: Failure::new(code, message),
         }
     }
+
+    /// A page is asked for from a place that no page before has named.
+    #[must_use]
+    pub fn no_such_place(from: &str) -> Self {
+        let why = format!("{from:?} is no place to go on from");
+        Self {
+            failure: Failure::new(Code::RequestInvalid, why).hint("give what the page before says is `next`"),
+        }
+    }
 }
 
 impl From<StoreError> for Failure {
@@ -545,7 +554,8 @@ pub trait Store: Send + Sync + 'static {
     /// Writes down what became of a mail.
     async fn settle(&self, mail: &str, settle: Settle) -> Result<(), StoreError>;
 
-    /// The mails of the outbox, also those that were given up, and those that were sent and are not tidied away; in an order of the store's own. At most `limit`.
+    /// The mails of the outbox, also those that were given up, and those that were sent and are not tidied away; in an order of the store's own. At most `limit`. What no page
+    /// has given as `next` is `request.invalid`.
     async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError>;
 
     /// One of them.

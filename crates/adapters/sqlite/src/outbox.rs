@@ -1,24 +1,26 @@
 //! The mails of the outbox, whatever became of them: a page by number, and one by its id.
 
 use rusqlite::{Connection, Row};
-use wharf_saga::store::{Fate, Mails, PAGE_MAX, Posted};
+use wharf_saga::{
+    StoreError,
+    store::{Fate, Mails, PAGE_MAX, Posted},
+};
 
 use crate::{
-    columns::{instance, limit_column, time, unreadable},
+    columns::{instance, limit_column, time},
     read::rows,
 };
 
 const COLUMNS: &str = "number, id, instance, body, tries, state, at, error";
 
-/// Reads the page that begins after the mail of this number: what a page before gave as `next`.
-pub(crate) fn page(connection: &Connection, from: Option<&str>, limit: usize) -> rusqlite::Result<Mails> {
+/// Where a page begins: after the mail of this number.
+pub(crate) fn place(from: Option<&str>) -> Result<i64, StoreError> {
+    from.map_or(Ok(0), |from| from.parse().map_err(|_| StoreError::no_such_place(from)))
+}
+
+/// Reads the page that begins after the mail of this number.
+pub(crate) fn page(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<Mails> {
     let limit = limit.clamp(1, PAGE_MAX);
-    let after: i64 = match from {
-        Some(from) => from
-            .parse()
-            .map_err(|_| unreadable(0, format!("{from:?} is no place to go on from")))?,
-        None => 0,
-    };
     let mails = rows(
         connection,
         &format!("SELECT {COLUMNS} FROM outbox WHERE number > ?1 ORDER BY number LIMIT ?2"),

@@ -203,7 +203,8 @@ impl Readers {
     }
 
     pub(crate) async fn mails(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
-        self.long(move |connection| outbox::page(connection, from.as_deref(), limit))
+        let after = outbox::place(from.as_deref())?;
+        self.long(move |connection| outbox::page(connection, after, limit))
             .await
     }
 

@@ -151,6 +151,7 @@ static CHOOSE: Section = template(
     "choose",
     "What somebody is told who has paid for a name that cannot be had.",
 );
+static TRIAL: Section = template("trial", "What a tenant is told before its trial ends.");
 
 pub(crate) static MAIL: Section = Section {
     name: "mail",
@@ -165,6 +166,7 @@ pub(crate) static MAIL: Section = Section {
         Sub(&SMTP),
         Sub(&READY),
         Sub(&CHOOSE),
+        Sub(&TRIAL),
     ],
 };
 
@@ -173,11 +175,12 @@ pub(crate) static SERVICE_FROM: Key<Option<Mailbox>> =
 
 static OWN_READY: Section = template("ready", "This service's own words for it.");
 static OWN_CHOOSE: Section = template("choose", "This service's own words for it.");
+static OWN_TRIAL: Section = template("trial", "This service's own words for it.");
 
 /// A service's own mails.
 pub(crate) static SERVICE_MAIL: Section = Section {
     name: "mail",
     doc: "What the mails to this service's tenants say, where it is not what `[mail]` says.",
     presence: Optional,
-    children: &[Leaf(&SERVICE_FROM), Sub(&OWN_READY), Sub(&OWN_CHOOSE)],
+    children: &[Leaf(&SERVICE_FROM), Sub(&OWN_READY), Sub(&OWN_CHOOSE), Sub(&OWN_TRIAL)],
 };

@@ -1,6 +1,7 @@
 //! The keys of a service: `services.NAME.…`, with a section for each platform.
 
 use std::{path::PathBuf, time::Duration};
+use wharf_domain::service::AfterTrial;
 
 use crate::{
     keys::{docker, ecs, mail},
@@ -14,6 +15,7 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_hours(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 const TEN_MILLISECONDS: Duration = Duration::from_millis(10);
 
 pub(crate) static TENANT: Key<bool> = Key::new(
@@ -63,6 +65,26 @@ pub(crate) static IDENTITY_HEADER: Key<Option<Header>> = Key::new(
     || None,
     "The response header in which the service sends `WHARF_INSTANCE_ID` back. With it, only an answer of the instance itself \
      counts as healthy; without it, what the platform can prove.",
+);
+pub(crate) static TTL: Key<Option<Duration>> = Key::new(
+    "ttl",
+    || None,
+    "How long an instance is there at all, from the first time that it is ready: a trial. Instances that exist keep what was in force when they were \
+     made; `wharf extend` gives one another end, or none.",
+)
+.between(&[Some(Duration::from_secs(1)), Some(Duration::from_hours(10 * 365 * 24))])
+.default_note("until somebody ends it");
+pub(crate) static TTL_NOTICE: Key<Option<Duration>> = Key::new(
+    "ttl_notice",
+    || None,
+    "How long before that its tenant is told by mail; `\"0s\"` for never. However late the mail is written, so much time is left after it.",
+)
+.between(&[Some(Duration::ZERO), Some(YEAR)])
+.default_note("`\"3d\"`, or half of `ttl` where that is shorter");
+pub(crate) static TTL_THEN: Key<AfterTrial> = Key::new(
+    "ttl_then",
+    || AfterTrial::End,
+    "What comes then. `end`: it is ended for good, with its data. `stop`: it is stopped, and name, database and secrets are kept.",
 );
 pub(crate) static ENVIRONMENT: Key<Environment> = Key::new(
     "environment",
@@ -222,6 +244,9 @@ pub(crate) static SERVICES: Section = Section {
         Leaf(&DRAIN_TIMEOUT),
         Leaf(&WARM),
         Leaf(&IDENTITY_HEADER),
+        Leaf(&TTL),
+        Leaf(&TTL_NOTICE),
+        Leaf(&TTL_THEN),
         Leaf(&ENVIRONMENT),
         Sub(&PORT),
         Sub(&ROUTE),

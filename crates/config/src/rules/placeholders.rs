@@ -36,19 +36,21 @@ impl Place {
             Self::Environment => "a variable",
             Self::Url => "an address",
             Self::Mail(LetterKind::Ready) => "a mail that says that the application is there",
+            Self::Mail(LetterKind::Trial) => "a mail that says that a trial ends",
             Self::Mail(LetterKind::Choose) => "a mail that asks for another name",
         }
     }
 }
 
 /// What can be filled in where, for the reference.
-pub(crate) fn table() -> [(&'static str, Vec<&'static str>); 5] {
+pub(crate) fn table() -> [(&'static str, Vec<&'static str>); 6] {
     [
         ("an argument of a `command`", Place::Command.known()),
         ("a value of `environment`", Place::Environment.known()),
         ("the `url` of a direct route", Place::Url.known()),
         ("a mail of kind `ready`", Place::Mail(LetterKind::Ready).known()),
         ("a mail of kind `choose`", Place::Mail(LetterKind::Choose).known()),
+        ("a mail of kind `trial`", Place::Mail(LetterKind::Trial).known()),
     ]
 }
 

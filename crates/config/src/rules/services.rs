@@ -13,6 +13,7 @@ use super::{
 use crate::{
     keys::service::{
         COMMAND, ENVIRONMENT, HEALTH_TIMEOUT, ROUTE_KIND, ROUTE_PREFIX, ROUTE_URL, SINGLETON, START_TIMEOUT, TENANT,
+        TTL, TTL_NOTICE,
     },
     resolved::Resolved,
     services::Read,
@@ -44,6 +45,16 @@ pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read) {
             Code::ConfigInvalid,
             "a tenants' service has one instance for each tenant, and cannot be a singleton as well",
             "take singleton out, or set tenant = false",
+        );
+    }
+    if let Some(trial) = &service.trial
+        && trial.notice >= trial.length
+    {
+        resolved.report(
+            &[&join(&read.path, TTL_NOTICE.name), &join(&read.path, TTL.name)],
+            Code::ConfigInvalid,
+            "a tenant would be told of the end before its trial has begun",
+            "make ttl_notice shorter than ttl",
         );
     }
     if service.health.timeout > service.start_timeout {

@@ -9,7 +9,7 @@ use std::{
 };
 use wharf_domain::{
     Service, ServiceName,
-    service::{HealthCheck, PortRule, RouteRule, RunSpec},
+    service::{HealthCheck, PortRule, RouteRule, RunSpec, Trial},
 };
 
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
 const DIRECT_URL: &str = "http://{ip}:{port}";
 /// How long one answer may take where the file says no more, and the whole start may take longer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long before the end of a trial its tenant is told, where the file says no more.
+const NOTICE: Duration = Duration::from_hours(3 * 24);
 
 /// A service, and where its parts stand in the configuration.
 pub(crate) struct Read {
@@ -84,6 +87,7 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
         drain_timeout: from.get(&path, &keys::DRAIN_TIMEOUT),
         identity_header: from.get(&path, &keys::IDENTITY_HEADER).map(|header| header.0),
         environment: from.get(&path, &keys::ENVIRONMENT).0,
+        trial: read_trial(from, &path),
         run: match from.platform {
             PlatformKind::Process => read_process(from, &run),
             PlatformKind::Docker => docker::read(from, &run),
@@ -100,6 +104,17 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
         route,
         health,
     }
+}
+
+fn read_trial(from: &Resolved<'_>, path: &str) -> Option<Trial> {
+    let length = from.get(path, &keys::TTL)?;
+    Some(Trial {
+        length,
+        notice: from
+            .get(path, &keys::TTL_NOTICE)
+            .unwrap_or_else(|| NOTICE.min(length / 2)),
+        then: from.get(path, &keys::TTL_THEN),
+    })
 }
 
 /// The path of a group: the platform's own where it has one, as a whole.

@@ -1,6 +1,7 @@
 //! The settings that are one of a few words.
 
 use serde::Serialize;
+use wharf_domain::service::AfterTrial;
 
 use crate::setting::Choice;
 
@@ -101,6 +102,11 @@ pub enum RepairApply {
 impl Choice for RepairApply {
     const TYPE: &'static str = "one of nothing, safe";
     const CHOICES: &'static [(&'static str, Self)] = &[("nothing", Self::Nothing), ("safe", Self::Safe)];
+}
+
+impl Choice for AfterTrial {
+    const TYPE: &'static str = "one of end, stop";
+    const CHOICES: &'static [(&'static str, Self)] = &[("end", Self::End), ("stop", Self::Stop)];
 }
 
 /// Where a task's port comes from.

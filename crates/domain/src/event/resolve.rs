@@ -191,6 +191,7 @@ mod tests {
             drain_timeout: second,
             identity_header: None,
             environment: BTreeMap::new(),
+            trial: None,
             run: RunSpec::Ecs(EcsTask {
                 cluster: cluster.to_owned(),
                 task_definition: definition.to_owned(),

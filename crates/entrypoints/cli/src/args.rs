@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Resume(Named),
     /// Give up a stuck instance: its name goes free, what is left in the world is yours to remove
     Abandon(Abandon),
+    /// Give a trial another end, or none
+    Extend(Extend),
     /// Copy the registry to a file, while the server runs
     Backup(Backup),
     /// Put a backup in the registry's place, while no server runs
@@ -292,6 +294,44 @@ pub(crate) struct Abandon {
     /// Why, for the history
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Extend {
+    /// A tenant's name or an instance's id
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) end: End,
+}
+
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct End {
+    /// So much longer than it had, or from now on if that is over: `14d`, `1month`
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) by: Option<jiff::Span>,
+    /// Until this time, with its offset: `2026-12-24T18:00:00Z`
+    #[arg(long, value_name = "WHEN", value_parser = time)]
+    pub(crate) until: Option<jiff::Timestamp>,
+    /// Without an end
+    #[arg(long)]
+    pub(crate) forever: bool,
+}
+
+fn span(text: &str) -> Result<jiff::Span, String> {
+    let span: jiff::Span = text
+        .parse()
+        .map_err(|_| "write a number and its unit: 14d, 12h, 1month".to_owned())?;
+    if span.is_positive() {
+        Ok(span)
+    } else {
+        Err("it has to be more than nothing".to_owned())
+    }
+}
+
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse()
+        .map_err(|_| "write it with its offset: 2026-12-24T18:00:00Z, 2026-12-24T19:00:00+01:00".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]

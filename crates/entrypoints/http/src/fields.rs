@@ -207,7 +207,7 @@ impl Fields {
         }
     }
 
-    fn wrong(&mut self, field: &str, detail: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn wrong(&mut self, field: &str, detail: impl Into<String>, hint: Option<String>) {
         self.errors.push(FieldError {
             field: field.to_owned(),
             code: Code::RequestInvalid,

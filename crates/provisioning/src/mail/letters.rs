@@ -88,6 +88,11 @@ const fn own_words(kind: LetterKind) -> (&'static str, &'static str, &'static st
             include_str!("choose.txt"),
             include_str!("choose.html"),
         ),
+        LetterKind::Trial => (
+            "{company_name} ends on {ends_at}",
+            include_str!("trial.txt"),
+            include_str!("trial.html"),
+        ),
     }
 }
 

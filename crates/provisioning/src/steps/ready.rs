@@ -9,7 +9,7 @@ use wharf_saga::{
 };
 
 use super::{World, missing};
-use crate::{mail, webhooks};
+use crate::{mail, trial, webhooks};
 
 pub(crate) struct Ready(pub(crate) Arc<World>);
 
@@ -42,6 +42,7 @@ impl Step<Instance> for Ready {
         }
         if instance.first_ready_at.is_none() {
             instance.first_ready_at = Some(context.now);
+            trial::begin(instance, context.now);
             if instance.tenant.is_some() {
                 context.writes.reserve.push(Reserve {
                     kind: Kind::Reveal,

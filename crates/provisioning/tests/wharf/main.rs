@@ -14,6 +14,7 @@
 //! | `stopping` | stop, start and end: what is kept and what is given back |
 //! | `restarting` | after a restart: what comes back, in which order |
 //! | `mails` | the outbox, and the password that is shown once |
+//! | `trials` | instances that are there for a time only |
 //! | `repairing` | differences between registry and world, found and mended |
 //! | `repairing_rights` | what an instance has to itself, routes, mails, causes, and a registry that is older than the world |
 //! | `repairing_live` | repair at every moment of live sagas: it disturbs none |
@@ -45,3 +46,4 @@ mod stopping;
 mod strays;
 mod stuck;
 mod transitions;
+mod trials;

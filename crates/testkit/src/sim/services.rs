@@ -30,6 +30,7 @@ pub fn plain(name: &str) -> Service {
         drain_timeout: Duration::from_secs(5),
         identity_header: None,
         environment: BTreeMap::new(),
+        trial: None,
         run: RunSpec::Process {
             command: vec![name.to_owned(), "--port".to_owned(), "{port}".to_owned()],
             memory: None,

@@ -240,7 +240,11 @@ impl Store for SimStore {
     }
 
     async fn posted(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
-        Ok(self.read(|contents| contents.mails(from.as_deref(), limit)).await)
+        let from = match &from {
+            Some(from) => from.parse().map_err(|_| StoreError::no_such_place(from))?,
+            None => 0,
+        };
+        Ok(self.read(|contents| contents.mails(from, limit)).await)
     }
 
     async fn mail(&self, id: &str) -> Result<Option<Posted>, StoreError> {

@@ -40,6 +40,9 @@ impl DynamoStore {
 
     /// A page of the mails, whatever became of them.
     pub(super) async fn mails_page(&self, from: Option<String>, limit: usize) -> Result<Mails, StoreError> {
+        if let Some(from) = from.as_deref().filter(|from| !is_place(from)) {
+            return Err(StoreError::no_such_place(from));
+        }
         let values = item([(":mail", text("mail#"))]);
         let table = &self.base.tables().wharf;
         let (items, last) = self
@@ -133,6 +136,12 @@ fn begin(from: Option<String>) -> Option<Item> {
     let from = from?;
     let (partition, sort) = from.split_once('\n')?;
     Some(item([("pk", text(partition)), ("sk", text(sort))]))
+}
+
+/// Whether it can be what a page has given as `next`. DynamoDB takes no key with an empty part.
+fn is_place(from: &str) -> bool {
+    let parts = from.split_once('\n');
+    parts.is_some_and(|(partition, sort)| !partition.is_empty() && !sort.is_empty())
 }
 
 fn place(last: &Item) -> Result<String, StoreError> {

@@ -1,4 +1,4 @@
-//! `list`, `show`, `stop`, `delete`, `resume`, `abandon`.
+//! `list`, `show`, `stop`, `delete`, `resume`, `abandon`, `extend`.
 
 use serde_json::{Value, json};
 use std::{process::ExitCode, time::Duration};
@@ -8,7 +8,7 @@ use wharf_provisioning::StepView;
 use wharf_saga::Clock;
 
 use crate::{
-    args::{Abandon, Delete, Global, List, Named},
+    args::{Abandon, Delete, Extend, Global, List, Named},
     client::{Client, segment},
     exit, output, progress,
 };
@@ -107,6 +107,8 @@ pub(crate) fn render(instance: &Value) -> String {
     field("listens", &instance["endpoint"]);
     field("task", &instance["task"]);
     field("database", &instance["database"]);
+    let ends = instance["expires_at"].as_u64().map(|at| Timestamp(at).in_words());
+    field("ends", &json!(ends));
     field("waits for", &instance["waits_for"]);
     field("in line", &place(instance).map_or(Value::Null, Value::String));
     let cause = &instance["cause"];
@@ -225,6 +227,41 @@ pub(crate) async fn abandon(global: &Global, options: &Abandon) -> Result<ExitCo
         .post(&format!("{}/abandon", path(id)), &json!({"reason": options.reason}))
         .await?;
     settle(&client, global, id, &["ended", "failed"]).await
+}
+
+pub(crate) async fn extend(global: &Global, options: &Extend) -> Result<ExitCode, Failure> {
+    let client = Client::find(global)?;
+    let shown: Value = client.get(&path(&options.name)).await?;
+    let id = id(&shown, &options.name);
+    let until = match (&options.end.until, &options.end.by) {
+        (Some(until), _) => until.to_string(),
+        (_, Some(span)) => later(&shown["expires_at"], *span)?.to_string(),
+        (None, None) => "never".to_owned(),
+    };
+    let answer: Value = client
+        .post(&format!("{}/extend", path(id)), &json!({ "until": until }))
+        .await?;
+    output::value(&answer, global.format(), |_| match until.as_str() {
+        "never" => format!("{} has no end any more", options.name),
+        until => format!("the time of {} is up at {until}", options.name),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// So much later than the end that it has, or than now if that is over.
+fn later(end: &Value, span: jiff::Span) -> Result<jiff::Timestamp, Failure> {
+    let end = end
+        .as_i64()
+        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    let now = jiff::Timestamp::now();
+    let from = end.map_or(now, |end| end.max(now)).to_zoned(jiff::tz::TimeZone::UTC);
+    let until = from
+        .checked_add(span)
+        .map_err(|_| Failure::new(Code::RequestInvalid, "that is later than any time can be"))?;
+    Ok(until
+        .timestamp()
+        .round(jiff::Unit::Second)
+        .unwrap_or_else(|_| until.timestamp()))
 }
 
 /// The id of the instance that an answer is about: it stays, while a name goes free when its instance is over.

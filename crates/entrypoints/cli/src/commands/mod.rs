@@ -69,6 +69,7 @@ async fn talk(global: &Global, command: Command) -> Result<ExitCode, Failure> {
         Command::Show(options) => instances::show(global, &options).await,
         Command::Resume(options) => instances::resume(global, &options).await,
         Command::Abandon(options) => instances::abandon(global, &options).await,
+        Command::Extend(options) => instances::extend(global, &options).await,
         Command::Logs(options) => logs::run(global, &options).await,
         Command::Mail(Mail::List(options)) => mail::list(global, &options).await,
         Command::Mail(Mail::Resend(options)) => mail::resend(global, &options).await,

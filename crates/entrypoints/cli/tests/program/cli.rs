@@ -71,6 +71,7 @@ const COMMANDS: &[&str] = &[
     "repair",
     "resume",
     "abandon",
+    "extend",
     "backup",
     "restore",
     "doctor",

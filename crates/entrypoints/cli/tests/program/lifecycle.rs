@@ -36,6 +36,58 @@ async fn a_stopped_tenant_keeps_name_and_data_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_trial_is_told_of_its_end_extended_stopped_and_taken_up_again() {
+    let trial = "ttl = \"2h\"\nttl_notice = \"1h\"\nttl_then = \"stop\"";
+    let app = service::app(trial, &service::runs("answer"));
+    let deployment = Setup::new().configured(&app).up().await;
+    let before = deployment.ready("acme").await;
+    let ends = |shown: &serde_json::Value| shown["expires_at"].as_u64().expect("an end");
+    let ready_at = before["first_ready_at"].as_u64().expect("a time");
+    assert_eq!(ends(&before) - ready_at, 7_200_000);
+    deployment.wharf(&["extend", "acme", "--for", "1d"]).await.exits(0);
+    let longer = eventually("it has another end", async || {
+        let shown = deployment.show("acme").await;
+        (ends(&shown) > ends(&before)).then_some(shown)
+    })
+    .await;
+    assert!(ends(&longer).abs_diff(ends(&before) + 86_400_000) <= 1000);
+    let shown = deployment.wharf(&["show", "acme"]).await.exits(0);
+    assert!(shown.stdout.contains("\nends       "), "{shown:?}");
+
+    let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(5);
+    deployment
+        .wharf(&["extend", "acme", "--until", &soon.to_string()])
+        .await
+        .exits(0);
+    eventually("it is stopped by itself", async || {
+        let shown = deployment.show("acme").await;
+        (shown["status"] == "stopped").then_some(())
+    })
+    .await;
+    deployment.mail("it is stopped, and its data is kept").await;
+    let refused = deployment.wharf(&["start", "acme"]).await.exits(4);
+    assert!(
+        refused.stderr.contains("instance.expired") && refused.stderr.contains("wharf extend acme"),
+        "{refused:?}"
+    );
+    deployment.wharf(&["extend", "acme", "--forever"]).await.exits(0);
+    deployment.wharf(&["start", "acme"]).await.exits(0);
+    assert_eq!(deployment.show("acme").await["expires_at"], serde_json::Value::Null);
+    for wrong in [
+        ["--for", "fortnight"],
+        ["--until", "tomorrow"],
+        ["--until", "2001-01-01T00:00:00Z"],
+    ] {
+        let code = if wrong[1].starts_with('2') { 4 } else { 2 };
+        deployment
+            .wharf(&[&["extend", "acme"], &wrong[..]].concat())
+            .await
+            .exits(code);
+    }
+    deployment.agrees().await;
+}
+
+#[tokio::test]
 async fn a_deleted_tenant_is_gone_and_its_name_rests() {
     let deployment = Deployment::new().await;
     let id = text(&deployment.ready("acme").await["id"]).to_owned();

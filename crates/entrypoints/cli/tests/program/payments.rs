@@ -92,8 +92,12 @@ async fn mails_are_listed_sent_again_and_seen_before_they_are_sent() {
         .await;
     let id = text(&deployment.ready("acme").await["id"]).to_owned();
     deployment.mail("admin@acme.example").await;
-    let none = deployment.wharf(&["mail", "list"]).await.exits(0);
-    assert_eq!(none.stdout.trim(), "no mail waits, and none was given up");
+    // It is in the folder before it is written down that it is.
+    eventually("nothing waits", async || {
+        let none = deployment.wharf(&["mail", "list"]).await.exits(0);
+        (none.stdout.trim() == "no mail waits, and none was given up").then_some(())
+    })
+    .await;
     let all = deployment
         .wharf(&["mail", "list", "--all", "--json"])
         .await

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use utoipa::ToSchema;
-use wharf_domain::{Code, Failure, InstanceId, ServiceName, State as InstanceState, name::LABEL_MAX};
+use wharf_domain::{Code, Failure, InstanceId, ServiceName, State as InstanceState, Timestamp, name::LABEL_MAX};
 use wharf_provisioning::view;
 use wharf_saga::store::{PAGE_MAX, Query};
 
@@ -79,6 +79,17 @@ const REASON: &[Field] = &[Field::text(
     500,
     "Why what is left in the world is given up; kept with the instance",
     "the volume was removed by hand",
+)
+.required()];
+
+/// In place of a time: it has no end.
+const NEVER: &str = "never";
+
+const UNTIL: &[Field] = &[Field::text(
+    "until",
+    40,
+    "When its time is up, as RFC 3339 has it; or `never`",
+    "2026-12-24T18:00:00Z",
 )
 .required()];
 
@@ -159,6 +170,16 @@ pub(crate) fn operations() -> Vec<Operation> {
             .takes("Reason", REASON)
             .answers::<Accepted>(202, "Asked for", "Accepted")
             .like(accepted_example("stuck", "acme is being given up"))
+            .fails(ASKED)
+            .fails(STORE),
+        Operation::post("/instances/{id}/extend", "extend_instance", Tag::Instances, Access::Admin, extend)
+            .says(
+                "Give a trial another end",
+                "Sooner or later than it was, or none. Where that is nearer than `ttl_notice`, its tenant is told by mail at once.",
+            )
+            .takes("Until", UNTIL)
+            .answers::<Accepted>(202, "Asked for", "Accepted")
+            .like(accepted_example("ready", "acme is being given another end"))
             .fails(ASKED)
             .fails(STORE),
         Operation::delete("/instances/{id}", "end_instance", Tag::Instances, Access::Admin, move |app: State<App>, word: Word| {
@@ -299,6 +320,26 @@ async fn ask(State(app): State<App>, Word(name): Word, change: Change) -> Answer
         Change::End => app.wharf.end(&id).await,
     }?;
     let accepted = Accepted::of(&app.wharf.show(&id).await?, change.done());
+    Ok(answer::json(StatusCode::ACCEPTED, &accepted))
+}
+
+async fn extend(State(app): State<App>, Word(name): Word, request: Request) -> Answer {
+    let mut fields = request::object(request, UNTIL).await?;
+    let until = fields.text("until").map(|text| match text {
+        NEVER => Some(None),
+        text => Timestamp::parse(text).map(Some),
+    });
+    if until == Some(None) {
+        fields.wrong(
+            "until",
+            "it is not a time",
+            Some("write it with its offset, \"2026-12-24T18:00:00Z\", or \"never\"".to_owned()),
+        );
+    }
+    let until = fields.done(until.flatten())?;
+    let id = app.wharf.find(&name).await?;
+    app.wharf.extend(&id, until).await?;
+    let accepted = Accepted::of(&app.wharf.show(&id).await?, "given another end");
     Ok(answer::json(StatusCode::ACCEPTED, &accepted))
 }
 

@@ -30,7 +30,7 @@ const LIST: &[Field] = &[
         "At most so many; 100 unless said",
         "100",
     ),
-    Field::text("from", 2048, "`next` of the page before", "100"),
+    Field::text("from", 256, "`next` of the page before", "100"),
 ];
 
 pub(crate) fn operations() -> Vec<Operation> {

@@ -161,6 +161,9 @@ pub(crate) struct Instance {
     /// When it came into its status.
     pub(crate) since: u64,
     pub(crate) first_ready_at: Option<u64>,
+    /// When its trial is over: it is ended or stopped then, as its service says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<u64>,
     /// The step at hand, and what it waits for.
     pub(crate) step: Option<String>,
     pub(crate) waits_for: Option<String>,
@@ -209,6 +212,7 @@ impl From<InstanceView> for Instance {
             created_at: view.created_at.as_millis(),
             since: view.since.as_millis(),
             first_ready_at: view.first_ready_at.map(wharf_domain::Timestamp::as_millis),
+            expires_at: view.expires_at.map(wharf_domain::Timestamp::as_millis),
             step: view.step,
             waits_for: view.waits_for,
             queue: view.queue.map(Queue::from),

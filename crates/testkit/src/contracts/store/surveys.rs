@@ -1,6 +1,7 @@
 //! Surveys: everybody's reservations of names, ports and endpoints, and the mails that were not sent.
 
 use std::{collections::BTreeSet, sync::Arc};
+use wharf_domain::Code;
 use wharf_saga::store::{Batch, Fate, Kind, Posted, Release, Reservation, Settle, Store, Survey, Unsent};
 
 use super::{NOW, SECOND, at, claim, commit, holding, id, mail, release, reserve};
@@ -178,6 +179,11 @@ pub async fn every_mail_is_shown_with_its_fate(store: Arc<dyn Store>) {
         posted("sent", 2, Fate::Sent { at: at(2 * SECOND) }, None),
     ];
     assert_eq!(found, expected);
+    for nowhere in ["", "\\", "ò\u{1a}\0", "elsewhere"] {
+        let refused = store.posted(Some(nowhere.to_owned()), 10).await;
+        let code = refused.map(drop).map_err(|error| error.failure.code);
+        assert_eq!(code, Err(Code::RequestInvalid), "{nowhere:?}");
+    }
     for mail in expected.iter().filter(|mail| mail.id != "new") {
         assert_eq!(store.mail(&mail.id).await.expect("mail").as_ref(), Some(mail));
     }

@@ -349,8 +349,7 @@ impl Contents {
     }
 
     /// `from` is the number of what was given before.
-    pub(super) fn mails(&self, from: Option<&str>, limit: usize) -> Mails {
-        let from: usize = from.and_then(|text| text.parse().ok()).unwrap_or_default();
+    pub(super) fn mails(&self, from: usize, limit: usize) -> Mails {
         let upto = from.saturating_add(limit.clamp(1, PAGE_MAX));
         let page = self.mails.iter().take(upto).skip(from);
         Mails {
