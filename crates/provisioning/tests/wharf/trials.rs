@@ -43,7 +43,7 @@ async fn a_tenant_is_told_before_its_trial_ends_and_then_nothing_is_left() {
     let view = wharf.wharf().show(&id).await.expect("shown");
     assert_eq!(view.expires_at, Some(view.first_ready_at.expect("ready") + TRIAL));
 
-    tokio::time::sleep(TRIAL - NOTICE - MOMENT).await;
+    tokio::time::sleep(TRIAL.saturating_sub(NOTICE + MOMENT)).await;
     assert!(told(&wharf).is_empty());
     tokio::time::sleep(2 * MOMENT).await;
     let mails = told(&wharf);
@@ -63,7 +63,7 @@ async fn a_tenant_is_told_before_its_trial_ends_and_then_nothing_is_left() {
     assert!(mails[0].html.contains("acme &amp; Sons"));
 
     wharf.until(&id, "ready").await;
-    tokio::time::sleep(NOTICE - 2 * MOMENT).await;
+    tokio::time::sleep(NOTICE.saturating_sub(2 * MOMENT)).await;
     wharf.until(&id, "ready").await;
     tokio::time::sleep(2 * MOMENT).await;
     let view = wharf.until(&id, "ended").await;
@@ -86,7 +86,7 @@ async fn nobody_ends_unwarned_because_wharf_was_off() {
     assert_eq!(told(&wharf).len(), 1);
     let end = end(&wharf, &id).await.expect("an end");
     assert!(told(&wharf)[0].subject.ends_with(&end.in_words()));
-    tokio::time::sleep(NOTICE - 2 * MOMENT).await;
+    tokio::time::sleep(NOTICE.saturating_sub(2 * MOMENT)).await;
     wharf.until(&id, "ready").await;
     tokio::time::sleep(2 * MOMENT).await;
     wharf.until(&id, "ended").await;
@@ -130,7 +130,7 @@ async fn a_trial_that_was_stopped_by_hand_ends_all_the_same() {
 async fn whoever_pays_has_no_end_any_more() {
     let wharf = with_trials(AfterTrial::End).await;
     let id = wharf.ready("acme", "shop").await;
-    tokio::time::sleep(TRIAL - NOTICE / 2).await;
+    tokio::time::sleep(TRIAL.saturating_sub(NOTICE / 2)).await;
     assert_eq!(told(&wharf).len(), 1);
     wharf.wharf().extend(&id, None).await.expect("extended");
     tokio::time::sleep(TRIAL).await;
