@@ -12,14 +12,21 @@ use wharf_domain::{Code, Failure};
 
 /// What only this user may enter.
 const FOLDER_MODE: u32 = 0o700;
+/// The same, and a group may pass through without seeing what is in it: the user of a managed database server does, on the way to its own folder. Closed, it
+/// would end that server at its next checkpoint.
+const PASSABLE_MODE: u32 = 0o710;
 /// What only this user may read.
 const FILE_MODE: u32 = 0o600;
 
 /// Makes a folder, and those above it, that only this user may enter. One that is there already loses the rights of others.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    make_or_close(path, &[FOLDER_MODE])
+}
+
+fn make_or_close(path: &Path, good: &[u32]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
-    let metadata = fs::metadata(path)?;
-    if metadata.permissions().mode() & 0o077 != 0 {
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 && !good.contains(&mode) {
         fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE))?;
     }
     Ok(())
@@ -28,7 +35,7 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 /// The data directory as an absolute path: children have another working directory, and databases' URLs name files by it.
 pub(crate) fn data_directory(path: &Path) -> Result<PathBuf, Failure> {
     let unusable = |error: io::Error| failure(Code::DataDirectory, "use", path, &error);
-    private_folder(path).map_err(unusable)?;
+    make_or_close(path, &[FOLDER_MODE, PASSABLE_MODE]).map_err(unusable)?;
     let absolute = fs::canonicalize(path).map_err(unusable)?;
     if absolute.to_str().is_none() {
         return Err(Failure::new(
@@ -101,6 +108,20 @@ mod tests {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         private_folder(&folder).unwrap();
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_data_directory_that_a_group_may_pass_through_stays_so_and_a_readable_one_is_closed() {
+        let base = tempfile::tempdir().unwrap();
+        let mode = |mode| {
+            fs::set_permissions(base.path(), fs::Permissions::from_mode(mode)).unwrap();
+            data_directory(base.path()).unwrap();
+            fs::metadata(base.path()).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode(0o710), 0o710);
+        for open in [0o711, 0o750, 0o755, 0o777] {
+            assert_eq!(mode(open), 0o700, "{open:o}");
+        }
     }
 
     #[test]

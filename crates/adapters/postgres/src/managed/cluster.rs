@@ -95,8 +95,8 @@ impl Cluster {
         self.let_through()
     }
 
-    /// The server's user may pass through the two folders to its own, and read nothing in them. Others who use the data directory close it at their own start,
-    /// which a running server does not notice, and a new one would.
+    /// The server's user may pass through the two folders to its own, and read nothing in them. A server goes this way not at its start alone, but at every
+    /// checkpoint: where it is closed, it ends.
     fn let_through(&self) -> io::Result<()> {
         let Some(user) = &self.runner else { return Ok(()) };
         for folder in [self.root.parent().unwrap_or(&self.root), &self.root] {

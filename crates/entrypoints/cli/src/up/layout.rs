@@ -82,8 +82,7 @@ impl Layout {
     pub(crate) fn take(&self) -> Result<DataLock, Failure> {
         let refuse = |what: &str, error: std::io::Error| unusable(&self.root, what, &error);
         fs::create_dir_all(&self.root).map_err(|error| refuse("made", error))?;
-        fs::set_permissions(&self.root, Permissions::from_mode(0o700))
-            .map_err(|error| refuse("made private", error))?;
+        self.close().map_err(|error| refuse("made private", error))?;
         let mut file = private()
             .read(true)
             .create(true)
@@ -111,6 +110,16 @@ impl Layout {
             _file: file,
             server: self.root.join("server.json"),
         })
+    }
+
+    /// Nobody else sees what is in the directory. Who was let pass through it, as the user of a managed database server is, still passes: a server that the last run
+    /// left behind would end of it.
+    fn close(&self) -> std::io::Result<()> {
+        let mode = fs::metadata(&self.root)?.permissions().mode() & 0o777;
+        if mode != 0o710 {
+            fs::set_permissions(&self.root, Permissions::from_mode(0o700))?;
+        }
+        Ok(())
     }
 
     /// Tells clients where the server is.

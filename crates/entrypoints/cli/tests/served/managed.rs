@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
 };
+use wharf_testkit::postgres::programs;
 
 fn setup() -> Setup {
     let setup = Setup::new().configured("[databases]\nmanaged = true\nspare = 1\n");
@@ -65,6 +66,49 @@ async fn wharf_and_its_server_are_killed_in_turn_and_no_order_is_lost() {
     Customer::of(deployment.tenant("acme")).finds(&order, "Robin").await;
     deployment.wharf(&["delete", "acme"]).await.exits(0);
     deployment.agrees().await;
+    deployment.end().await;
+}
+
+/// One of PostgreSQL's programs as its administrator runs it, who comes in as docs/backup.md says.
+fn administer(data: &Path, program: &str, words: &[&str]) -> String {
+    let port = fs::read_to_string(data.join("postgres/port")).expect("the server's port");
+    let ran = std::process::Command::new(programs().join(program))
+        .arg("-h")
+        .arg(data.join("postgres/socket"))
+        .args(["-p", port.trim(), "-U", "wharf"])
+        .args(words)
+        .output()
+        .expect("PostgreSQL's programs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+}
+
+fn ask(data: &Path, statement: &str) -> String {
+    administer(data, "psql", &["-XqAt", "-d", "postgres", "-c", statement])
+}
+
+#[tokio::test]
+async fn a_checkpoint_finds_the_way_to_its_folder_whoever_started_meanwhile() {
+    let mut deployment = setup().up().await;
+    deployment.ready("acme").await;
+    let first = pid(&deployment.data());
+    assert_eq!(ask(&deployment.data(), "CHECKPOINT"), "");
+    deployment.kill().await;
+    deployment.up().await;
+    assert_eq!(ask(&deployment.data(), "CHECKPOINT"), "");
+    assert_eq!(pid(&deployment.data()), first);
+    deployment.end().await;
+}
+
+#[tokio::test]
+async fn it_is_backed_up_whole_and_as_statements_while_it_runs() {
+    let mut deployment = setup().up().await;
+    deployment.ready("acme").await;
+    let (data, copy) = (deployment.data(), deployment.setup().folder().join("copy"));
+    administer(&data, "pg_basebackup", &["-D", copy.to_str().expect("UTF-8")]);
+    assert!(copy.join("PG_VERSION").exists() && copy.join("backup_manifest").exists());
+    let dump = administer(&data, "pg_dumpall", &[]);
+    assert!(dump.contains("CREATE DATABASE user_acme") && dump.contains("CREATE TABLE public.orders"));
     deployment.end().await;
 }
 
