@@ -170,6 +170,8 @@ impl Cluster {
         let own = users::own().map_err(|failure| io::Error::other(failure.message))?;
         let mut lines = vec![
             format!("local all {ADMIN} peer map=wharf"),
+            // For `pg_basebackup`, which `all` does not mean.
+            format!("local replication {ADMIN} peer map=wharf"),
             format!("host all {ADMIN} all reject"),
             "host all all 127.0.0.1/32 scram-sha-256".to_owned(),
         ];
@@ -242,6 +244,8 @@ impl Cluster {
             "unix_socket_permissions=0700".to_owned(),
             format!("max_connections={}", self.max_connections),
             "password_encryption=scram-sha-256".to_owned(),
+            // After a kill it brings all that it has to the disk first: file by file that takes minutes where tenants are many.
+            "recovery_init_sync_method=syncfs".to_owned(),
             // A file for each day of the week.
             "logging_collector=on".to_owned(),
             "log_directory=log".to_owned(),
