@@ -34,6 +34,11 @@ pub trait Databases: Send + Sync + 'static {
 
     async fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure>;
 
+    /// The same where the instance was never Ready: nobody's data are in it, so nothing of it is kept or archived.
+    async fn discard(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
+        self.remove(instance, name).await
+    }
+
     /// Every database of this deployment: owner and name.
     async fn all(&self) -> Result<Vec<(InstanceId, String)>, Failure>;
 }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use wharf_domain::{Code, DeploymentId, Failure, InstanceId};
+use wharf_domain::{Code, DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_platform::{Database, Databases};
 use wharf_saga::{Clock, Ids};
 
@@ -199,8 +199,29 @@ impl PostgresDatabases {
             .map_err(Failure::from)
     }
 
+    /// Takes away what is the instance's under this name; `mark` says what is written on it while it waits for its end.
+    async fn take_away(
+        &self,
+        instance: &InstanceId,
+        name: &str,
+        mark: fn(Mark, &str, Timestamp) -> Mark,
+    ) -> Result<(), Failure> {
+        names::check(name)?;
+        match catalogue::look(&self.server, &self.deployment, instance, name).await? {
+            Place::Nothing | Place::Others(_) => Ok(()),
+            Place::Own => self.retire(instance, name, mark).await,
+            Place::Role | Place::Usurped(_) => self.remove_role(instance, name).await,
+            Place::Foreign(failure) => Err(failure),
+        }
+    }
+
     /// Shuts the database and ends what is connected to it, then gives it and its role a name under which they wait for their end.
-    async fn retire(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
+    async fn retire(
+        &self,
+        instance: &InstanceId,
+        name: &str,
+        mark: fn(Mark, &str, Timestamp) -> Mark,
+    ) -> Result<(), Failure> {
         let role = names::quoted(name);
         let shut = format!("ALTER ROLE {role} NOLOGIN;ALTER DATABASE {role} ALLOW_CONNECTIONS false");
         self.server.execute("shut a tenant's database", &shut).await?;
@@ -212,7 +233,7 @@ impl PostgresDatabases {
             )
             .await?;
         let removed = names::removed(instance, &*self.ids);
-        let mark = Mark::new(&self.deployment, instance).removed(name, self.clock.now());
+        let mark = mark(Mark::new(&self.deployment, instance), name, self.clock.now());
         let (to, mark) = (names::quoted(&removed), names::literal(&mark.text()));
         let statements = format!(
             "ALTER DATABASE {role} RENAME TO {to};ALTER ROLE {role} RENAME TO {to};COMMENT ON ROLE {to} IS {mark}"
@@ -289,13 +310,11 @@ impl Databases for PostgresDatabases {
     }
 
     async fn remove(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
-        names::check(name)?;
-        match catalogue::look(&self.server, &self.deployment, instance, name).await? {
-            Place::Nothing | Place::Others(_) => Ok(()),
-            Place::Own => self.retire(instance, name).await,
-            Place::Role | Place::Usurped(_) => self.remove_role(instance, name).await,
-            Place::Foreign(failure) => Err(failure),
-        }
+        self.take_away(instance, name, Mark::removed).await
+    }
+
+    async fn discard(&self, instance: &InstanceId, name: &str) -> Result<(), Failure> {
+        self.take_away(instance, name, Mark::discarded).await
     }
 
     async fn all(&self) -> Result<Vec<(InstanceId, String)>, Failure> {

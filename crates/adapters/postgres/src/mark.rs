@@ -23,6 +23,9 @@ pub(crate) struct Removed {
     /// What it was called.
     pub(crate) name: String,
     pub(crate) at: Timestamp,
+    /// Nobody had used it: it is neither kept nor archived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unused: bool,
 }
 
 impl Mark {
@@ -39,9 +42,19 @@ impl Mark {
             removed: Some(Removed {
                 name: name.to_owned(),
                 at,
+                unused: false,
             }),
             ..self
         }
+    }
+
+    /// The same of what nobody had used.
+    pub(crate) fn discarded(self, name: &str, at: Timestamp) -> Self {
+        let mut mark = self.removed(name, at);
+        if let Some(removed) = &mut mark.removed {
+            removed.unused = true;
+        }
+        mark
     }
 
     /// As it stands in a comment.
@@ -69,8 +82,15 @@ mod tests {
         );
         assert_eq!(mark.text(), text);
         assert_eq!(Mark::read(&text), Some(mark.clone()));
-        let removed = mark.removed("user_acme", Timestamp(7));
-        assert_eq!(Mark::read(&removed.text()), Some(removed));
+        let removed = mark.clone().removed("user_acme", Timestamp(7));
+        assert!(
+            removed
+                .text()
+                .ends_with("\"removed\":{\"name\":\"user_acme\",\"at\":7}}")
+        );
+        for gone in [removed, mark.discarded("user_acme", Timestamp(7))] {
+            assert_eq!(Mark::read(&gone.text()), Some(gone));
+        }
         for other in ["", "accounting", "wharf ", "wharf {}", "wharf {\"deployment\":\"x y\"}"] {
             assert_eq!(Mark::read(other), None, "{other:?}");
         }

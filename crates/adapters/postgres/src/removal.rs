@@ -85,11 +85,10 @@ impl Removals {
     async fn carry_out_due(&self) -> Result<(), Failure> {
         let mut first = Ok(());
         for waiting in catalogue::waiting(&self.server, &self.deployment).await? {
-            let is_due = waiting
-                .mark
-                .removed
-                .as_ref()
-                .is_some_and(|removed| removed.at + self.settings.keeping.kept <= self.clock.now());
+            let is_due =
+                waiting.mark.removed.as_ref().is_some_and(|removed| {
+                    removed.unused || removed.at + self.settings.keeping.kept <= self.clock.now()
+                });
             if is_due && let Err(failure) = self.finish(&waiting).await {
                 tracing::debug!(database = waiting.name, error = %failure, "a removed database stays");
                 first = first.and(Err(failure));
@@ -101,7 +100,8 @@ impl Removals {
     async fn finish(&self, waiting: &Waiting) -> Result<(), Failure> {
         let name = names::quoted(&waiting.name);
         if waiting.has_database {
-            if let Some(folder) = &self.settings.keeping.archive {
+            let was_used = waiting.mark.removed.as_ref().is_none_or(|removed| !removed.unused);
+            if let Some(folder) = self.settings.keeping.archive.as_ref().filter(|_| was_used) {
                 self.dump(waiting, folder).await?;
             }
             let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");

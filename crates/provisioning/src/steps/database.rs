@@ -118,13 +118,12 @@ impl Step<Instance> for Database {
         if !instance.service.database {
             return super::NOTHING_TO_UNDO;
         }
-        match self
-            .0
-            .platform
-            .databases
-            .remove(context.id, &database_name(instance))
-            .await
-        {
+        let (databases, name) = (&self.0.platform.databases, database_name(instance));
+        let removed = match instance.first_ready_at {
+            None => databases.discard(context.id, &name).await,
+            Some(_) => databases.remove(context.id, &name).await,
+        };
+        match removed {
             Ok(()) => {
                 instance.held.database = None;
                 Outcome::Done

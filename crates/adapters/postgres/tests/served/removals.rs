@@ -114,6 +114,34 @@ async fn an_archived_database_is_dumped_before_it_is_dropped() {
 }
 
 #[tokio::test]
+async fn what_nobody_has_used_is_neither_kept_nor_archived() {
+    let server = wharf_testkit::postgres::Postgres::start(&[]);
+    let folder = server.folder().join("archive");
+    let site = Site::on(
+        server,
+        Settings {
+            keeping: Keeping {
+                kept: Duration::from_hours(24),
+                archive: Some(folder.clone()),
+                ..Keeping::default()
+            },
+            ..settings()
+        },
+    );
+    site.create(1, "user_acme").await;
+    site.create(2, "user_bolt").await;
+    site.databases.remove(&instance(1), "user_acme").await.unwrap();
+    site.databases.discard(&instance(2), "user_bolt").await.unwrap();
+    until("it is dropped", async || site.databases.removed().await.unwrap() == 1).await;
+    assert!(
+        site.databases()[0].contains(&instance(1).to_string()),
+        "{:?}",
+        site.databases()
+    );
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
 async fn what_cannot_be_dumped_is_not_dropped() {
     let server = wharf_testkit::postgres::Postgres::start(&[]);
     let folder = server.folder().join("archive");

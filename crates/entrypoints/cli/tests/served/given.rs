@@ -110,6 +110,37 @@ async fn a_restart_under_running_tenants_is_survived() {
 }
 
 #[tokio::test]
+async fn a_server_that_stays_away_takes_no_tenant_out_of_service() {
+    let mut server = Postgres::start(&[]);
+    // The second crash would be the last.
+    let toml = format!("{CONFIGURATION}[heal]\nlimit = 1\n");
+    let deployment = setup(&server).configured(&toml).up().await;
+    let before = deployment.ready("acme").await;
+    let order = Customer::of(deployment.tenant("acme")).order("Robin").await;
+    server.down();
+    eventually(
+        "its task is replaced, and the next one waits for the server",
+        async || {
+            let shown = deployment.show("acme").await;
+            shown.to_string().contains("the database server").then_some(())
+        },
+    )
+    .await;
+    // Longer than a sign-up is patient: who has data there is not given up.
+    let gives_up = text(&deployment.provision("bolt").await["id"]).to_owned();
+    eventually("a sign-up is given up", async || {
+        let shown = deployment.show(&gives_up).await;
+        shown.to_string().contains("database.unreachable").then_some(())
+    })
+    .await;
+    server.up();
+    deployment.back("acme", &before).await;
+    Customer::of(deployment.tenant("acme")).finds(&order, "Robin").await;
+    deployment.becomes(&gives_up, "failed").await;
+    deployment.agrees().await;
+}
+
+#[tokio::test]
 async fn what_is_anothers_is_not_touched_and_fails_a_sign_up() {
     let server = Postgres::start(&[]);
     assert!(server.ask("postgres", "CREATE DATABASE user_acme").is_empty());
@@ -118,6 +149,24 @@ async fn what_is_anothers_is_not_touched_and_fails_a_sign_up() {
     let failed = deployment.becomes(&id, "failed").await;
     assert!(failed.to_string().contains("resource.foreign"), "{failed}");
     assert_eq!(of_tenants(&server), ["user_acme"]);
+    deployment.agrees().await;
+}
+
+#[tokio::test]
+async fn a_sign_up_that_fails_leaves_no_database_to_be_kept_or_archived() {
+    let server = Postgres::start(&[]);
+    let toml = format!(
+        "[databases]\nkeep = \"7d\"\narchive = \"{}\"\n\n[services.storefront]\ntenant = true\ndatabase = true\nprocess = {{ command = [\"false\"] }}\n",
+        server.folder().join("archive").display()
+    );
+    let deployment = setup(&server).configured(&toml).up().await;
+    let id = text(&deployment.provision("acme").await["id"]).to_owned();
+    deployment.becomes(&id, "failed").await;
+    is_clean(&server).await;
+    assert!(
+        !server.folder().join("archive").exists(),
+        "an empty database is no archive"
+    );
     deployment.agrees().await;
 }
 
