@@ -24,10 +24,9 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+use wharf_testkit::certificate;
 
 pub(crate) const KEY: &str = "re_123_top_secret";
-const CERTIFICATE: &[u8] = include_bytes!("../certificates/self_signed.pem");
-const CERTIFICATE_KEY: &[u8] = include_bytes!("../certificates/self_signed.key.pem");
 
 /// What comes of one request.
 pub(crate) enum Fault {
@@ -61,7 +60,7 @@ impl Drop for StandIn {
 }
 
 pub(crate) fn certificate() -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(CERTIFICATE).expect("a certificate")
+    CertificateDer::from_pem_slice(certificate::CERTIFICATE).expect("a certificate")
 }
 
 impl StandIn {
@@ -71,7 +70,7 @@ impl StandIn {
 
     /// With a certificate that nobody vouches for.
     pub(crate) async fn with_tls() -> Self {
-        let key = PrivateKeyDer::from_pem_slice(CERTIFICATE_KEY).expect("a key");
+        let key = PrivateKeyDer::from_pem_slice(certificate::KEY).expect("a key");
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions")

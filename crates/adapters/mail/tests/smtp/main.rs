@@ -1,6 +1,6 @@
 //! The mailer by SMTP against a real server: `cargo xtask test --suite mail` says where the server's program is.
 
-mod server;
+mod arrived;
 mod silent;
 
 use futures::FutureExt;
@@ -11,9 +11,13 @@ use wharf_domain::Timestamp;
 use wharf_mail::{SmtpLogin, SmtpMailer, SmtpOptions, SmtpTls};
 use wharf_platform::{Mail, MailError, Mailer};
 use wharf_saga::Clock;
-use wharf_testkit::contracts::mailer::{self as contract, Fixture};
+use wharf_testkit::{
+    certificate::CERTIFICATE,
+    contracts::mailer::{self as contract, Fixture},
+    exim::{Exim, Manner, PASSWORD, USER, free_port},
+};
 
-use server::{CERTIFICATE, Manner, PASSWORD, Server, USER, arrived, free_port};
+use arrived::arrived;
 
 struct Fixed;
 
@@ -27,7 +31,7 @@ fn mailer(options: SmtpOptions) -> SmtpMailer {
     SmtpMailer::new(options, Arc::new(Fixed)).expect("good options")
 }
 
-fn plain(server: &Server) -> SmtpOptions {
+fn plain(server: &Exim) -> SmtpOptions {
     SmtpOptions::new("127.0.0.1", server.port, SmtpTls::None)
 }
 
@@ -50,7 +54,7 @@ fn mail(id: &str, to: &str) -> Mail {
 }
 
 fn fixture(expected: usize) -> Fixture {
-    let server = Arc::new(Server::start(Manner::default()));
+    let server = Arc::new(Exim::start(Manner::default()));
     let looked_at = server.clone();
     Fixture {
         mailer: Arc::new(mailer(plain(&server))),
@@ -89,7 +93,7 @@ mod contract_suite {
 
 #[tokio::test]
 async fn each_try_of_a_mail_has_the_same_message_id() {
-    let server = Server::start(Manner::default());
+    let server = Exim::start(Manner::default());
     let mailer = mailer(plain(&server));
     for _ in 0..2 {
         assert_eq!(mailer.send(&mail("ready-1", "ada@example.com")).await, Ok(()));
@@ -102,7 +106,7 @@ async fn each_try_of_a_mail_has_the_same_message_id() {
 
 #[tokio::test]
 async fn tls_from_the_first_byte_and_starttls_both_deliver() {
-    let server = Server::start(Manner {
+    let server = Exim::start(Manner {
         has_tls: true,
         asks_who: true,
     });
@@ -130,7 +134,7 @@ async fn tls_from_the_first_byte_and_starttls_both_deliver() {
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_gets_neither_password_nor_mail() {
-    let server = Server::start(Manner {
+    let server = Exim::start(Manner {
         has_tls: true,
         asks_who: true,
     });
@@ -155,7 +159,7 @@ async fn a_certificate_that_nobody_vouches_for_gets_neither_password_nor_mail() 
 
 #[tokio::test]
 async fn a_server_without_starttls_gets_no_mail() {
-    let server = Server::start(Manner::default());
+    let server = Exim::start(Manner::default());
     let mailer = mailer(SmtpOptions {
         roots: Some(CERTIFICATE.to_vec()),
         ..SmtpOptions::new("localhost", server.port, SmtpTls::StartTls)
@@ -173,7 +177,7 @@ async fn a_server_without_starttls_gets_no_mail() {
 
 #[tokio::test]
 async fn a_wrong_password_is_refused_for_good_and_not_repeated() {
-    let server = Server::start(Manner {
+    let server = Exim::start(Manner {
         has_tls: true,
         asks_who: true,
     });
@@ -195,7 +199,7 @@ async fn a_wrong_password_is_refused_for_good_and_not_repeated() {
 
 #[tokio::test]
 async fn whether_it_can_be_used_is_known_without_a_mail() {
-    let server = Server::start(Manner {
+    let server = Exim::start(Manner {
         has_tls: true,
         asks_who: true,
     });
@@ -216,7 +220,7 @@ async fn whether_it_can_be_used_is_known_without_a_mail() {
 
 #[tokio::test]
 async fn a_mailbox_that_is_not_there_is_told_from_one_that_is_busy() {
-    let server = Server::start(Manner::default());
+    let server = Exim::start(Manner::default());
     let mailer = mailer(plain(&server));
     let refused = mailer
         .send(&mail("one", "refused@example.com"))
@@ -251,7 +255,7 @@ async fn a_server_that_went_away_and_came_back_gets_the_mail_later() {
         .expect_err("nobody listens");
     assert!(matches!(error, MailError::Passing(_)), "{error}");
 
-    let server = Server::start(Manner::default());
+    let server = Exim::start(Manner::default());
     let mailer = mailer(plain(&server));
     assert_eq!(mailer.send(&mail("one", "ada@example.com")).await, Ok(()));
     server.mails(1).await;
@@ -268,7 +272,7 @@ async fn a_server_that_went_away_and_came_back_gets_the_mail_later() {
 
 #[tokio::test]
 async fn many_at_once_all_arrive_over_a_few_connections() {
-    let server = Server::start(Manner::default());
+    let server = Exim::start(Manner::default());
     let mailer = mailer(SmtpOptions {
         connections: 2,
         ..plain(&server)

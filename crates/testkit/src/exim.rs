@@ -1,8 +1,7 @@
-//! A real SMTP server (Debian's Exim) for one test: its own configuration, folder and ports, run as nobody in particular, and gone with the test.
+//! A real SMTP server (Debian's Exim) of a test's own: its own configuration, folder and ports, run as nobody in particular, and gone with the test.
 //!
-//! What must not be here: anything of the mailer.
+//! `cargo xtask test --suite mail` installs Debian's and says in `WHARF_TEST_EXIM` where its program is. What must not be here: anything of the mailer.
 
-use mail_parser::{Address, MessageParser};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -16,41 +15,48 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use wharf_testkit::contracts::mailer::Arrived;
 
-/// The suite `mail` says where the server's program is.
+use crate::certificate::{CERTIFICATE, KEY};
+
+/// Where the server's program is.
 const PROGRAM: &str = "WHARF_TEST_EXIM";
 /// The user and the group that everything of root's is dropped to.
 const NOBODY: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) const CERTIFICATE: &[u8] = include_bytes!("../certificates/self_signed.pem");
-const KEY: &[u8] = include_bytes!("../certificates/self_signed.key.pem");
-
-pub(crate) const USER: &str = "wharf";
-pub(crate) const PASSWORD: &str = "hush-hush";
+/// Who may send where it asks.
+pub const USER: &str = "wharf";
+pub const PASSWORD: &str = "hush-hush";
 
 /// What a server asks of those who bring it mail.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Manner {
+pub struct Manner {
     /// STARTTLS on the one port, TLS from the first byte on the other.
-    pub(crate) has_tls: bool,
-    pub(crate) asks_who: bool,
+    pub has_tls: bool,
+    /// Only [`USER`] may send.
+    pub asks_who: bool,
 }
 
 /// A server that takes mail for `example.com`, but for the mailboxes `refused` (for good) and `busy` (for now).
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Exim {
     folder: TempDir,
     daemon: Child,
-    pub(crate) port: u16,
+    /// STARTTLS, where it has TLS.
+    pub port: u16,
     /// TLS from the first byte.
-    pub(crate) tls_port: u16,
+    pub tls_port: u16,
 }
 
-impl Server {
-    pub(crate) fn start(manner: Manner) -> Self {
+impl Exim {
+    /// Starts one, and waits until it greets.
+    ///
+    /// # Panics
+    /// Without the program, saying how to get it, and when it does not start.
+    #[must_use]
+    pub fn start(manner: Manner) -> Self {
         let program = std::env::var_os(PROGRAM)
-            .unwrap_or_else(|| panic!("{PROGRAM} is not set: run `cargo xtask test --suite mail`"));
+            .unwrap_or_else(|| panic!("{PROGRAM} is not set: run these tests by `cargo xtask test`"));
         // Between the choice of a port and its use somebody else may take it.
         for _ in 0..5 {
             let folder = tempfile::tempdir().expect("a folder");
@@ -102,7 +108,8 @@ impl Server {
     }
 
     /// What the server has written down.
-    pub(crate) fn log(&self) -> String {
+    #[must_use]
+    pub fn log(&self) -> String {
         ["stderr", "log/mainlog", "log/rejectlog", "log/paniclog"]
             .iter()
             .filter_map(|name| fs::read_to_string(self.folder.path().join(name)).ok())
@@ -110,7 +117,8 @@ impl Server {
     }
 
     /// The mails that have come into anybody's mailbox, as they stand there.
-    fn files(&self) -> Vec<Vec<u8>> {
+    #[must_use]
+    pub fn files(&self) -> Vec<Vec<u8>> {
         let Ok(mailbox) = fs::read_dir(self.folder.path().join("mail/new")) else {
             return Vec::new();
         };
@@ -118,7 +126,10 @@ impl Server {
     }
 
     /// The mailboxes' mails once there are so many: the server takes a mail first, and puts it into its mailbox then.
-    pub(crate) async fn mails(&self, count: usize) -> Vec<Vec<u8>> {
+    ///
+    /// # Panics
+    /// When they do not come, or more come.
+    pub async fn mails(&self, count: usize) -> Vec<Vec<u8>> {
         let begun = tokio::time::Instant::now();
         loop {
             let files = self.files();
@@ -131,7 +142,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Exim {
     fn drop(&mut self) {
         // The whole group: a delivery may be under way in a child.
         let group = format!("-{}", self.daemon.id());
@@ -147,7 +158,12 @@ impl Drop for Server {
     }
 }
 
-pub(crate) fn free_port() -> u16 {
+/// A port of loopback on which nobody listens.
+///
+/// # Panics
+/// Where there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
@@ -245,26 +261,4 @@ fn configuration(folder: &Path, manner: Manner, port: u16, tls_port: u16) -> Str
          \x20 server_condition = ${{if and{{{{eq{{$auth2}}{{{USER}}}}}{{eq{{$auth3}}{{{PASSWORD}}}}}}}}}\n\
          \x20 server_set_id = $auth2\n"
     )
-}
-
-/// What a person sees of a mail.
-pub(crate) fn arrived(bytes: &[u8]) -> Arrived {
-    let mail = MessageParser::new().parse(bytes).expect("a mail");
-    let list = |address: Option<&Address<'_>>| -> Vec<String> {
-        let addresses = address.into_iter().flat_map(Address::iter);
-        addresses
-            .filter_map(|address| address.address().map(str::to_owned))
-            .collect()
-    };
-    let from = mail.from().and_then(Address::first).expect("a sender");
-    let address = from.address().unwrap_or_default();
-    Arrived {
-        to: list(mail.to()),
-        from: from
-            .name()
-            .map_or_else(|| address.to_owned(), |name| format!("{name} <{address}>")),
-        subject: mail.subject().unwrap_or_default().to_owned(),
-        text: mail.body_text(0).unwrap_or_default().into_owned(),
-        html: mail.body_html(0).unwrap_or_default().into_owned(),
-    }
 }
