@@ -70,6 +70,11 @@ pub(crate) const IPTABLES: Tool = Tool {
     program: "iptables",
     source: Source::Package { name: "iptables" },
 };
+/// By which a network is set up that a test has for itself.
+pub(crate) const IP: Tool = Tool {
+    program: "ip",
+    source: Source::Package { name: "iproute2" },
+};
 pub(crate) const PYTHON: Tool = Tool {
     program: "python3",
     source: Source::Package { name: "python3-venv" },

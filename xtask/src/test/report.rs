@@ -66,13 +66,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<10} {:<8} {:>6} {:>6} {:>8}",
+            "{:<11} {:<8} {:>6} {:>6} {:>8}",
             "suite", "result", "passed", "failed", "seconds"
         )?;
         for (suite, verdict, took) in &self.rows {
             let Counts { passed, failed } = verdict.counts();
             let row = format!(
-                "{suite:<10} {:<8} {passed:>6} {failed:>6} {:>8.1}  {}",
+                "{suite:<11} {:<8} {passed:>6} {failed:>6} {:>8.1}  {}",
                 verdict.word(),
                 took.as_secs_f64(),
                 verdict.reason()
@@ -106,11 +106,11 @@ mod tests {
         report.add("deny", Verdict::Broken("cannot start cargo".to_owned()), Duration::ZERO);
         assert_eq!(
             report.to_string(),
-            "suite      result   passed failed  seconds\n\
-             layers     ok            1      0      0.2\n\
-             tests      FAILED      310      2     61.0\n\
-             browser    left out      0      0      0.0  needs chromium: sudo apt-get install chromium\n\
-             deny       FAILED        0      1      0.0  cannot start cargo\n\
+            "suite       result   passed failed  seconds\n\
+             layers      ok            1      0      0.2\n\
+             tests       FAILED      310      2     61.0\n\
+             browser     left out      0      0      0.0  needs chromium: sudo apt-get install chromium\n\
+             deny        FAILED        0      1      0.0  cannot start cargo\n\
              \n\
              Not in here, because it asks the network: cargo xtask audit\n\
              \n\

@@ -9,7 +9,7 @@ use crate::{
     fuzz, layers, links, postgres,
     python::{API, EMULATOR},
     tools::{
-        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, DOCKERD, EXIM, EXIM_VARIABLE, IPTABLES, MINISTACK,
+        ASL_VALIDATOR, CHROMIUM, CLIPPY, CXX, DENY, DOCKERD, EXIM, EXIM_VARIABLE, IP, IPTABLES, MINISTACK,
         MINISTACK_VARIABLE, NEXTEST, NPM, POSTGRES, POSTGRES_VARIABLE, PYTHON, RUSTFMT, SAM, SCHEMATHESIS,
         SCHEMATHESIS_VARIABLE, Tool,
     },
@@ -24,6 +24,8 @@ const EMULATED: &str = "binary(emulated) or binary(deployed)";
 const SERVED: &str = "binary(served)";
 /// Which tests run containers.
 const ON_DOCKER: &str = "binary(dockerd) or binary(docker)";
+/// Which tests run the example of one server, with all that belongs to it.
+const SINGLE_HOST: &str = "binary(single_host)";
 /// Which tests strike the whole program, with seeds that stay the same.
 const CHAOS: &str = "binary(chaos)";
 /// Which tests make requests from the API's document.
@@ -96,7 +98,7 @@ pub(crate) const SUITES: &[Suite] = &[
             nextest(
                 machine,
                 &format!(
-                    "not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {CHAOS} or {API_TESTS} or {DAYS_OVER_AWS} or {SMTP})"
+                    "not ({BROWSER} or {EMULATED} or {SERVED} or {ON_DOCKER} or {SINGLE_HOST} or {CHAOS} or {API_TESTS} or {DAYS_OVER_AWS} or {SMTP})"
                 ),
                 &[],
             )
@@ -159,6 +161,20 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "single-host",
+        about: "examples/single-host with Docker, PostgreSQL and SMTP: from a payment to a shop, and through the sudden end of each",
+        needs: &[&NEXTEST, &DOCKERD, &IPTABLES, &IP, &POSTGRES, &EXIM],
+        check: |machine| {
+            let programs = postgres::programs()?;
+            let exim = machine.workspace.program(EXIM.program);
+            let variables = [
+                (POSTGRES_VARIABLE, programs.as_os_str()),
+                (EXIM_VARIABLE, exim.get_program()),
+            ];
+            nextest(machine, SINGLE_HOST, &variables)
+        },
+    },
+    Suite {
         name: "simulation",
         about: "bad days of Wharf by the thousand, some over AWS, and planted mistakes that they have to notice",
         needs: &[&NEXTEST],
@@ -209,7 +225,7 @@ impl Suite {
         } else {
             format!(" (needs {})", programs.join(", "))
         };
-        format!("  {:<10} {}{needs}\n", self.name, self.about)
+        format!("  {:<11} {}{needs}\n", self.name, self.about)
     }
 }
 

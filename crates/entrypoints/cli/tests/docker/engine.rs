@@ -120,7 +120,9 @@ impl Docker {
         for library in libraries(Path::new(PROGRAM)) {
             put(&library, &library);
         }
-        let dockerfile = "FROM scratch\nCOPY root /\nENTRYPOINT [\"/wharf\", \"storefront\"]\nEXPOSE 8000\n";
+        // In a container the whole of the network is the application's own.
+        let dockerfile =
+            "FROM scratch\nCOPY root /\nENV HOST=0.0.0.0\nENTRYPOINT [\"/wharf\", \"storefront\"]\nEXPOSE 8000\n";
         fs::write(folder.path().join("Dockerfile"), dockerfile).expect("written");
         let context = folder.path().to_str().expect("UTF-8");
         self.run(&["build", "--quiet", "--tag", &name, context]);
@@ -144,12 +146,21 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
 /// An engine of the test's own, with a containerd of its own, as a system's services are: it outlives a Docker that is killed.
 pub(crate) struct Engine {
     folder: TempDir,
+    options: &'static [&'static str],
     containerd: Child,
     dockerd: Option<Child>,
 }
 
+/// It does not touch the firewall: there is one for all engines of a machine, and each takes it for its own.
+const BESIDE_OTHERS: &[&str] = &["--iptables=false", "--ip-masq=false"];
+
 impl Engine {
+    /// One of several on this machine.
     pub(crate) async fn new() -> Self {
+        Self::with(BESIDE_OTHERS).await
+    }
+
+    pub(crate) async fn with(options: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         let containerd = Command::new("containerd")
@@ -165,6 +176,7 @@ impl Engine {
             .expect("containerd, which the suite installs");
         let mut engine = Self {
             folder,
+            options,
             containerd,
             dockerd: None,
         };
@@ -191,12 +203,8 @@ impl Engine {
             .arg("--containerd")
             .arg(at("containerd"))
             .args(["--host", &docker.host, "--bridge", "none"])
-            .args([
-                "--iptables=false",
-                "--ip-masq=false",
-                "--default-address-pool",
-                &addresses(),
-            ])
+            .args(["--default-address-pool", &addresses()])
+            .args(self.options)
             .stdout(Stdio::null())
             .stderr(log(self.folder.path()))
             .spawn()
@@ -242,7 +250,7 @@ impl Drop for Engine {
     }
 }
 
-/// Addresses that no other engine of this machine gives. (Nor does it touch the firewall: there is one for all of them, and each takes it for its own.)
+/// Addresses that no other engine of this machine gives.
 fn addresses() -> String {
     format!("base=10.{}.0.0/16,size=24", 200 + std::process::id() % 50)
 }

@@ -1,43 +1,12 @@
 //! A payment, by the real program: signed as Stripe signs, a tenant with a mail, once, also when the server is killed in between; and a mail that is looked at,
 //! sent again and seen before it is sent.
 
-use data_encoding::HEXLOWER;
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
-use std::time::SystemTime;
 
-use crate::harness::{Deployment, Setup, eventually, text};
+use crate::harness::{Setup, eventually, text};
 
 const SECRET: &str = "whsec_of_stripe_0123456789";
 const TOML: &str = "[webhooks.stripe]\ngrace = \"0s\"\n\n[mail.ready]\nsubject = \"{company_name} is open\"\n";
-
-/// A webhook is signed by the time that it is.
-#[allow(clippy::disallowed_methods, reason = "the program checks it against its own clock")]
-fn seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs()
-}
-
-fn signed(secret: &str, body: &str) -> String {
-    let at = seconds();
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
-    mac.update(format!("{at}.{body}").as_bytes());
-    format!("t={at},v1={}", HEXLOWER.encode(&mac.finalize().into_bytes()))
-}
-
-async fn tell(deployment: &Deployment, secret: &str, event: &Value) -> (u16, Value) {
-    let body = event.to_string();
-    let header = signed(secret, &body);
-    let answer = deployment
-        .console()
-        .with("stripe-signature", header)
-        .post("/webhooks/stripe", event)
-        .await;
-    (answer.status, answer.json())
-}
 
 fn paid(event: &str) -> Value {
     json!({
@@ -56,13 +25,13 @@ async fn a_payment_becomes_a_tenant_once_and_the_end_of_it_stops_that() {
         .with("STRIPE_WEBHOOK_SECRET", SECRET)
         .up()
         .await;
-    let (status, refused) = tell(&deployment, "whsec_another_0123456789", &paid("evt_1")).await;
+    let (status, refused) = deployment.stripe("whsec_another_0123456789", &paid("evt_1")).await;
     assert_eq!((status, text(&refused["code"])), (401, "webhook.signature"));
-    let (status, taken) = tell(&deployment, SECRET, &paid("evt_1")).await;
+    let (status, taken) = deployment.stripe(SECRET, &paid("evt_1")).await;
     assert_eq!((status, text(&taken["outcome"])), (200, "provisioned"), "{taken}");
     deployment.kill().await;
     deployment.up().await;
-    let (_, again) = tell(&deployment, SECRET, &paid("evt_1")).await;
+    let (_, again) = deployment.stripe(SECRET, &paid("evt_1")).await;
     assert_eq!(again, taken, "the same event is the same tenant");
     deployment.becomes("bolt", "ready").await;
     deployment.tenant("bolt").get("/").await.is(200);
@@ -71,7 +40,7 @@ async fn a_payment_becomes_a_tenant_once_and_the_end_of_it_stops_that() {
     assert!(!deployment.log().contains("ada@bolt.example") && !deployment.log().contains(SECRET));
 
     let ended = json!({"id": "evt_2", "type": "customer.subscription.deleted", "data": {"object": {"id": "sub_1"}}});
-    let (_, stopping) = tell(&deployment, SECRET, &ended).await;
+    let (_, stopping) = deployment.stripe(SECRET, &ended).await;
     assert_eq!(
         (text(&stopping["outcome"]), &stopping["instance"]),
         ("stopping", &taken["instance"])

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) ports: Ports,
     environment: Vec<(&'static str, String)>,
     wrapper: Vec<String>,
+    console_host: &'static str,
+    tenant_domain: &'static str,
 }
 
 /// A deployment, running or not.
@@ -58,6 +60,8 @@ impl Setup {
             ports: Ports::claim(),
             environment: Vec::new(),
             wrapper: Vec::new(),
+            console_host: "localhost",
+            tenant_domain: "localhost",
         }
     }
 
@@ -96,6 +100,16 @@ impl Setup {
         self
     }
 
+    /// Under the hosts that its configuration has.
+    #[allow(dead_code, reason = "for the tests of the example of one server")]
+    pub(crate) fn at(self, console_host: &'static str, tenant_domain: &'static str) -> Self {
+        Self {
+            console_host,
+            tenant_domain,
+            ..self
+        }
+    }
+
     pub(crate) fn not_running(self) -> Deployment {
         Deployment {
             setup: self,
@@ -132,6 +146,12 @@ impl Deployment {
     /// Replaces the configuration; it is read by the next start.
     pub(crate) fn configure(&self, toml: &str) {
         fs::write(self.setup.config(), toml).expect("a configuration");
+    }
+
+    /// One variable more, from the next start on.
+    #[allow(dead_code, reason = "for the tests of the example of one server")]
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.setup.environment.push((name, value.to_owned()));
     }
 
     /// Starts the server, at the same address and on the same data each time.
@@ -332,11 +352,11 @@ impl Deployment {
 
     /// Sign-up and API, as a visitor.
     pub(crate) fn console(&self) -> Client {
-        self.host("localhost")
+        self.host(self.setup.console_host)
     }
 
     pub(crate) fn tenant(&self, subdomain: &str) -> Client {
-        self.host(&format!("{subdomain}.localhost"))
+        self.host(&format!("{subdomain}.{}", self.setup.tenant_domain))
     }
 
     /// The services that have path routes.

@@ -7,6 +7,7 @@
 //! | `cli` | the same program as a client: exit code and what it printed |
 //! | `instances` | signing up, showing, waiting for a state: what most tests begin with |
 //! | `mail` | what is in the folder of mails |
+//! | `stripe` | events, signed as Stripe signs |
 //!
 //! What must not be here: assertions about one feature.
 
@@ -14,6 +15,7 @@ mod cli;
 mod deployment;
 mod instances;
 mod mail;
+mod stripe;
 
 pub(crate) use cli::Ran;
 pub(crate) use deployment::{Deployment, Refused, Setup};
