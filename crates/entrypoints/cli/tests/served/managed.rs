@@ -105,7 +105,8 @@ async fn it_is_backed_up_whole_and_as_statements_while_it_runs() {
     let mut deployment = setup().up().await;
     deployment.ready("acme").await;
     let (data, copy) = (deployment.data(), deployment.setup().folder().join("copy"));
-    administer(&data, "pg_basebackup", &["-D", copy.to_str().expect("UTF-8")]);
+    let to = copy.to_str().expect("UTF-8");
+    administer(&data, "pg_basebackup", &["--checkpoint=fast", "-D", to]);
     assert!(copy.join("PG_VERSION").exists() && copy.join("backup_manifest").exists());
     let dump = administer(&data, "pg_dumpall", &[]);
     assert!(dump.contains("CREATE DATABASE user_acme") && dump.contains("CREATE TABLE public.orders"));
