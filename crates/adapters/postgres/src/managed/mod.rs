@@ -115,13 +115,14 @@ impl Managed {
         };
         let mut keeper = Keeper {
             cluster,
+            port,
             words,
-            address: address.clone(),
+            address,
             postmaster,
             pid: Arc::default(),
         };
         keeper.answers().await?;
-        let pid = keeper.pid.clone();
+        let (address, port, pid) = (keeper.address.clone(), keeper.port, keeper.pid.clone());
         pid.store(keeper.postmaster.pid(), Ordering::Relaxed);
         let (word, ended) = oneshot::channel();
         let keeper = tokio::spawn(keeper.keep(ended));
@@ -180,6 +181,7 @@ pub fn examine_managed(programs: Option<&Path>, user: &str) -> Result<String, Fa
 /// Sees to it that the server runs.
 struct Keeper {
     cluster: Cluster,
+    port: u16,
     words: Vec<String>,
     address: AdminAddress,
     postmaster: Postmaster,
@@ -243,6 +245,7 @@ impl Keeper {
                     );
                 }
                 sleep(PAUSE_FIRST).await;
+                self.look_for_the_port_again()?;
                 self.postmaster = self.cluster.spawn(&self.words)?;
             }
             if Instant::now() > until {
@@ -255,6 +258,17 @@ impl Keeper {
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// Between the moment that it was found free and the start another program may have taken it.
+    fn look_for_the_port_again(&mut self) -> Result<(), Failure> {
+        let port = self.cluster.port()?;
+        if port != self.port {
+            self.port = port;
+            self.words = self.cluster.words(port);
+            self.address = AdminAddress::local(&self.cluster.socket(), port, ADMIN);
+        }
+        Ok(())
     }
 
     async fn shut_common_databases(&self) -> Result<(), tokio_postgres::Error> {
