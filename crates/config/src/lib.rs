@@ -31,7 +31,10 @@ mod table;
 mod values;
 
 use serde::Serialize;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use wharf_domain::{Code, Schedule, Service, ServiceName, WebhookName};
 
 use crate::{document::Document, resolve::Inputs, resolved::Resolved};
@@ -128,6 +131,34 @@ impl Config {
         }
         config.explanations = explain::explanations(resolved);
         Ok(config)
+    }
+
+    /// Where the data are, whatever else is wrong with the configuration: a client needs none of the secrets that its server is given. `None` where the file is not
+    /// TOML.
+    #[must_use]
+    pub fn data_dir(
+        file: Option<(&Path, &str)>,
+        environment: &BTreeMap<String, String>,
+        overrides: &Overrides,
+        machine: Machine,
+    ) -> Option<PathBuf> {
+        let document = match file {
+            Some((path, text)) => Document::parse(Some(path.display().to_string()), text).ok()?,
+            None => Document::empty(),
+        };
+        let folder = file
+            .and_then(|(path, _)| path.parent())
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        let (flags, _) = overrides.texts();
+        let mut resolved = resolve::resolve(Inputs {
+            file: &document,
+            folder,
+            environment,
+            flags: &flags,
+            machine,
+        });
+        Some(Server::read(&mut resolved).data_dir)
     }
 
     /// The typed form of what was resolved, held against the rules.

@@ -11,5 +11,6 @@ mod limits;
 mod mail;
 mod rules;
 mod schedules;
+mod single_host;
 mod sources;
 mod variables;

@@ -8,7 +8,7 @@ use std::{
 use wharf_config::Overrides;
 use wharf_domain::{Code, Failure, Timestamp};
 
-use super::{DATA_DIR, config};
+use super::{config, data_dir};
 use crate::{
     args::{Backup, Global, Restore},
     output,
@@ -148,16 +148,12 @@ fn size(bytes: u64) -> String {
 
 /// The data directory, where the registry is in it. A configuration with errors must not keep anybody from saving what there is.
 fn layout(global: &Global) -> Result<Layout, Failure> {
-    let configured = match config::load(global, &Overrides::default()) {
-        Ok(config) => {
-            registry::is_here(&config)?;
-            Some(config.server.data_dir)
-        }
-        Err(failure) if failure.code == Code::ConfigInvalid => None,
+    match config::load(global, &Overrides::default()) {
+        Ok(config) => registry::is_here(&config)?,
+        Err(failure) if failure.code == Code::ConfigInvalid => {}
         Err(failure) => return Err(failure),
-    };
-    let folder = global.data_dir.clone().or(configured);
-    Ok(Layout::new(folder.unwrap_or_else(|| PathBuf::from(DATA_DIR))))
+    }
+    data_dir(global).map(Layout::new)
 }
 
 #[cfg(test)]

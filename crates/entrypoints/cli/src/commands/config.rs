@@ -74,6 +74,22 @@ fn read(global: &Global, overrides: &Overrides) -> Result<Result<wharf_config::C
     ))
 }
 
+/// Where the data are, also by a configuration with errors; `None` where nothing can be read of it.
+pub(crate) fn data_dir(global: &Global) -> Result<Option<PathBuf>, Failure> {
+    let file = file(global)?;
+    let file: Option<(&Path, &str)> = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+    let overrides = Overrides {
+        data_dir: global.data_dir.clone(),
+        ..Overrides::default()
+    };
+    Ok(wharf_config::Config::data_dir(
+        file,
+        &environment(),
+        &overrides,
+        Machine::detect(),
+    ))
+}
+
 /// The file of the configuration, with its text.
 pub(crate) fn file(global: &Global) -> Result<Option<(PathBuf, String)>, Failure> {
     let Some(path) = path(global) else { return Ok(None) };

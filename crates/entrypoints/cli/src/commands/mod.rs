@@ -92,9 +92,9 @@ pub(crate) fn data_dir(global: &Global) -> Result<PathBuf, Failure> {
     if let Some(folder) = &global.data_dir {
         return Ok(folder.clone());
     }
-    // A configuration with errors must not keep a client from its server: only where its data is counts here.
-    match config::load(global, &wharf_config::Overrides::default()) {
-        Ok(config) => Ok(config.server.data_dir),
+    // A configuration with errors must not keep a client from its server, nor must secrets that only the server is given.
+    match config::data_dir(global) {
+        Ok(folder) => Ok(folder.unwrap_or_else(|| PathBuf::from(DATA_DIR))),
         Err(failure) if failure.code == Code::ConfigInvalid => Ok(PathBuf::from(DATA_DIR)),
         Err(failure) => Err(failure),
     }
