@@ -156,11 +156,14 @@ async fn wharf_docker_and_postgresql_are_killed_in_turn_and_nothing_is_lost_or_d
 
     // PostgreSQL: Wharf starts it again, and no container is replaced for it.
     send(database, Signal::KILL);
+    eventually("there is another server", async || {
+        machine.postmaster().filter(|pid| *pid != database)
+    })
+    .await;
     for shop in [&acme, &bolt, &cove] {
         shop.comes_back(&machine).await;
         shop.is_what_it_was(&machine).await;
     }
-    assert_ne!(machine.postmaster(), Some(database));
     Shop::open(&machine, "dune").await;
     let orders = machine.ask("SELECT count(*) FROM pg_database WHERE datname LIKE 'user\\_%'");
     assert_eq!(orders, ["4"]);
