@@ -35,7 +35,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
-use wharf_domain::{Code, Schedule, Service, ServiceName, WebhookName};
+use wharf_domain::{Booking, Code, Schedule, Service, ServiceName, WebhookName};
 
 use crate::{document::Document, resolve::Inputs, resolved::Resolved};
 
@@ -92,6 +92,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// What containers that wait for their owners book together. Whoever claims one books it himself from then on, and another is started in its place.
+    #[must_use]
+    pub fn waiting(&self) -> Booking {
+        let each = self.warm.iter().filter_map(|(name, count)| {
+            let service = self.services.get(name)?;
+            Some(Booking::of(&service.run).times(*count))
+        });
+        each.fold(Booking::default(), Booking::plus)
+    }
+
     /// Makes a configuration of a file's path and text, the variables of the environment, and the options of the command line; a later one
     /// outranks an earlier one, and all three may be empty.
     ///

@@ -45,6 +45,14 @@ impl Booking {
     }
 
     #[must_use]
+    pub fn times(self, count: u32) -> Self {
+        Self {
+            memory: self.memory.saturating_mul(count.into()),
+            cpu_units: self.cpu_units.saturating_mul(count.into()),
+        }
+    }
+
+    #[must_use]
     pub const fn less(self, other: Self) -> Self {
         Self {
             memory: self.memory.saturating_sub(other.memory),

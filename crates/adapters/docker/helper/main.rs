@@ -78,11 +78,13 @@ fn serve() -> io::Result<()> {
     answer_all(listener, env::var("WHARF_INSTANCE_ID").unwrap_or_default())
 }
 
-/// The same, and learns who it is from the file that it was told to wait for.
+/// The same, and learns who it is from the file that it is told to wait for, if it is told so.
 fn late() -> io::Result<()> {
+    let Ok(path) = env::var("WHARF_CONFIGURATION") else {
+        return serve();
+    };
     let port = env::var("PORT").unwrap_or_default();
     let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
-    let path = env::var("WHARF_CONFIGURATION").map_err(io::Error::other)?;
     println!("waiting");
     let text = loop {
         match fs::read(&path) {

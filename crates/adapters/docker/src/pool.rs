@@ -26,6 +26,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 use wharf_domain::{
@@ -155,9 +156,15 @@ impl Pool {
         Some(taken)
     }
 
-    /// The claim of one is over.
-    fn settle(&self, waiting: &Waiting) {
-        self.shelf.lock().claiming.remove(&waiting.name);
+    /// The claim of one is over; whether it goes on waiting.
+    fn settle(&self, mark: &str, waiting: Waiting, is_left: bool) {
+        {
+            let mut shelf = self.shelf.lock();
+            shelf.claiming.remove(&waiting.name);
+            if is_left {
+                shelf.ready.entry(mark.to_owned()).or_default().push_front(waiting);
+            }
+        }
         self.wake.notify_one();
     }
 
@@ -175,7 +182,7 @@ pub(crate) async fn claim(world: &World, spec: &TaskSpec, image: &Image, name: &
     let mark = service.mark(image);
     while let Some(waiting) = pool.take(&mark) {
         let claimed = claim_one(world, spec, service, image, &waiting, name).await;
-        pool.settle(&waiting);
+        pool.settle(&mark, waiting, matches!(claimed, Ok(Claimed::NameTaken)));
         match claimed? {
             Claimed::Yes => return Ok(true),
             Claimed::NameTaken => return Ok(false),
@@ -247,15 +254,23 @@ pub(crate) fn tell_again(world: &World, spec: &TaskSpec, seen: &Seen) -> Result<
     tell(world, spec, slot, port)
 }
 
+/// Begins to keep what waits. Where nothing is to wait, what an earlier Wharf has left waiting is removed, and there is nothing more to do.
+pub(crate) async fn begin(world: &Arc<World>) -> Option<JoinHandle<()>> {
+    let is_wanted = world.pool.services.iter().any(|service| service.count > 0);
+    if is_wanted || tend(world).await.is_err() {
+        return Some(tokio::spawn(keep(world.clone())));
+    }
+    None
+}
+
 /// Keeps as many waiting as there are to be, until the future is dropped.
-pub(crate) async fn keep(world: Arc<World>) {
+async fn keep(world: Arc<World>) {
     let pool = &world.pool;
     let mut pause = AGAIN_FIRST;
     let mut failed_at: Option<Instant> = None;
     loop {
         match tend(&world).await {
             Ok(()) => {
-                // Nobody is waited for where nothing is to wait.
                 let _ = timeout(LOOK, pool.wake.notified()).await;
             }
             Err(failure) => {

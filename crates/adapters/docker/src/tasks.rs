@@ -39,7 +39,8 @@ const ALIVE: &[&str] = &["created", "running", "paused", "restarting", "removing
 pub struct DockerTasks {
     world: Arc<World>,
     watcher: JoinHandle<()>,
-    keeper: JoinHandle<()>,
+    /// Where containers are started ahead.
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl DockerTasks {
@@ -55,7 +56,7 @@ impl DockerTasks {
         tracing::info!(host = options.host, version = engine.version, "Docker answers");
         let world = Arc::new(World::new(options, engine).await?);
         let watcher = tokio::spawn(events::watch(world.clone()));
-        let keeper = tokio::spawn(pool::keep(world.clone()));
+        let keeper = pool::begin(&world).await;
         Ok(Self { world, watcher, keeper })
     }
 
@@ -100,7 +101,9 @@ impl DockerTasks {
 impl Drop for DockerTasks {
     fn drop(&mut self) {
         self.watcher.abort();
-        self.keeper.abort();
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
     }
 }
 

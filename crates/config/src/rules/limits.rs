@@ -31,8 +31,31 @@ pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config, services: &[Re
     // What follows from this machine may be another on the one that it is for: doctor holds that against the services.
     let memory = resolved.get("limits", &keys::MEMORY).map(|memory| memory.0);
     let cpu_units = resolved.get("limits", &keys::CPU_UNITS).map(u64::from);
+    let waiting = config.waiting();
     for read in services {
         let booking = Booking::of(&read.service.run);
+        let with_waiting = booking.plus(waiting);
+        let wants = |limit: Option<u64>, alone: u64, together: u64| {
+            limit.is_some_and(|limit| alone <= limit && together > limit)
+        };
+        let limits = [
+            (keys::MEMORY.name, wants(memory, booking.memory, with_waiting.memory)),
+            (
+                keys::CPU_UNITS.name,
+                wants(cpu_units, booking.cpu_units, with_waiting.cpu_units),
+            ),
+        ];
+        for (key, _) in limits.into_iter().filter(|(_, is_too_much)| *is_too_much) {
+            resolved.report(
+                &[&join(&read.path, service::WARM.name), &join("limits", key)],
+                Code::ConfigInvalid,
+                format!(
+                    "beside the containers that wait (`warm`) there is no room for one task of {}, limits.{key}",
+                    read.path
+                ),
+                "let fewer wait, or raise the limit",
+            );
+        }
         let of_task = |key: &str| join(&read.run, key);
         if memory.is_some_and(|limit| booking.memory > limit) {
             let own = match config.platform.kind {

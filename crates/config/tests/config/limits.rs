@@ -72,6 +72,11 @@ fn one_task_that_books_more_than_all_may_is_refused() {
             "2 GiB",
         ),
         (
+            &with("memory = \"600MiB\"").replace("[services.a]", "[services.a]\nwarm = 2"),
+            "services.a.warm",
+            "no room for one task",
+        ),
+        (
             "[limits]\nstarts_at_once = 0",
             "limits.starts_at_once",
             "from 1 to 10000",

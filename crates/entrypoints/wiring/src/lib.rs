@@ -81,10 +81,14 @@ pub fn settings_with(config: &Config, deployment: DeploymentId, port: Option<u16
 #[must_use]
 pub fn limits(config: &Config) -> Limits {
     let Config { limits, .. } = config;
+    // What waits has its room set aside: who claims some of it books that, and as much waits again.
+    let waiting = config.waiting();
     Limits {
         starts_at_once: limits.starts_at_once.map(|most| most as usize),
-        memory: limits.memory,
-        cpu_units: limits.cpu_units.map(u64::from),
+        memory: limits.memory.map(|memory| memory.saturating_sub(waiting.memory)),
+        cpu_units: limits
+            .cpu_units
+            .map(|units| u64::from(units).saturating_sub(waiting.cpu_units)),
         instances_per_email: limits.instances_per_email,
     }
 }
@@ -188,6 +192,13 @@ mod tests {
         assert_eq!(settings.addresses.public_url, "http://localhost:4711");
         assert_eq!(settings.addresses.tenant_url("acme"), "http://acme.localhost:4711/");
         assert!(settings.excluded_ports.contains(&4711));
+    }
+
+    #[test]
+    fn what_waits_has_its_room_set_aside() {
+        let text = "[platform]\nkind = \"docker\"\n[limits]\nmemory = \"1GiB\"\n[services.a]\nwarm = 2\n\
+                    docker = { image = \"a\", container_port = 80, memory = \"256MiB\" }\n";
+        assert_eq!(limits(&config(text)).memory, Some(512 << 20));
     }
 
     #[test]

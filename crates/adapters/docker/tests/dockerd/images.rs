@@ -1,6 +1,10 @@
 //! Images that cannot be run, each told before or at the start, with what mends it.
 
 use crate::site::{Site, build, load};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use wharf_domain::{
     Code, Failure,
     service::{DockerTask, Pull, RunSpec},
@@ -38,6 +42,56 @@ async fn a_registry_that_is_not_reached_is_told_from_an_image_that_is_not_there(
         .await
         .expect("it may be there by then");
     assert_is(&site.refused(task).await, Code::TaskLost, "127.0.0.1:1/team/shop:1");
+}
+
+/// A registry in plain HTTP, which Docker speaks to where it is on the machine itself. It answers every question alike.
+async fn registry(answer: &'static str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 4096];
+                let _ = stream.read(&mut asked).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_pull_that_is_refused_is_told_with_what_would_let_us_in() {
+    let site = Site::new().await;
+    let registry = registry(
+        "HTTP/1.1 401 x\r\nwww-authenticate: Basic realm=\"x\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    let task = DockerTask {
+        image: format!("{registry}/team/shop:1"),
+        pull: Pull::Missing,
+        ..site.task(&["rest"])
+    };
+    let failure = site.refused(task).await;
+    assert_is(&failure, Code::TaskImage, "/team/shop:1");
+    assert!(failure.hint.unwrap().contains("docker login"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_pull_of_what_the_registry_does_not_have_is_told_as_that() {
+    let site = Site::new().await;
+    let registry = registry(
+        "HTTP/1.1 404 x\r\ncontent-type: application/json\r\ncontent-length: 69\r\nconnection: close\r\n\r\n\
+         {\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}",
+    )
+    .await;
+    let task = DockerTask {
+        image: format!("{registry}/team/shop:1"),
+        pull: Pull::Always,
+        ..site.task(&["rest"])
+    };
+    assert_is(&site.refused(task).await, Code::TaskImage, "/team/shop:1");
 }
 
 #[tokio::test]

@@ -22,7 +22,24 @@ struct Engine {
 
 impl Engine {
     async fn new(flags: &'static [&'static str]) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), flags).await
+    }
+
+    /// Its data on a disk of their own, in memory, which has room for the tests' image and little more.
+    async fn on_a_small_disk() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=512m", "tmpfs"])
+            .arg(&data)
+            .status()
+            .unwrap();
+        assert!(mounted.success(), "the suite runs as root");
+        Self::in_folder(folder, &[]).await
+    }
+
+    async fn in_folder(folder: TempDir, flags: &'static [&'static str]) -> Self {
         let at = |name: &str| folder.path().join(name);
         let containerd = Command::new("containerd")
             .arg("--root")
@@ -222,6 +239,36 @@ async fn containers_that_live_through_a_restart_of_docker_are_heard_of_again() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_as_such_and_starts_go_on_when_there_is_room_again() {
+    let engine = Engine::on_a_small_disk().await;
+    let site = Site::on(engine.host()).await;
+    let running = site.run(&["rest"]).await;
+    let filler = engine.folder.path().join("data/filler");
+    let mut file = File::create(&filler).unwrap();
+    let full = std::io::copy(&mut std::io::repeat(1), &mut file).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let owner = site.owner();
+    let run = RunSpec::Docker(site.task(&["rest"]));
+    let failure = site.start(spec(&owner, run.clone())).await.unwrap_err();
+    assert_eq!(failure.code, Code::DockerDisk, "{failure}");
+    assert!(failure.hint.unwrap().contains("docker system df"));
+    assert!(
+        matches!(site.status(&running).await, TaskStatus::Running { .. }),
+        "who runs goes on"
+    );
+    let all = site.all(&[]).await.unwrap();
+    assert_eq!(all, std::slice::from_ref(&running), "nothing is left of it");
+
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    let started = site.start(spec(&owner, run)).await.unwrap();
+    assert!(matches!(
+        site.look(&owner, &started).await,
+        Ok(TaskStatus::Running { .. })
+    ));
 }
 
 #[tokio::test]

@@ -41,6 +41,49 @@ async fn a_shop_that_ends_at_once_fails_with_what_it_said() {
     assert!(printed.stdout.contains("SQLite"), "{printed:?}");
 }
 
+/// Whoever runs Wharf has to be let in by Docker's socket, which lets in root and its group.
+#[tokio::test]
+async fn a_user_whom_docker_does_not_let_in_is_told_who_may() {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::{fs::PermissionsExt, process::CommandExt},
+        process::Command,
+    };
+    const NOBODY: u32 = 65_534;
+    let docker = Docker::of_the_suite();
+    // A folder, and a program in it, that nobody may use: the build's need not be.
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("opened");
+    let (program, toml) = (folder.path().join("wharf"), folder.path().join("wharf.toml"));
+    fs::copy(env!("CARGO_BIN_EXE_wharf"), &program).expect("copied");
+    fs::write(&toml, shop("shop", "")).expect("written");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command
+            .args(words)
+            .arg("--config")
+            .arg(&toml)
+            .arg("--data-dir")
+            .arg(folder.path().join("data"));
+        command
+            .env_clear()
+            .env("DOCKER_HOST", &docker.host)
+            .current_dir(folder.path());
+        command.uid(NOBODY).gid(NOBODY).output().expect("run as nobody")
+    };
+    let up = run(&["up", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&up.stderr).into_owned();
+    assert!(!up.status.success(), "{said}");
+    assert!(
+        said.contains("docker.denied") && said.contains("group `docker`"),
+        "{said}"
+    );
+    let doctor = run(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert_eq!(doctor.status.code(), Some(DIFFERENCES), "{said}");
+    assert!(said.contains("may not use the socket"), "{said}");
+}
+
 impl Site {
     /// The id of the only instance that there was.
     async fn rests_failed(&self) -> serde_json::Value {
