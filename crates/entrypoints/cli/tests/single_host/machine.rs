@@ -208,10 +208,16 @@ impl Machine {
         texts.collect()
     }
 
-    /// The first process of that server, by its own word.
+    /// What that server says of itself: the number of its first process is the first line, whether it is ready the eighth.
+    fn lock_file(&self) -> Option<String> {
+        fs::read_to_string(self.cluster().join("postmaster.pid")).ok()
+    }
+
+    /// Its first process, where it is ready.
     pub(crate) fn postmaster(&self) -> Option<u32> {
-        let file = fs::read_to_string(self.cluster().join("postmaster.pid")).ok()?;
-        file.lines().next()?.trim().parse().ok()
+        let file = self.lock_file()?;
+        let is_ready = file.lines().nth(7).is_some_and(|status| status.trim() == "ready");
+        first_process(&file).filter(|_| is_ready)
     }
 
     /// What the server that Wharf runs answers to its administrator, who comes in as docs/backup.md says.
@@ -233,12 +239,16 @@ impl Machine {
     }
 }
 
+fn first_process(lock_file: &str) -> Option<u32> {
+    lock_file.lines().next()?.trim().parse().ok()
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- PostgreSQL's log ---\n{}", self.postgres_log());
         }
-        let left = self.postmaster();
+        let left = self.lock_file().as_deref().and_then(first_process);
         let server = self.cluster();
         // A server that runs would start again what is removed.
         drop(self.deployment.take());
