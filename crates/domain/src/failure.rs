@@ -92,6 +92,7 @@ codes! {
     InstanceState = "instance.state", Caller, false, "the instance is in a state in which this cannot be done";
     InstanceCancelled = "instance.cancelled", Caller, false, "the instance was stopped while it was being started";
     InstanceExpired = "instance.expired", Caller, false, "the instance's trial is over";
+    InstanceAsleep = "instance.asleep", Caller, true, "the instance slept, for nobody used it";
     InstanceAbandoned = "instance.abandoned", Operator, false, "an operator gave up what could not be undone";
     PasswordShown = "password.shown", Caller, false, "the first password was shown already, or its link is too old";
     TaskCommand = "task.command", Service, false, "the command cannot be started";
@@ -102,6 +103,7 @@ codes! {
     TaskImage = "task.image", Service, false, "the task's image cannot be pulled";
     TaskPlacement = "task.placement", Operator, false, "the task cannot be placed anywhere as it is configured";
     TaskStopTimeout = "task.stop_timeout", Operator, true, "the task could not be stopped";
+    TaskPause = "task.pause", Operator, false, "the task cannot be paused, or not be woken";
     TaskLost = "task.lost", Operator, true, "the machine or the process that ran the task went away";
     RouteUnhealthy = "route.unhealthy", Service, false, "the task runs and does not answer its health check";
     RouteIdentity = "route.identity", Service, false, "something else than this instance's own task answers at its address";

@@ -1,7 +1,7 @@
 //! An instance: one provisioned task of a service, for a tenant or for none, and what it holds in the world.
 
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use crate::{Attempt, InstanceId, Service, State, Tenant, Timestamp, state::IllegalTransition};
 
@@ -38,6 +38,9 @@ pub struct Instance {
     /// The end of its trial that its tenant was told of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_of_end: Option<Timestamp>,
+    /// What its sleep saved.
+    #[serde(default, skip_serializing_if = "Slept::is_none")]
+    pub slept: Slept,
     /// When it is stopped, its targets stay registered: whoever asked for that sees to them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_targets: bool,
@@ -50,8 +53,31 @@ pub struct Instance {
 impl Instance {
     /// Takes the instance to its next state.
     pub fn transition(&mut self, next: State) -> Result<(), IllegalTransition> {
+        let slept_since = self.asleep_since();
         self.state = self.state.clone().to(next)?;
+        if let Some(since) = slept_since {
+            let now = self.state.since();
+            self.slept.times += 1;
+            self.slept.total += now.since(since);
+            self.slept.freed = 0;
+        }
         Ok(())
+    }
+
+    /// Since when it sleeps; `None` while it does not.
+    #[must_use]
+    pub const fn asleep_since(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Sleeping { since, .. } => Some(since),
+            _ => None,
+        }
+    }
+
+    /// How long it has slept in all, by `now`.
+    #[must_use]
+    pub fn slept_by(&self, now: Timestamp) -> Duration {
+        let this_time = self.asleep_since().map_or(Duration::ZERO, |since| now.since(since));
+        self.slept.total + this_time
     }
 
     /// What people call it: the tenant's name, or the id.
@@ -60,6 +86,27 @@ impl Instance {
         self.tenant
             .as_ref()
             .map_or(self.id.as_str(), |tenant| tenant.subdomain.as_str())
+    }
+}
+
+/// What an instance's sleep saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slept {
+    /// How often it has woken.
+    pub times: u32,
+    /// How long it slept until it woke last.
+    #[serde(with = "crate::service::millis")]
+    pub total: Duration,
+    /// Bytes of memory that are free because it sleeps just now.
+    #[serde(default)]
+    pub freed: u64,
+}
+
+impl Slept {
+    /// Whether it never slept.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Service {
     /// How long requests under way have when a route is withdrawn.
     #[serde(with = "millis")]
     pub drain_timeout: Duration,
+    /// When an instance goes to sleep that nobody uses; never unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
     /// The response header in which the service sends `WHARF_INSTANCE_ID` back.
     pub identity_header: Option<String>,
     /// Given to the task, after substitution of `{subdomain}`, `{company_name}` and the like.
@@ -129,6 +132,27 @@ pub struct HealthCheck {
     pub unhealthy: u32,
 }
 
+/// When an instance that nobody uses goes to sleep, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sleep {
+    /// So long after the last request to it ended, or it became Ready.
+    #[serde(with = "millis")]
+    pub after: Duration,
+    #[serde(default)]
+    pub by: SleepBy,
+}
+
+/// What becomes of a task whose instance sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SleepBy {
+    /// It ends, and its memory is free. To wake takes as long as a start.
+    #[default]
+    Stop,
+    /// It stands still where it is and keeps its memory. To wake takes milliseconds.
+    Pause,
+}
+
 /// What a task is on its platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "platform", rename_all = "snake_case")]
@@ -143,6 +167,18 @@ pub enum RunSpec {
     },
     Docker(DockerTask),
     Ecs(EcsTask),
+}
+
+impl RunSpec {
+    /// Bytes of memory that a task may use, where that is limited.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        match self {
+            Self::Process { memory, .. } => *memory,
+            Self::Docker(task) => task.memory,
+            Self::Ecs(task) => task.memory.map(|mebibytes| u64::from(mebibytes) << 20),
+        }
+    }
 }
 
 /// A task as a Docker container. What is left out is the image's own.
@@ -295,15 +331,15 @@ pub enum SecretsAs {
 }
 
 /// Durations as whole milliseconds.
-mod millis {
+pub(crate) mod millis {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::time::Duration;
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }

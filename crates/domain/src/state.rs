@@ -4,12 +4,14 @@
 //! ```text
 //! Provisioning ─► Ready ─► Restoring ─► Ready
 //!   ▲  │            ├────► Stopping ──► Stopped ─► Restoring
+//!   │  │            ├────► Sleeping ──► Restoring
 //!   ▼  │            └────► Restoring ─► Down ────► Restoring
 //! Queued
 //!   └──┴─► Failed | Stuck              (any) ─► Stopping ─► Ended | Stuck
 //! ```
 //!
-//! A start that was granted just after a stop turns `Stopping` to `Restoring`.
+//! A start that was granted just after a stop turns `Stopping` to `Restoring`. What somebody used in the moment in which it went to sleep goes straight from
+//! `Sleeping` to `Ready`.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ pub enum State {
     Ready { since: Timestamp, url: String },
     /// Was Ready, and is being brought back with a new attempt. Name, database and secrets stay.
     Restoring { since: Timestamp, cause: Failure },
+    /// Nobody used it for as long as its service says. It is paused or stopped, and the next request wakes it.
+    Sleeping { since: Timestamp, url: String },
     /// Given up for now: no route, no task; name, database and secrets are kept. `start` tries again.
     Down { since: Timestamp, cause: Failure },
     /// Being stopped (to come back) or ended (for good).
@@ -61,6 +65,7 @@ impl State {
             Self::Queued { .. } => "queued",
             Self::Ready { .. } => "ready",
             Self::Restoring { .. } => "restoring",
+            Self::Sleeping { .. } => "sleeping",
             Self::Down { .. } => "down",
             Self::Stopping { .. } => "stopping",
             Self::Stopped { .. } => "stopped",
@@ -76,6 +81,7 @@ impl State {
         "queued",
         "ready",
         "restoring",
+        "sleeping",
         "down",
         "stopping",
         "stopped",
@@ -122,6 +128,7 @@ impl State {
             | Self::Queued { since }
             | Self::Ready { since, .. }
             | Self::Restoring { since, .. }
+            | Self::Sleeping { since, .. }
             | Self::Down { since, .. }
             | Self::Stopping { since, .. }
             | Self::Stopped { since } => *since,
@@ -131,18 +138,22 @@ impl State {
 
     /// The state after this one, if the rules have such a step.
     pub fn to(self, next: Self) -> Result<Self, IllegalTransition> {
-        use State::{Down, Ended, Failed, Provisioning, Queued, Ready, Restoring, Stopped, Stopping, Stuck};
+        use State::{Down, Ended, Failed, Provisioning, Queued, Ready, Restoring, Sleeping, Stopped, Stopping, Stuck};
         let legal = match (&self, &next) {
             (Provisioning { .. }, Queued { .. } | Ready { .. } | Failed { .. } | Stuck { .. }) => true,
             (Queued { .. }, Provisioning { .. } | Failed { .. } | Stuck { .. }) => true,
-            (Ready { .. }, Restoring { .. } | Stopping { .. }) => true,
+            (Ready { .. }, Restoring { .. } | Sleeping { .. } | Stopping { .. }) => true,
+            (Sleeping { .. }, Ready { .. } | Restoring { .. } | Stopping { .. } | Stuck { .. }) => true,
             (Restoring { .. }, Ready { .. } | Restoring { .. } | Down { .. } | Stopping { .. } | Stuck { .. }) => true,
             (Down { .. } | Stopped { .. }, Restoring { .. } | Stopping { .. }) => true,
             (Stopping { .. }, Stopping { .. } | Stuck { .. }) => true,
             (Stopping { end: false, .. }, Stopped { .. } | Restoring { .. }) => true,
             (Stopping { end: true, .. }, Ended { .. }) => true,
             // A person decides: take the step again, whichever saga it was of, or give it up.
-            (Stuck { .. }, Provisioning { .. } | Restoring { .. } | Stopping { .. } | Failed { .. }) => true,
+            (
+                Stuck { .. },
+                Provisioning { .. } | Restoring { .. } | Sleeping { .. } | Stopping { .. } | Failed { .. },
+            ) => true,
             _ => false,
         };
         if legal {
@@ -174,6 +185,10 @@ mod tests {
             State::Restoring {
                 since: at,
                 cause: cause.clone(),
+            },
+            State::Sleeping {
+                since: at,
+                url: "http://a.localhost".into(),
             },
             State::Down {
                 since: at,
@@ -210,7 +225,10 @@ mod tests {
             let legal = ready.clone().to(to.clone()).is_ok();
             assert_eq!(
                 legal,
-                matches!(to, State::Restoring { .. } | State::Stopping { .. }),
+                matches!(
+                    to,
+                    State::Restoring { .. } | State::Sleeping { .. } | State::Stopping { .. }
+                ),
                 "{}",
                 to.name()
             );

@@ -28,7 +28,7 @@ pub use logs::{LogLine, Logs, Printer};
 pub use mailer::{Mail, MailError, Mailer};
 pub use poster::{NoPoster, Post, Poster};
 pub use prober::{Probe, Prober, Proof};
-pub use routes::{Backend, Health, IdleRule, Registered, RouteKey, Routes, Standing};
+pub use routes::{Backend, Health, IdleRule, Registered, RouteKey, Routes, Standing, Unused};
 pub use secrets::Secrets;
 pub use tasks::{PortSource, Stopping, TaskEvent, TaskEvents, TaskSpec, TaskStatus, Tasks};
 

@@ -67,11 +67,20 @@ pub struct Backend {
     pub health: wharf_domain::service::HealthCheck,
 }
 
+/// An open endpoint that nobody has used for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unused {
+    pub instance: InstanceId,
+    pub attempt: Attempt,
+    /// Since its last request ended, or since it was opened if it has had none.
+    pub idle: Duration,
+}
+
 /// Why a route leads nowhere just now: what a visitor is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Being started, for the first time or again: the page waits.
+    /// Being started, for the first time or again, or asleep until somebody asks for it: the page waits.
     Starting,
     /// Stopped on request.
     Stopped,
@@ -109,6 +118,20 @@ pub trait Routes: Send + Sync + 'static {
         endpoint: Option<&Endpoint>,
         drain: Duration,
     ) -> Result<bool, Failure>;
+
+    /// Open endpoints that have no request under way and have had none for so long. An open tunnel (a WebSocket) is a request under way. `None` where the load
+    /// balancer does not know: nobody behind it can be put to sleep.
+    async fn unused(&self, longer_than: Duration) -> Result<Option<Vec<Unused>>, Failure> {
+        let _ = longer_than;
+        Ok(None)
+    }
+
+    /// Withdraws an endpoint if it still has been unused for so long, and says whether it did: what is used stays open. Either way no request is lost that comes in
+    /// the same moment: it goes to the endpoint, or waits like those for what is starting. What is not registered is withdrawn already.
+    async fn withdraw_unused(&self, owner: &Owner, key: &RouteKey, longer_than: Duration) -> Result<bool, Failure> {
+        let _ = (owner, key, longer_than);
+        Ok(false)
+    }
 
     /// The load balancer's own view of a registered endpoint; `None` where it has none, and the [`Prober`](crate::Prober) decides.
     async fn health(&self, owner: &Owner, key: &RouteKey, endpoint: &Endpoint) -> Result<Option<Health>, Failure> {

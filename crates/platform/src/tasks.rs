@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
-use wharf_domain::{Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
+use wharf_domain::{Code, Endpoint, Failure, InstanceId, ServiceName, Timestamp, instance::TaskRef, service::RunSpec};
 
 use crate::{Owner, RouteKey};
 
@@ -41,6 +41,8 @@ pub enum TaskStatus {
     Pending { why: String },
     /// It runs. The endpoint is there as soon as the platform can tell it.
     Running { endpoint: Option<Endpoint> },
+    /// It is there and stands still: somebody paused it, which is Wharf where its instance sleeps. `cause` says what to make of it where nobody in Wharf did.
+    Paused { cause: Failure },
     /// It runs no more.
     Stopped {
         /// `task.crashed`, `task.memory`, `task.command`, …, with reason and exit code in words.
@@ -110,9 +112,40 @@ pub trait Tasks: Send + Sync + 'static {
     /// Asks it to end, and after `grace` makes it. Never waits for that: call again until `Stopped`.
     async fn stop(&self, owner: &Owner, task: &TaskRef, grace: Duration) -> Result<Stopping, Failure>;
 
+    /// Whether [`pause`](Self::pause) can do it.
+    fn can_pause(&self) -> bool {
+        false
+    }
+
+    /// Makes it stand still where it is, its memory kept. One that is paused already stays so.
+    async fn pause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        let _ = owner;
+        Err(cannot_pause(task))
+    }
+
+    /// Lets it go on where it stands. One that runs goes on running; one that has ended is `task.lost`.
+    async fn unpause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        let _ = owner;
+        Err(cannot_pause(task))
+    }
+
+    /// Bytes of memory that it uses just now; `None` where the platform does not tell.
+    async fn memory(&self, owner: &Owner, task: &TaskRef) -> Result<Option<u64>, Failure> {
+        let _ = (owner, task);
+        Ok(None)
+    }
+
     /// Every task that carries this deployment's mark and is not stopped. `runs` are those that some may have been started from: a platform with several places
     /// to look in (clusters) finds them there.
     async fn all(&self, runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure>;
+}
+
+fn cannot_pause(task: &TaskRef) -> Failure {
+    Failure::new(
+        Code::TaskPause,
+        format!("task {} cannot be paused: its platform has no such thing", task.id),
+    )
+    .hint("let the service's instances sleep by a stop: `sleep = \"stop\"`")
 }
 
 /// Something happened to a task. Events may be lost, late, doubled and out of order: they say where to look.

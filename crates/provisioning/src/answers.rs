@@ -56,7 +56,8 @@ pub(crate) fn signed_up(view: &InstanceView) -> Value {
 /// Why an instance is not what was asked for, if it is over or has halted.
 pub(crate) fn cause(view: &InstanceView) -> Option<Failure> {
     match view.state {
-        State::Ready { .. } => None,
+        // It wakes for whoever asks.
+        State::Ready { .. } | State::Sleeping { .. } => None,
         _ if view.state.is_coming() => None,
         _ => Some(view.cause.clone().map_or_else(
             || {

@@ -208,6 +208,7 @@ impl Wharf {
             pause_until: None,
             expires_at: None,
             told_of_end: None,
+            slept: wharf_domain::instance::Slept::default(),
             keep_targets: false,
             request_hash: claim.hash.clone(),
             status_token_hash: Some(token.hash()),
@@ -430,7 +431,10 @@ impl Wharf {
         if held && wanted.tenant.is_none() {
             let instance = self.instance(&by.owner).await?;
             // A singleton that was given up is what this start is about.
-            if matches!(instance.state, State::Down { .. } | State::Stopped { .. }) {
+            if matches!(
+                instance.state,
+                State::Down { .. } | State::Stopped { .. } | State::Sleeping { .. }
+            ) {
                 self.send(&by.owner, Message::Start).await?;
             }
             return self.join(wanted, trigger, instance).await;

@@ -13,6 +13,7 @@
 //! | `tasks` | what the platform tells of tasks, and the look that notices what it did not tell |
 //! | `webhooks/` | payments that provision and end, and events for others |
 //! | `outbox`, `mail` | mails, rendered and handed over |
+//! | `sleep` | what nobody uses is put to sleep, and woken when somebody asks for it |
 //! | `schedules` | what starts and stops by the clock |
 //! | `repair/` | registry and world compared, and brought together |
 //! | `settings`, `tokens`, `template`, `view`, `watch` | what the others share |
@@ -33,6 +34,7 @@ pub mod sagas;
 pub mod schedules;
 mod sessions;
 pub mod settings;
+mod sleep;
 mod steps;
 mod tasks;
 mod template;
@@ -53,7 +55,7 @@ pub use steps::Ahead;
 /// For whoever holds inputs of his own against it (`fuzz/`).
 #[doc(hidden)]
 pub use template::fill as filled;
-pub use view::{InstanceView, StepView, UpcomingStep};
+pub use view::{InstanceView, SleptView, StepView, UpcomingStep};
 pub use watch::Reporter;
 pub use wharf::Wharf;
 pub use workflow::Provisioning;

@@ -243,6 +243,7 @@ pub fn preview(settings: &Settings, kind: LetterKind, service: &ServiceName, ten
                 pause_until: None,
                 expires_at: None,
                 told_of_end: None,
+                slept: wharf_domain::instance::Slept::default(),
                 keep_targets: false,
                 request_hash: String::new(),
                 status_token_hash: None,

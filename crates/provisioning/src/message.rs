@@ -14,6 +14,10 @@ pub enum Message {
     End,
     /// Bring a stopped instance, or one that is down, back.
     Start,
+    /// Nobody has used it for as long as its service says: it sleeps, if that is still so.
+    Sleep { attempt: Attempt },
+    /// Somebody asks for it: if it sleeps, it wakes.
+    Wake,
     /// Its task has changed: whoever waits for it looks now.
     Look,
     /// Its task runs no more.

@@ -147,6 +147,10 @@ impl Wharf {
                         queue.push(instance.id);
                     }
                     State::Ready { .. } => {}
+                    // It sleeps on without the task that ended with the last run.
+                    State::Sleeping { .. } if lost && instance.held.task.is_some() => {
+                        lost_tasks.push((instance.id, instance.attempt));
+                    }
                     // Its saga goes on after the route, and opens it with the proof, unless it had that already.
                     state
                         if state.is_coming()

@@ -1,6 +1,6 @@
 //! The sagas, as lists of steps. What a step does stands in its own file; what a saga's end means stands in `workflow`.
 
-use wharf_domain::Service;
+use wharf_domain::{Service, service::SleepBy};
 use wharf_saga::{Way, record::OnFailure, workflow::Plan};
 
 pub const PROVISION: &str = "provision";
@@ -12,6 +12,12 @@ pub const REROUTE: &str = "reroute";
 pub const STOP: &str = "stop";
 /// To `Down`: the same, because it kept failing.
 pub const TAKE_DOWN: &str = "take_down";
+/// To `Sleeping`.
+pub const SLEEP: &str = "sleep";
+/// What is left of a task that ended while its instance slept: it sleeps on without one.
+pub const SLEEP_ON: &str = "sleep_on";
+/// A task that stood still goes on.
+pub const WAKE: &str = "wake";
 /// To `Ended`.
 pub const END: &str = "end";
 
@@ -77,6 +83,36 @@ pub fn reroute() -> Plan {
         steps: ways(Way::Run, &["route", "healthy", "ready"]).collect(),
         on_failure: OnFailure::Unwind,
     }
+}
+
+/// Nobody uses it: without a route it rests, and holds what it held. If somebody comes in the same moment, or it cannot be paused, the saga unwinds, and the instance is
+/// Ready as before.
+#[must_use]
+pub fn sleep(by: SleepBy) -> Plan {
+    let (way, rest): (_, &[_]) = match by {
+        SleepBy::Pause => (Way::Run, &["freeze"]),
+        SleepBy::Stop => (Way::Undo, &["task", "endpoint"]),
+    };
+    Plan {
+        saga: SLEEP,
+        steps: ways(Way::Run, &["unused"]).chain(ways(way, rest)).collect(),
+        on_failure: OnFailure::Unwind,
+    }
+}
+
+/// The task goes on, and has to answer before anybody is let through. A failure withdraws the route, and brings the instance back with a new attempt.
+#[must_use]
+pub fn wake() -> Plan {
+    Plan {
+        saga: WAKE,
+        steps: ways(Way::Run, &["thaw", "healthy", "ready"]).collect(),
+        on_failure: OnFailure::Unwind,
+    }
+}
+
+#[must_use]
+pub fn sleep_on() -> Plan {
+    take_away(SLEEP_ON)
 }
 
 /// Withdraws the route and stops the task.

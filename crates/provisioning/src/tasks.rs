@@ -23,7 +23,10 @@ const STRAY_GRACE: Duration = Duration::from_secs(5);
 
 /// Whether a task that is there is not its instance's any more: that is over, rests without a task, or has a later one.
 fn is_stray(instance: &Instance, task: &TaskRef) -> bool {
-    let rests = matches!(instance.state, State::Stopped { .. } | State::Down { .. });
+    let rests = matches!(
+        instance.state,
+        State::Stopped { .. } | State::Down { .. } | State::Sleeping { .. }
+    );
     let held = instance.held.task.as_ref();
     // A platform may start one attempt twice; the one that the record names is the one.
     let is_twin = held.is_some_and(|held| held.attempt == task.attempt && held.id != task.id);
@@ -35,6 +38,7 @@ pub(crate) fn end_of(status: TaskStatus) -> Option<Failure> {
     match status {
         TaskStatus::Pending { .. } | TaskStatus::Running { .. } => None,
         TaskStatus::Stopped { cause, output, .. } => Some(with_output(cause, output)),
+        TaskStatus::Paused { cause } => Some(cause),
         TaskStatus::Gone => Some(gone()),
     }
 }
@@ -89,9 +93,17 @@ impl Wharf {
                 .await
                 .map(drop);
         }
+        if matches!(instance.state, State::Sleeping { .. }) {
+            return self.heard_of_sleeper(&instance, &task).await;
+        }
         if !wants_it || task.attempt != instance.attempt {
             return Ok(());
         }
+        // Its own pause, told late, of one that has woken since, is none.
+        let status = match status {
+            TaskStatus::Paused { .. } => self.look_at(&instance.id, &task).await?,
+            status => status,
+        };
         if let Some(cause) = end_of(status) {
             return self.task_ended(&instance, &task.id, cause).await;
         }
@@ -103,6 +115,29 @@ impl Wharf {
             self.engine().send(&instance.id, &Message::Look, Some(key)).await?;
         }
         Ok(())
+    }
+
+    async fn look_at(&self, instance: &InstanceId, task: &TaskRef) -> Result<TaskStatus, Failure> {
+        let owner = self.owner(instance, task.attempt);
+        self.platform().tasks.look(&owner, task).await
+    }
+
+    /// Something happened to the task of an instance that sleeps: it has ended, or somebody else has woken it; or it is what was to happen to it.
+    async fn heard_of_sleeper(&self, instance: &Instance, task: &TaskRef) -> Result<(), Failure> {
+        if instance.held.task.as_ref() != Some(task) {
+            return Ok(());
+        }
+        // In this order: what runs while its saga is on its way may be about to be paused.
+        let is_moving = self.show(&instance.id).await?.moving;
+        match self.look_at(&instance.id, task).await? {
+            TaskStatus::Paused { .. } | TaskStatus::Pending { .. } => Ok(()),
+            TaskStatus::Running { .. } if is_moving => Ok(()),
+            TaskStatus::Running { .. } => self.send(&instance.id, Message::Wake).await,
+            status => match end_of(status) {
+                Some(cause) => self.task_ended(instance, &task.id, cause).await,
+                None => Ok(()),
+            },
+        }
     }
 
     /// Ends a task that nobody wants any more.
@@ -169,23 +204,7 @@ impl Wharf {
     /// Looks once. Gives how many Ready instances have lost their task. Tasks that nobody wants are stopped.
     pub async fn check_tasks(&self) -> Result<usize, Failure> {
         // The registry first: a task that is started meanwhile is then not missed, but not expected either.
-        let mut expected = Vec::new();
-        let mut before = None;
-        loop {
-            let query = Query {
-                state: Some("ready".to_owned()),
-                before,
-                limit: PAGE_MAX,
-                ..Query::default()
-            };
-            let page = self.store().list(query).await?;
-            let is_last = page.len() < PAGE_MAX;
-            before = page.last().map(|last| last.id.clone());
-            expected.extend(page.iter().filter_map(|stored| Some(read(stored).ok()?.data)));
-            if is_last {
-                break;
-            }
-        }
+        let expected = self.in_state("ready").await?;
         let present: BTreeMap<TaskRef, InstanceId> = self
             .platform()
             .tasks
@@ -221,6 +240,32 @@ impl Wharf {
                 lost += 1;
             }
         }
+        for sleeper in self.in_state("sleeping").await? {
+            if let Some(task) = &sleeper.held.task {
+                self.heard_of_sleeper(&sleeper, task).await?;
+            }
+        }
         Ok(lost)
+    }
+
+    /// Every instance in this state.
+    pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<Instance>, Failure> {
+        let mut found = Vec::new();
+        let mut before = None;
+        loop {
+            let query = Query {
+                state: Some(state.to_owned()),
+                before,
+                limit: PAGE_MAX,
+                ..Query::default()
+            };
+            let page = self.store().list(query).await?;
+            let is_last = page.len() < PAGE_MAX;
+            before = page.last().map(|last| last.id.clone());
+            found.extend(page.iter().filter_map(|stored| Some(read(stored).ok()?.data)));
+            if is_last {
+                return Ok(found);
+            }
+        }
     }
 }

@@ -38,6 +38,9 @@ pub struct InstanceView {
     /// Its place among those that wait for room, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<Queue>,
+    /// What its sleep saved, if it ever slept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slept: Option<SleptView>,
     /// The steps after it; none while everything is taken back.
     pub upcoming: Vec<UpcomingStep>,
     /// What went wrong, where something did.
@@ -85,6 +88,28 @@ impl From<Place> for Queue {
     }
 }
 
+/// What an instance's sleep saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SleptView {
+    /// How often it has slept, this time included.
+    pub times: u32,
+    /// How long in all, until now.
+    pub millis: u64,
+    /// Bytes of memory that are free because it sleeps just now.
+    pub freed_bytes: u64,
+}
+
+impl SleptView {
+    fn of(instance: &Instance, now: Timestamp) -> Option<Self> {
+        let times = instance.slept.times + u32::from(instance.asleep_since().is_some());
+        (times > 0).then(|| Self {
+            times,
+            millis: u64::try_from(instance.slept_by(now).as_millis()).unwrap_or(u64::MAX),
+            freed_bytes: instance.slept.freed,
+        })
+    }
+}
+
 /// What a person can do about an instance that is stuck at this step.
 #[must_use]
 pub fn stuck_advice(name: &str, step: &str, cause: &Failure) -> String {
@@ -114,11 +139,11 @@ pub(crate) fn down_advice(name: &str, cause: &Failure) -> String {
 
 impl InstanceView {
     #[must_use]
-    pub fn new(record: &Record<Instance>, settings: &Settings) -> Self {
+    pub fn new(record: &Record<Instance>, settings: &Settings, now: Timestamp) -> Self {
         let instance = &record.data;
         let progress = record.progress.as_ref();
         let url = match &instance.state {
-            State::Ready { url, .. } => Some(url.clone()),
+            State::Ready { url, .. } | State::Sleeping { url, .. } => Some(url.clone()),
             State::Failed { .. } | State::Ended { .. } => None,
             _ => settings.url(instance),
         };
@@ -142,6 +167,7 @@ impl InstanceView {
             step: progress.and_then(Progress::current).map(|planned| planned.step.clone()),
             waits_for: progress.and_then(|progress| progress.waits_for.clone()),
             queue: None,
+            slept: SleptView::of(instance, now),
             upcoming: progress.map(upcoming).unwrap_or_default(),
             cause: instance.state.cause().or_else(|| progress?.unwinding.as_ref()).cloned(),
             stuck_at: match &instance.state {

@@ -89,7 +89,8 @@ impl Watchers {
             return;
         };
         match &instance.state {
-            State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } => {
+            // Whoever asks for one that sleeps wakes it, and waits like for one that starts.
+            State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } | State::Sleeping { .. } => {
                 self.routes.announce(&instance.id, &key, Standing::Starting);
             }
             State::Down { .. } | State::Stuck { .. } => self.routes.announce(&instance.id, &key, Standing::Down),

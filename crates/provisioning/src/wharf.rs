@@ -246,7 +246,7 @@ impl Wharf {
     }
 
     fn view(&self, stored: &Stored) -> Result<InstanceView, Failure> {
-        let mut view = InstanceView::new(&read(stored)?, self.settings());
+        let mut view = InstanceView::new(&read(stored)?, self.settings(), self.clock().now());
         view.moving |= stored.inbox_head > stored.inbox_read;
         Ok(view)
     }
@@ -365,7 +365,7 @@ impl Wharf {
     pub async fn start(&self, id: &InstanceId) -> Result<(), Failure> {
         let instance = self.instance(id).await?;
         match instance.state {
-            State::Stopped { .. } | State::Down { .. } => {
+            State::Stopped { .. } | State::Down { .. } | State::Sleeping { .. } => {
                 self.only_in_time(&instance)?;
                 self.send(id, Message::Start).await
             }

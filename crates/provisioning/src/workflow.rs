@@ -1,5 +1,7 @@
 //! The decisions: what a message means for an instance in its state, and what a saga's end does to it. Pure: no call in here goes out.
 
+mod sleeping;
+
 use std::{collections::HashMap, sync::Arc};
 use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp, instance::TaskRef, service::AfterTrial};
 use wharf_platform::Platform;
@@ -95,6 +97,7 @@ impl Provisioning {
         let cause = || Failure::new(Code::TaskLost, "the registry is older than the task that was there");
         match &instance.state {
             State::Ready { .. } => self.bring_back(instance, cause(), Demise::Lost, now),
+            State::Sleeping { .. } if has_task => Decision::Begin(sagas::sleep_on()),
             // It rests as before, once what was there is taken down.
             State::Stopped { .. } if has_task => {
                 turn_to(instance, State::Stopping { since: now, end: false }, sagas::stop())
@@ -113,6 +116,32 @@ impl Provisioning {
         let end = end || instance.tenant.is_none();
         let plan = if end { sagas::end() } else { sagas::stop() };
         turn_to(instance, State::Stopping { since: now, end }, plan)
+    }
+
+    /// What is stuck goes on: it is again in the state in which its saga halted.
+    fn take_up(
+        &self,
+        instance: &mut Instance,
+        saga: Option<&Progress>,
+        now: Timestamp,
+        decision: Decision,
+    ) -> Decision {
+        let cause = instance.state.cause().cloned().unwrap_or_else(cancelled);
+        let saga = saga.map(|saga| saga.saga.as_str());
+        let was = match (saga, instance.first_ready_at, self.settings.url(instance)) {
+            (Some(sagas::STOP), ..) => State::Stopping { since: now, end: false },
+            (Some(sagas::END), Some(_), _) => State::Stopping { since: now, end: true },
+            (Some(sagas::SLEEP | sagas::SLEEP_ON), _, Some(url)) => State::Sleeping { since: now, url },
+            (_, Some(_), _) => State::Restoring { since: now, cause },
+            (_, None, _) => State::Provisioning { since: now },
+        };
+        match instance.transition(was) {
+            Ok(()) => decision,
+            Err(error) => {
+                tracing::error!(instance = %instance.id, %error, "what is stuck cannot be taken up");
+                Decision::Continue
+            }
+        }
     }
 
     fn one(
@@ -166,12 +195,14 @@ impl Provisioning {
 
             (State::Stopping { end: true, .. }, Message::Stop | Message::End) => Decision::Continue,
             (State::Stopping { end: false, .. } | State::Stopped { .. }, Message::Stop) => Decision::Continue,
-            (State::Ready { .. } | State::Restoring { .. } | State::Down { .. }, Message::Stop) => {
-                Self::go(instance, false, now)
-            }
+            (
+                State::Ready { .. } | State::Restoring { .. } | State::Sleeping { .. } | State::Down { .. },
+                Message::Stop,
+            ) => Self::go(instance, false, now),
             (
                 State::Ready { .. }
                 | State::Restoring { .. }
+                | State::Sleeping { .. }
                 | State::Down { .. }
                 | State::Stopped { .. }
                 | State::Stopping { .. },
@@ -193,8 +224,29 @@ impl Provisioning {
             (State::Ready { .. }, Message::Unrouted { attempt, cause }) if current(attempt) => {
                 turn_to(instance, State::Restoring { since: now, cause }, sagas::reroute())
             }
+            (State::Ready { .. }, Message::Sleep { attempt }) if current(attempt) && saga.is_none() => {
+                self.fall_asleep(instance, now)
+            }
+            (State::Sleeping { .. }, Message::Wake) => Self::wake(instance, saga, now),
+            (State::Sleeping { .. }, Message::Start) => {
+                instance.crashes.clear();
+                instance.losses.clear();
+                Self::wake(instance, saga, now)
+            }
+            // Nobody misses its task while it sleeps; what ends it itself goes on with that.
             (
-                State::Ready { .. } | State::Stopped { .. } | State::Down { .. },
+                State::Sleeping { .. },
+                Message::TaskStopped { attempt, cause }
+                | Message::Lost { attempt, cause }
+                | Message::Restarted { attempt, cause },
+            ) if current(attempt) && instance.held.task.is_some() && !takes_away(saga) => {
+                writes
+                    .notes
+                    .push(format!("its task ended while it slept: {}", cause.message));
+                Decision::Begin(sagas::sleep_on())
+            }
+            (
+                State::Ready { .. } | State::Sleeping { .. } | State::Stopped { .. } | State::Down { .. },
                 Message::Overtaken { attempt, task },
             ) if attempt > instance.attempt => self.overtaken(instance, attempt, task, now),
 
@@ -211,13 +263,13 @@ impl Provisioning {
                 turn_to(instance, State::Restoring { since: now, cause }, sagas::restore())
             }
 
-            (State::Stuck { .. }, Message::Resume) => take_up(instance, saga, now, Decision::Resume),
+            (State::Stuck { .. }, Message::Resume) => self.take_up(instance, saga, now, Decision::Resume),
             // Of what was never Ready, and of what was ending, nothing is left to be stopped for.
             (State::Stuck { .. }, Message::End | Message::Stop) if instance.first_ready_at.is_none() => {
-                take_up(instance, saga, now, Decision::Begin(sagas::end()))
+                self.take_up(instance, saga, now, Decision::Begin(sagas::end()))
             }
             (State::Stuck { .. }, Message::Stop) if saga.is_some_and(|saga| saga.saga == sagas::END) => {
-                take_up(instance, saga, now, Decision::Resume)
+                self.take_up(instance, saga, now, Decision::Resume)
             }
             (State::Stuck { .. }, Message::Stop) => Self::go(instance, false, now),
             // A stuck end is tried again from its beginning.
@@ -283,28 +335,6 @@ fn cancelled() -> Failure {
 /// Whether the saga under way is at a step that takes something away for good.
 fn takes_away(saga: Option<&Progress>) -> bool {
     saga.is_some_and(|saga| saga.unwinding.is_none() && saga.current().is_some_and(|planned| planned.way == Way::Undo))
-}
-
-/// What is stuck goes on: it is again in the state in which its saga halted.
-fn take_up(instance: &mut Instance, saga: Option<&Progress>, now: Timestamp, decision: Decision) -> Decision {
-    let cause = instance.state.cause().cloned().unwrap_or_else(cancelled);
-    let end = match saga.map(|saga| saga.saga.as_str()) {
-        Some(sagas::STOP) => Some(false),
-        Some(sagas::END) if instance.first_ready_at.is_some() => Some(true),
-        _ => None,
-    };
-    let was = match (end, instance.first_ready_at) {
-        (Some(end), _) => State::Stopping { since: now, end },
-        (None, Some(_)) => State::Restoring { since: now, cause },
-        (None, None) => State::Provisioning { since: now },
-    };
-    match instance.transition(was) {
-        Ok(()) => decision,
-        Err(error) => {
-            tracing::error!(instance = %instance.id, %error, "what is stuck cannot be taken up");
-            Decision::Continue
-        }
-    }
 }
 
 /// Whether the saga under way wants the instance's task to run. What takes it down awaits just its end.
@@ -432,6 +462,14 @@ impl Workflow for Provisioning {
         if let Some(index) = strongest {
             return self.one(instance, saga, messages.swap_remove(index), now, writes);
         }
+        // Whoever waits for one that sleeps is not to be forgotten over what else is told of it.
+        if matches!(instance.state, State::Sleeping { .. })
+            && let Some(index) = messages
+                .iter()
+                .position(|message| matches!(message, Message::Wake | Message::Start))
+        {
+            return self.one(instance, saga, messages.swap_remove(index), now, writes);
+        }
         for message in messages {
             let decision = self.one(instance, saga, message, now, writes);
             if decision != Decision::Continue {
@@ -450,7 +488,9 @@ impl Workflow for Provisioning {
     fn ended(&self, instance: &mut Instance, saga: &str, ending: &Ending, now: Timestamp, writes: &mut Writes) -> Next {
         let (next, then) = match (saga, ending) {
             // The step `ready` has made it Ready.
-            (sagas::PROVISION | sagas::RESTORE | sagas::REROUTE, Ending::Done) => return Next::Rest,
+            (sagas::PROVISION | sagas::RESTORE | sagas::REROUTE | sagas::WAKE, Ending::Done) => return Next::Rest,
+            (sagas::SLEEP | sagas::SLEEP_ON, Ending::Done) => return Next::Rest,
+            (sagas::SLEEP, Ending::Undone { cause }) => return self.stay_awake(instance, cause, now),
             (sagas::PROVISION, Ending::Undone { cause }) => (
                 State::Failed {
                     at: now,
@@ -459,10 +499,11 @@ impl Workflow for Provisioning {
                 Next::Rest,
             ),
             (_, Ending::Undone { cause }) => {
-                let demise = if cause.code == Code::TaskLost {
-                    Demise::Lost
-                } else {
-                    Demise::Crashed
+                let demise = match cause.code {
+                    // What did not survive its sleep says nothing of what it is like awake.
+                    _ if saga == sagas::WAKE => Demise::WithUs,
+                    Code::TaskLost => Demise::Lost,
+                    _ => Demise::Crashed,
                 };
                 match self.bring_back(instance, cause.clone(), demise, now) {
                     Decision::Begin(plan) => return Next::Begin(plan),

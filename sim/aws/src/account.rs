@@ -185,6 +185,7 @@ fn on_ecs(name: &str, route: RouteRule) -> Service {
         route,
         start_timeout: Duration::from_mins(3),
         drain_timeout: Duration::from_secs(20),
+        sleep: None,
         run: RunSpec::Ecs(task),
         ..plain(name)
     }

@@ -122,7 +122,7 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// What became of a container that is paused: nobody in Wharf did that.
+/// What is to be made of a container that is paused, where its instance does not sleep: nobody in Wharf did that.
 pub(crate) fn paused() -> Failure {
     Failure::new(
         Code::TaskLost,

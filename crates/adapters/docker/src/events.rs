@@ -165,14 +165,7 @@ async fn hear(world: &World, event: EventMessage) {
         "oom" => {
             world.notices.lock().out_of_memory.insert(name);
         }
-        "pause" => world.tell(
-            &owner,
-            TaskStatus::Stopped {
-                cause: cause::paused(),
-                exit_code: None,
-                output: None,
-            },
-        ),
+        "pause" => world.tell(&owner, TaskStatus::Paused { cause: cause::paused() }),
         "die" => tell(world, &owner, &name).await,
         "destroy" => {
             let was_running = world.notices.lock().running.contains_key(&name);

@@ -9,6 +9,7 @@
 //! | `network` | the deployment's network, on which tenants cannot reach one another, and the addresses in it |
 //! | `marks` | how a container says whose it is: name and labels. Pure |
 //! | `pool` | containers that are started ahead and claimed by a sign-up; how one is told whose it became (`slots`) |
+//! | `pausing` | containers that stand still, and the memory that one uses |
 //! | `seen` | a container as Docker describes it |
 //! | `cause` | why a container stopped, in words. Pure |
 //! | `events` | Docker's events, and what was missed while there were none |
@@ -35,6 +36,7 @@ mod image;
 mod logs;
 mod marks;
 mod network;
+mod pausing;
 mod pool;
 mod seen;
 mod shape;

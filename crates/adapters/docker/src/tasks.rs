@@ -21,7 +21,7 @@ use bollard::query_parameters::StopContainerOptions;
 use crate::{
     DockerOptions, engine, events, failure, image,
     logs::DockerLogs,
-    marks, pool,
+    marks, pausing, pool,
     seen::{Phase, Seen},
     shape,
     start::{self, Begun, docker},
@@ -112,6 +112,15 @@ impl fmt::Debug for DockerTasks {
         f.debug_struct("DockerTasks")
             .field("options", &self.world.options)
             .finish_non_exhaustive()
+    }
+}
+
+impl DockerTasks {
+    async fn set_paused(&self, owner: &Owner, task: &TaskRef, is_paused: bool) -> Result<(), Failure> {
+        match self.world.own(owner, &task.id).await? {
+            Some(seen) => pausing::set_paused(&self.world, &task.id, &seen, is_paused).await,
+            None => Err(pausing::has_ended(&task.id)),
+        }
     }
 }
 
@@ -237,6 +246,25 @@ impl Tasks for DockerTasks {
                 Ok(Stopping::Underway)
             }
         }
+    }
+
+    fn can_pause(&self) -> bool {
+        true
+    }
+
+    async fn pause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        self.set_paused(owner, task, true).await
+    }
+
+    async fn unpause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        self.set_paused(owner, task, false).await
+    }
+
+    async fn memory(&self, owner: &Owner, task: &TaskRef) -> Result<Option<u64>, Failure> {
+        let Some(seen) = self.world.own(owner, &task.id).await? else {
+            return Ok(None);
+        };
+        pausing::memory(&self.world, &seen.id).await
     }
 
     async fn all(&self, _runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure> {

@@ -161,11 +161,7 @@ impl World {
             Phase::Running => TaskStatus::Running {
                 endpoint: seen.endpoint(self.options.host_address),
             },
-            Phase::Paused => TaskStatus::Stopped {
-                cause: cause::paused(),
-                exit_code: None,
-                output: None,
-            },
+            Phase::Paused => TaskStatus::Paused { cause: cause::paused() },
             Phase::Ending => TaskStatus::Pending {
                 why: "its container to end".to_owned(),
             },

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 use wharf_domain::{Code, Endpoint, Failure, InstanceId};
-use wharf_platform::{Backend, Owner, Registered, RouteKey, Routes, Standing};
+use wharf_platform::{Backend, Owner, Registered, RouteKey, Routes, Standing, Unused};
 
 use crate::{
     config::EdgeConfig,
@@ -203,6 +203,14 @@ impl Routes for Edge {
         drain: Duration,
     ) -> Result<bool, Failure> {
         self.shared.registry.withdraw(owner, key, drain)
+    }
+
+    async fn unused(&self, longer_than: Duration) -> Result<Option<Vec<Unused>>, Failure> {
+        Ok(Some(self.shared.registry.unused(longer_than)))
+    }
+
+    async fn withdraw_unused(&self, owner: &Owner, key: &RouteKey, longer_than: Duration) -> Result<bool, Failure> {
+        self.shared.registry.withdraw_unused(owner, key, longer_than)
     }
 
     fn announce(&self, instance: &InstanceId, key: &RouteKey, standing: Standing) {

@@ -43,6 +43,7 @@ async fn wait(core: &Core, name: &str, mut route: Arc<Route>) -> Found {
             found => return found,
         }
         if timeout_at(deadline, changed).await.is_err() {
+            route.want_again();
             return Found::Starting(route);
         }
     }

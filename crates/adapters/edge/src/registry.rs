@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::sync::{Notify, broadcast, mpsc};
 use wharf_domain::{Attempt, Code, Endpoint, Failure, InstanceId};
-use wharf_platform::{Backend, Owner, Registered, RouteKey, Standing};
+use wharf_platform::{Backend, Owner, Registered, RouteKey, Standing, Unused};
 
 use crate::{
     table::{DEEPEST_PREFIX, Draining, Member, Route, Table, Writer, segments},
@@ -129,6 +129,53 @@ impl Registry {
             !ended
         });
         Ok(over)
+    }
+
+    /// Withdraws an endpoint that nobody uses. In the meantime those who ask for it wait for what is starting; if it stays they find it again.
+    pub(crate) fn withdraw_unused(
+        &self,
+        owner: &Owner,
+        key: &RouteKey,
+        longer_than: Duration,
+    ) -> Result<bool, Failure> {
+        let name = name_of(key)?;
+        let is_owners = |upstream: &Upstream| *upstream.instance == owner.instance && upstream.attempt == owner.attempt;
+        let _writer = self.table.writer.lock();
+        let members = self.members(&name);
+        let mut without = members.clone();
+        let registered = without
+            .iter_mut()
+            .find(|member| member.upstream.as_deref().is_some_and(is_owners));
+        let Some(upstream) = registered.and_then(|member| member.upstream.take()) else {
+            return Ok(true);
+        };
+        // One that is in use is not disturbed to find that out.
+        if upstream.unused_for().is_none_or(|idle| idle < longer_than) {
+            return Ok(false);
+        }
+        self.table.replace(&name, without);
+        let is_unused = upstream.retire_if_unused(longer_than);
+        if !is_unused {
+            self.table.replace(&name, members);
+        }
+        Ok(is_unused)
+    }
+
+    /// Endpoints with visitors let through, and none for so long.
+    pub(crate) fn unused(&self, longer_than: Duration) -> Vec<Unused> {
+        let mut unused = Vec::new();
+        self.table.each(|_, route| {
+            let open = route.members.iter().filter_map(|member| member.upstream.as_ref());
+            unused.extend(open.filter(|upstream| upstream.is_proven()).filter_map(|upstream| {
+                let idle = upstream.unused_for().filter(|idle| *idle >= longer_than)?;
+                Some(Unused {
+                    instance: (*upstream.instance).clone(),
+                    attempt: upstream.attempt,
+                    idle,
+                })
+            }));
+        });
+        unused
     }
 
     pub(crate) fn announce(&self, instance: &InstanceId, key: &RouteKey, standing: Standing) {

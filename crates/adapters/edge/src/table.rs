@@ -48,6 +48,13 @@ pub(crate) struct Route {
     pub(crate) changed: Notify,
 }
 
+impl Route {
+    /// Nobody came in time: the next one who waits is told of again, for the first may not have been heard.
+    pub(crate) fn want_again(&self) {
+        self.asked_for.store(false, Ordering::Relaxed);
+    }
+}
+
 /// What a request finds.
 #[derive(Debug)]
 pub(crate) enum Found {

@@ -4,13 +4,24 @@ use http::HeaderName;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 use wharf_domain::{Attempt, Failure, InstanceId, service::HealthCheck};
 
 use crate::pool::Pool;
+
+/// Times are kept as milliseconds since this one.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Whether requests may begin.
+const OPEN: u8 = 0;
+/// Not for the moment in which it is looked whether it is used.
+const HELD_BACK: u8 = 1;
+/// Never again.
+const RETIRED: u8 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -22,7 +33,9 @@ pub(crate) struct Upstream {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
     in_flight: AtomicUsize,
-    retired: AtomicBool,
+    /// When its last request ended, or it was proven.
+    used_at: AtomicU64,
+    service: AtomicU8,
     proven: AtomicBool,
     healthy: AtomicBool,
     /// Checks in a row that spoke against the state it is in.
@@ -63,7 +76,8 @@ impl Upstream {
             settings,
             pool: Pool::default(),
             in_flight: AtomicUsize::new(0),
-            retired: AtomicBool::new(false),
+            used_at: AtomicU64::new(millis(Instant::now())),
+            service: AtomicU8::new(OPEN),
             proven: AtomicBool::new(false),
             healthy: AtomicBool::new(true),
             against: AtomicU32::new(0),
@@ -77,17 +91,40 @@ impl Upstream {
     pub(crate) fn visit(self: &Arc<Self>) -> Option<Visit> {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         let visit = Visit(Arc::clone(self));
-        (!self.is_retired()).then_some(visit)
+        (self.service.load(Ordering::SeqCst) == OPEN).then_some(visit)
     }
 
     /// Takes it out of service: no new request begins, and connections that no request uses are closed.
     pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
+        self.service.store(RETIRED, Ordering::SeqCst);
         self.pool.close();
     }
 
+    /// The same if nobody uses it, and nobody has for so long; says whether it did. Whoever comes in between is refused, and has to look again; who was there before
+    /// is seen. The caller has the writer's lock.
+    pub(crate) fn retire_if_unused(&self, longer_than: Duration) -> bool {
+        self.service.store(HELD_BACK, Ordering::SeqCst);
+        if self.unused_for().is_some_and(|idle| idle >= longer_than) {
+            self.retire();
+            return true;
+        }
+        self.service.store(OPEN, Ordering::SeqCst);
+        false
+    }
+
     pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::SeqCst)
+        self.service.load(Ordering::SeqCst) == RETIRED
+    }
+
+    /// How long nobody has used it; `None` while somebody does.
+    pub(crate) fn unused_for(&self) -> Option<Duration> {
+        let is_used = self.in_flight() > 0;
+        let idle = millis(Instant::now()).saturating_sub(self.used_at.load(Ordering::SeqCst));
+        (!is_used).then(|| Duration::from_millis(idle))
+    }
+
+    fn used(&self) {
+        self.used_at.store(millis(Instant::now()), Ordering::SeqCst);
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -101,6 +138,7 @@ impl Upstream {
 
     /// Says whether it was not proven before.
     pub(crate) fn prove(&self) -> bool {
+        self.used();
         !self.proven.swap(true, Ordering::AcqRel)
     }
 
@@ -137,6 +175,10 @@ impl Upstream {
     }
 }
 
+fn millis(at: Instant) -> u64 {
+    u64::try_from(at.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX)
+}
+
 /// One request under way to an upstream, an upgraded connection among them. A drain waits for its end.
 #[derive(Debug)]
 pub(crate) struct Visit(Arc<Upstream>);
@@ -149,6 +191,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        // In this order: whoever sees that nobody is there any more sees since when.
+        self.0.used();
         self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -156,7 +200,6 @@ impl Drop for Visit {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::time::Duration;
     use wharf_domain::{Code, Timestamp};
 
     pub(crate) fn upstream(seed: u8, attempt: u32) -> Arc<Upstream> {
@@ -194,6 +237,20 @@ pub(crate) mod tests {
         assert_eq!(upstream.in_flight(), 1);
         drop(visit);
         assert_eq!(upstream.in_flight(), 0);
+    }
+
+    #[test]
+    fn only_what_nobody_uses_is_retired_for_that() {
+        let upstream = upstream(1, 1);
+        let visit = upstream.visit().unwrap();
+        assert_eq!(upstream.unused_for(), None);
+        assert!(!upstream.retire_if_unused(Duration::ZERO));
+        drop(visit);
+        assert!(upstream.unused_for().unwrap() < Duration::from_mins(1));
+        assert!(!upstream.retire_if_unused(Duration::from_mins(1)));
+        drop(upstream.visit().expect("it is in service as before"));
+        assert!(upstream.retire_if_unused(Duration::ZERO) && upstream.is_retired());
+        assert!(upstream.visit().is_none());
     }
 
     #[test]

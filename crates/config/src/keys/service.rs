@@ -1,7 +1,7 @@
 //! The keys of a service: `services.NAME.…`, with a section for each platform.
 
 use std::{path::PathBuf, time::Duration};
-use wharf_domain::service::AfterTrial;
+use wharf_domain::service::{AfterTrial, SleepBy};
 
 use crate::{
     keys::{docker, ecs, mail},
@@ -15,6 +15,7 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_hours(1);
+const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 const TEN_MILLISECONDS: Duration = Duration::from_millis(10);
 
@@ -60,6 +61,20 @@ pub(crate) static WARM: Key<u32> = Key::new(
      to wait for (docs/docker.md).",
 )
 .between(&[0, 100]);
+pub(crate) static SLEEP_AFTER: Key<Option<Duration>> = Key::new(
+    "sleep_after",
+    || None,
+    "An instance that nobody has used for so long goes to sleep, and the next request wakes it. A request that is under way and an open \
+     WebSocket are a use. It needs a route through Wharf's own load balancer.",
+)
+.between(&[Some(SECOND), Some(YEAR)])
+.default_note("it never sleeps");
+pub(crate) static SLEEP: Key<SleepBy> = Key::new(
+    "sleep",
+    || SleepBy::Stop,
+    "`stop`: what sleeps has no task, its memory is free, and to wake takes as long as a start. `pause`: its task stands still and keeps its \
+     memory, and to wake takes milliseconds.",
+);
 pub(crate) static IDENTITY_HEADER: Key<Option<Header>> = Key::new(
     "identity_header",
     || None,
@@ -243,6 +258,8 @@ pub(crate) static SERVICES: Section = Section {
         Leaf(&STOP_TIMEOUT),
         Leaf(&DRAIN_TIMEOUT),
         Leaf(&WARM),
+        Leaf(&SLEEP_AFTER),
+        Leaf(&SLEEP),
         Leaf(&IDENTITY_HEADER),
         Leaf(&TTL),
         Leaf(&TTL_NOTICE),

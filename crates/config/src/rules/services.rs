@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     keys::service::{
-        COMMAND, ENVIRONMENT, HEALTH_TIMEOUT, ROUTE_KIND, ROUTE_PREFIX, ROUTE_URL, SINGLETON, START_TIMEOUT, TENANT,
-        TTL, TTL_NOTICE,
+        COMMAND, ENVIRONMENT, HEALTH_TIMEOUT, ROUTE_KIND, ROUTE_PREFIX, ROUTE_URL, SINGLETON, SLEEP_AFTER,
+        START_TIMEOUT, TENANT, TTL, TTL_NOTICE,
     },
     resolved::Resolved,
     services::Read,
@@ -38,6 +38,7 @@ pub(super) fn check(resolved: &mut Resolved<'_>, read: &Read) {
     }
     check_environment(resolved, read);
     check_route(resolved, read);
+    check_sleep(resolved, read);
     let service = &read.service;
     if service.tenant && service.singleton {
         resolved.report(
@@ -172,6 +173,29 @@ fn check_route(resolved: &mut Resolved<'_>, read: &Read) {
             "choose kind = \"target_groups\" or \"direct\" in the service's ecs section",
         ),
         (RouteRule::Host, true) | (RouteRule::Path { .. } | RouteRule::TargetGroups { .. }, false) => {}
+    }
+}
+
+/// Who is to sleep has to be seen to be unused, and to be asked for while it does.
+fn check_sleep(resolved: &mut Resolved<'_>, read: &Read) {
+    if read.service.sleep.is_none() {
+        return;
+    }
+    let (after, kind) = (join(&read.path, SLEEP_AFTER.name), join(&read.route, ROUTE_KIND.name));
+    match (&read.service.run, &read.service.route) {
+        (RunSpec::Ecs(_), _) => resolved.report(
+            &[&after, "platform.kind"],
+            Code::ConfigInvalid,
+            "an instance on ECS is not put to sleep: what leads to it does not tell whether anybody uses it",
+            "take sleep_after out; a schedule can stop a service in the evening and start it in the morning",
+        ),
+        (_, RouteRule::Direct { .. } | RouteRule::TargetGroups { .. }) => resolved.report(
+            &[&after, &kind],
+            Code::ConfigInvalid,
+            "an instance that is not behind Wharf's own load balancer cannot be seen to be unused",
+            "choose a route of kind \"host\" or \"path\", or take sleep_after out",
+        ),
+        _ => {}
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 use wharf_domain::{
     Service, ServiceName,
-    service::{HealthCheck, PortRule, RouteRule, RunSpec, Trial},
+    service::{HealthCheck, PortRule, RouteRule, RunSpec, Sleep, Trial},
 };
 
 use crate::{
@@ -85,6 +85,10 @@ fn read_one(from: &mut Resolved<'_>, name: ServiceName) -> Read {
         start_timeout,
         stop_timeout: from.get(&path, &keys::STOP_TIMEOUT),
         drain_timeout: from.get(&path, &keys::DRAIN_TIMEOUT),
+        sleep: from.get(&path, &keys::SLEEP_AFTER).map(|after| Sleep {
+            after,
+            by: from.get(&path, &keys::SLEEP),
+        }),
         identity_header: from.get(&path, &keys::IDENTITY_HEADER).map(|header| header.0),
         environment: from.get(&path, &keys::ENVIRONMENT).0,
         trial: read_trial(from, &path),

@@ -1,7 +1,7 @@
 //! The settings that are one of a few words.
 
 use serde::Serialize;
-use wharf_domain::service::AfterTrial;
+use wharf_domain::service::{AfterTrial, SleepBy};
 
 use crate::setting::Choice;
 
@@ -119,6 +119,11 @@ pub(crate) enum PortKind {
 impl Choice for PortKind {
     const TYPE: &'static str = "one of dynamic, static";
     const CHOICES: &'static [(&'static str, Self)] = &[("dynamic", Self::Dynamic), ("static", Self::Static)];
+}
+
+impl Choice for SleepBy {
+    const TYPE: &'static str = "one of stop, pause";
+    const CHOICES: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("pause", Self::Pause)];
 }
 
 /// What brings a request to an instance.

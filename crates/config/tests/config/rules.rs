@@ -458,6 +458,33 @@ fn routes_fit_their_service() {
 }
 
 #[test]
+fn only_who_is_seen_to_be_unused_can_be_put_to_sleep() {
+    let with = |text: &str| format!("[services.a]\nCOMMAND\n{text}");
+    each_is_refused(&[
+        (
+            &with("sleep_after = \"30m\"\nroute = { kind = \"direct\" }"),
+            "services.a.sleep_after",
+            "cannot be seen to be unused",
+        ),
+        (&with("sleep_after = \"10ms\""), "services.a.sleep_after", "1s"),
+        (
+            &with("sleep_after = \"30m\"\nsleep = \"doze\""),
+            "services.a.sleep",
+            "one of stop, pause",
+        ),
+        (
+            "platform.kind = \"ecs\"\n[services.a]\ntenant = true\nsleep_after = \"30m\"\n[services.a.ecs]\ncluster = \"c\"\ntask_definition = \"t\"\nport = 80\nsubnets = [\"subnet-a\"]\nsecurity_groups = [\"sg-a\"]",
+            "services.a.sleep_after",
+            "on ECS is not put to sleep",
+        ),
+    ]);
+    each_is_fine(&[
+        &with("sleep_after = \"30m\""),
+        &with("tenant = true\nsleep_after = \"1s\"\nsleep = \"pause\""),
+    ]);
+}
+
+#[test]
 fn no_two_services_have_one_prefix() {
     let two = |a: &str, b: &str| {
         format!("[services.a]\nroute = {{ kind = \"path\", prefix = \"{a}\" }}\nCOMMAND\n[services.b]\n{b}\nCOMMAND")

@@ -189,6 +189,7 @@ mod tests {
             start_timeout: second,
             stop_timeout: second,
             drain_timeout: second,
+            sleep: None,
             identity_header: None,
             environment: BTreeMap::new(),
             trial: None,

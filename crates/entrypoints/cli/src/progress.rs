@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// States in which nothing more happens by itself.
-const SETTLED: &[&str] = &["ready", "down", "stopped", "failed", "stuck", "ended"];
+const SETTLED: &[&str] = &["ready", "sleeping", "down", "stopped", "failed", "stuck", "ended"];
 /// The longest line of an event stream.
 const LINE_MAX: usize = 1024 * 1024;
 

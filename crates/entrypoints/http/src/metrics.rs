@@ -135,6 +135,14 @@ impl Inner {
             );
         }
         register_crowd(&mut now, self.wharf.crowd());
+        let freed: Gauge = Gauge::default();
+        freed.set(i64::try_from(self.wharf.freed_by_sleep().await?).unwrap_or(i64::MAX));
+        now.register_with_unit(
+            "wharf_sleep_freed",
+            "Memory that is free because instances sleep",
+            Unit::Bytes,
+            freed,
+        );
         let restoring: Gauge = Gauge::default();
         restoring.set(i64::try_from((self.restoring)()).unwrap_or(i64::MAX));
         now.register("wharf_restoring", "Instances that wait to be brought back", restoring);

@@ -64,6 +64,7 @@ pub(crate) const fn is_at_rest(view: &InstanceView) -> bool {
         && matches!(
             view.state,
             State::Ready { .. }
+                | State::Sleeping { .. }
                 | State::Failed { .. }
                 | State::Stopped { .. }
                 | State::Ended { .. }

@@ -21,6 +21,10 @@ pub(crate) fn step(name: &str, undo: bool) -> &'static str {
         ("healthy", _) => "See that it answers",
         ("ready", _) => "Open it to visitors",
         ("pause", _) => "Wait a moment before the next attempt",
+        ("unused", _) => "See that nobody uses it",
+        ("freeze", _) => "Let it stand still",
+        ("thaw", false) => "Let it go on",
+        ("thaw", true) => "Disconnect its address",
         ("attempt", _) => "Begin a new attempt",
         // A later version's step, in a saga that it began.
         (_, false) => "Carry on",
@@ -30,7 +34,11 @@ pub(crate) fn step(name: &str, undo: bool) -> &'static str {
 
 /// Whether a step is one that people are told of: taking back what had no effect is none.
 pub(crate) fn is_told(name: &str, undo: bool) -> bool {
-    !(undo && matches!(name, "running" | "healthy" | "ready" | "pause" | "attempt"))
+    !(undo
+        && matches!(
+            name,
+            "running" | "healthy" | "ready" | "pause" | "attempt" | "unused" | "freeze"
+        ))
 }
 
 /// A span of time with one unit: `1 ms`, `1.2 s`, `3 min`, `2 h`, `5 d`.
@@ -48,15 +56,30 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
+/// An amount of memory: `24.0 MiB`.
+pub(crate) fn memory(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf_domain::service::SleepBy;
     use wharf_provisioning::sagas;
     use wharf_saga::Way;
 
     #[test]
     fn every_step_of_every_saga_has_words() {
-        for plan in [sagas::restore(), sagas::stop(), sagas::take_down(), sagas::end()] {
+        for plan in [
+            sagas::restore(),
+            sagas::stop(),
+            sagas::take_down(),
+            sagas::sleep(SleepBy::Stop),
+            sagas::sleep(SleepBy::Pause),
+            sagas::sleep_on(),
+            sagas::wake(),
+            sagas::end(),
+        ] {
             for (name, way) in plan.steps {
                 let words = step(name, way == Way::Undo);
                 assert!(!["Carry on", "Take back"].contains(&words), "{name}");

@@ -166,7 +166,7 @@ impl Wharf {
             }
             Standing::Stuck => found.extend(self.stuck(id).await?),
             Standing::Down => found.extend(self.down(id).await?),
-            Standing::Ready | Standing::Stopped => {}
+            Standing::Ready | Standing::Sleeping | Standing::Stopped => {}
         }
         if resting.secrets && !world.secrets.contains(id) {
             let what = format!("the secrets of {name} are gone");

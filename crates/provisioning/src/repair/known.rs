@@ -44,6 +44,8 @@ pub(super) struct Resting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Ready,
+    /// Paused, and so with a task; or stopped, and so without.
+    Sleeping,
     Stopped,
     Down,
     Stuck,
@@ -89,6 +91,7 @@ impl Resting {
     pub(super) fn of(instance: &Instance, lease: &Lease, settings: &Settings) -> Option<Self> {
         let standing = match &instance.state {
             State::Ready { .. } => Standing::Ready,
+            State::Sleeping { .. } => Standing::Sleeping,
             State::Stopped { .. } => Standing::Stopped,
             State::Down { .. } => Standing::Down,
             State::Stuck { .. } => Standing::Stuck,
@@ -221,7 +224,7 @@ mod tests {
     }
 
     fn resting(standing: Standing) -> Known {
-        let is_up = matches!(standing, Standing::Ready | Standing::Stuck);
+        let is_up = matches!(standing, Standing::Ready | Standing::Sleeping | Standing::Stuck);
         Known::Resting(Box::new(Resting {
             name: "acme".to_owned(),
             standing,
@@ -256,6 +259,7 @@ mod tests {
             [task("own", 3), task("other", 3), task("old", 2), task("new", 4)].map(|task| known.task(&task))
         };
         assert_eq!(verdicts(&resting(Standing::Ready)), [Wanted, Stray, Stray, Later]);
+        assert_eq!(verdicts(&resting(Standing::Sleeping)), [Wanted, Stray, Stray, Later]);
         assert_eq!(verdicts(&resting(Standing::Stopped)), [Stray, Stray, Stray, Later]);
         assert_eq!(verdicts(&resting(Standing::Down)), [Stray, Stray, Stray, Later]);
         assert_eq!(
@@ -294,10 +298,12 @@ mod tests {
             verdicts(&resting(Standing::Ready)),
             [Wanted, LeftAlone, Stray, Later, Wanted, Stray]
         );
-        assert_eq!(
-            verdicts(&resting(Standing::Stopped)),
-            [Stray, Stray, Stray, Later, Stray, Stray]
-        );
+        for without_a_route in [Standing::Sleeping, Standing::Stopped] {
+            assert_eq!(
+                verdicts(&resting(without_a_route)),
+                [Stray, Stray, Stray, Later, Stray, Stray]
+            );
+        }
         assert_eq!(
             verdicts(&resting(Standing::Stuck)),
             [LeftAlone, LeftAlone, Stray, LeftAlone, LeftAlone, Stray]

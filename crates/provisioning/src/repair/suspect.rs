@@ -39,6 +39,7 @@ impl Suspect<'_> {
             Known::Moving => "is on its way".to_owned(),
             Known::Resting(resting) => match resting.standing {
                 Standing::Ready => format!("is at attempt {}", resting.attempt),
+                Standing::Sleeping => format!("sleeps at attempt {}", resting.attempt),
                 Standing::Stopped => "is stopped".to_owned(),
                 Standing::Down => "is down".to_owned(),
                 Standing::Stuck => format!("is stuck at attempt {}", resting.attempt),

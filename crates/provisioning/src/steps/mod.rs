@@ -4,6 +4,7 @@ mod attempt;
 mod claim;
 mod database;
 mod endpoint;
+mod freeze;
 mod healthy;
 mod pause;
 mod ready;
@@ -11,6 +12,8 @@ mod route;
 mod running;
 mod secrets;
 mod task;
+mod thaw;
+mod unused;
 
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{Attempt, Code, Failure, Instance, State, Timestamp};
@@ -95,6 +98,9 @@ pub(crate) fn all(world: &Arc<World>) -> Vec<Box<dyn Step<Instance>>> {
         Box::new(route::Route(world.clone())),
         Box::new(healthy::Healthy(world.clone())),
         Box::new(ready::Ready(world.clone())),
+        Box::new(unused::Unused(world.clone())),
+        Box::new(freeze::Freeze(world.clone())),
+        Box::new(thaw::Thaw::new(world)),
     ]
 }
 

@@ -45,6 +45,7 @@ impl Step<Instance> for Running {
             Ok(TaskStatus::Running { endpoint: None }) => self.0.look_again(context, longest, "the task's address"),
             Ok(TaskStatus::Pending { why }) => self.0.look_again(context, longest, why),
             Ok(TaskStatus::Stopped { cause, output, .. }) => Outcome::Fail(with_output(cause, output)),
+            Ok(TaskStatus::Paused { cause }) => Outcome::Fail(cause),
             // A platform that is not sure of itself yet is asked again.
             Ok(TaskStatus::Gone) if !is_over(context, self.0.platform.tasks.unknown_for()) => {
                 self.0.look_again(context, longest, "the platform to know the task")

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State};
+use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, State, service::SleepBy};
 use wharf_provisioning::{Caller, Message};
 use wharf_saga::{Context, Outcome, Step};
 use wharf_testkit::{
     battery::{self, End, Heir, Rigging, Stage, Subject},
     sim::{
-        Behaviour, SimWharf,
+        Behaviour, SimWharf, services,
+        tasks::SimTask,
         wharf::{sign_up, start},
     },
 };
@@ -38,6 +39,9 @@ enum Saga {
     Start,
     Heal,
     TakeDown,
+    /// Nobody uses it.
+    Sleep,
+    Wake,
     End,
 }
 
@@ -51,7 +55,7 @@ impl Case {
     }
 
     fn has_database(&self) -> bool {
-        matches!(self.service, "shop" | "direct")
+        !matches!(self.service, "site" | "auth")
     }
 }
 
@@ -65,6 +69,8 @@ struct InPlay {
 }
 
 const NAME: &str = "acme";
+/// Between two looks at who is unused, at the most.
+const LOOK: Duration = Duration::from_secs(30);
 
 impl InPlay {
     async fn provision(&mut self) {
@@ -116,7 +122,13 @@ impl Subject for Case {
         let limit = if self.saga == Saga::TakeDown { 0 } else { 10 };
         let wharf = SimWharf::with_steps(
             1,
-            |_, settings| settings.heal.limit = limit,
+            |_, settings| {
+                settings.heal.limit = limit;
+                for by in [SleepBy::Stop, SleepBy::Pause] {
+                    let sleeper = services::sleeper(by);
+                    settings.services.insert(sleeper.name.clone(), sleeper);
+                }
+            },
             Arc::new(move |step| rigging.around(flawed(step, flaw))),
         )
         .await;
@@ -142,6 +154,9 @@ impl Subject for Case {
             if play.has_database {
                 assert!(play.wharf.world.write_row("user_acme", "order", "1"));
             }
+            if self.saga == Saga::Wake {
+                play.wharf.until(&id, "sleeping").await;
+            }
             if self.saga == Saga::Start {
                 play.wharf.wharf().stop(&id).await.expect("stopped");
                 play.wharf.until(&id, "stopped").await;
@@ -164,6 +179,9 @@ impl Stage for InPlay {
             Saga::Stop => self.wharf.wharf().stop(self.id()).await.expect("asked for"),
             Saga::Start => self.wharf.wharf().start(self.id()).await.expect("asked for"),
             Saga::End => self.wharf.wharf().end(self.id()).await.expect("asked for"),
+            Saga::Wake => self.wharf.wharf().wake(self.id()).await.expect("asked for"),
+            // Who is unused for long enough is told to sleep.
+            Saga::Sleep => tokio::time::sleep(services::SLEEPS_AFTER + 2 * LOOK).await,
             Saga::Heal | Saga::TakeDown => self.crash_task().await,
         }
     }
@@ -171,11 +189,16 @@ impl Stage for InPlay {
     async fn settle(&mut self) {
         // What is stuck again and again stays so, and is complained of.
         for _ in 0..5 {
-            let view = self.wharf.at_rest(self.id()).await;
-            if view.status != "stuck" {
-                return;
+            if self.saga == Saga::Sleep {
+                // Where something went wrong it is awake, and is put to sleep again.
+                tokio::time::sleep(services::SLEEPS_AFTER + 2 * LOOK).await;
             }
-            self.wharf.wharf().resume(self.id()).await.expect("it can be resumed");
+            let view = self.wharf.at_rest(self.id()).await;
+            match &*view.status {
+                "stuck" => self.wharf.wharf().resume(self.id()).await.expect("it can be resumed"),
+                "ready" if self.saga == Saga::Sleep => {}
+                _ => return,
+            }
         }
     }
 
@@ -195,7 +218,8 @@ impl Stage for InPlay {
             (Saga::Provision | Saga::ProvisionAgain, End::Either) if matches!(instance.state, State::Failed { .. }) => {
                 "failed"
             }
-            (Saga::Provision | Saga::ProvisionAgain | Saga::Start | Saga::Heal, _) => "ready",
+            (Saga::Provision | Saga::ProvisionAgain | Saga::Start | Saga::Heal | Saga::Wake, _) => "ready",
+            (Saga::Sleep, _) => "sleeping",
             (Saga::Stop, _) if instance.tenant.is_some() => "stopped",
             (Saga::TakeDown, _) => "down",
             (Saga::Stop | Saga::End, _) => "ended",
@@ -212,12 +236,20 @@ impl Stage for InPlay {
         match expected {
             "ready" => complaints.extend(self.wharf.serves(instance).err()),
             "failed" | "ended" => complaints.extend(belongings.into_iter().map(|line| format!("{line} is left"))),
+            "sleeping" if instance.held.task.is_some() => {
+                let tasks = self.wharf.world.live_tasks(&id);
+                let is_its = |task: &SimTask| task.is_paused && Some(&task.reference) == instance.held.task.as_ref();
+                if tasks.len() != 1 || !tasks.iter().all(is_its) || self.service != "dozes" {
+                    complaints.push(format!("its tasks are {tasks:?}"));
+                }
+                complaints.extend(belongings.into_iter().filter(|line| line.starts_with("route")));
+            }
             _ => {
                 let runs = |line: &&String| line.starts_with("task") || line.starts_with("route");
                 complaints.extend(belongings.iter().filter(runs).map(|line| format!("{line} is left")));
             }
         }
-        let keeps = matches!(expected, "ready" | "stopped" | "down");
+        let keeps = matches!(expected, "ready" | "sleeping" | "stopped" | "down");
         if keeps && self.wharf.world.secrets(&id).is_none() {
             complaints.push("its secrets are gone".to_owned());
         }
@@ -268,6 +300,10 @@ stands_the_battery! {
     a_heal: Heal of "shop";
     a_heal_without_a_tenant: Heal of "auth";
     a_take_down: TakeDown of "shop";
+    a_sleep_by_a_stop: Sleep of "naps";
+    a_sleep_by_a_pause: Sleep of "dozes";
+    a_waking_from_a_stop: Wake of "naps";
+    a_waking_from_a_pause: Wake of "dozes";
     an_end: End of "shop";
     an_end_of_a_static_port: End of "direct";
     an_end_without_a_tenant: End of "auth";

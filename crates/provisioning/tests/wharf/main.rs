@@ -11,6 +11,7 @@
 //! | `line` | so many starts at once, so much memory, in the order in which people came |
 //! | `transitions` | what every message means in every state |
 //! | `healing` | crashes, backoff, Down and back; lost and doubled events |
+//! | `sleeping` | who is put to sleep, how it rests, and who wakes it |
 //! | `stopping` | stop, start and end: what is kept and what is given back |
 //! | `restarting` | after a restart: what comes back, in which order |
 //! | `mails` | the outbox, and the password that is shown once |
@@ -42,6 +43,7 @@ mod repairing_live;
 mod repairing_rights;
 mod restarting;
 mod scheduled;
+mod sleeping;
 mod stopping;
 mod strays;
 mod stuck;

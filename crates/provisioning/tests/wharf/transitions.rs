@@ -2,10 +2,10 @@
 //! only an end gives up name, database and secrets.
 
 use std::time::Duration;
-use wharf_domain::{Attempt, Code, Failure, InstanceId};
+use wharf_domain::{Attempt, Code, Failure, InstanceId, Service, service::SleepBy};
 use wharf_provisioning::Message;
 use wharf_saga::Store;
-use wharf_testkit::sim::{Behaviour, SimWharf};
+use wharf_testkit::sim::{Behaviour, SimWharf, services};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,6 +14,7 @@ enum From {
     Provisioning,
     Ready,
     Restoring,
+    Sleeping,
     Down,
     Stopping,
     Stopped,
@@ -30,18 +31,22 @@ enum Said {
     Start,
     Crash,
     Loss,
+    Unused,
+    Asked,
     Silence,
     OldCrash,
     Resume,
     Abandon,
 }
 
-const SAID: [Said; 9] = [
+const SAID: [Said; 11] = [
     Said::Stop,
     Said::End,
     Said::Start,
     Said::Crash,
     Said::Loss,
+    Said::Unused,
+    Said::Asked,
     Said::Silence,
     Said::OldCrash,
     Said::Resume,
@@ -49,65 +54,77 @@ const SAID: [Said; 9] = [
 ];
 
 /// In the order of `SAID`: where it comes to rest. A number after it is how many attempts more than before that takes.
-const TABLE: [(From, [&str; 9]); 10] = [
+const TABLE: [(From, [&str; 11]); 11] = [
     (
         From::Provisioning,
         [
-            "failed", "failed", "ready", "failed", "ready 1", "failed", "ready", "ready", "ready",
+            "failed", "failed", "ready", "failed", "ready 1", "ready", "ready", "failed", "ready", "ready", "ready",
         ],
     ),
     (
         From::Ready,
         [
-            "stopped", "ended", "ready", "ready 1", "ready 1", "ready 1", "ready", "ready", "ready",
+            "stopped", "ended", "ready", "ready 1", "ready 1", "sleeping", "ready", "ready 1", "ready", "ready",
+            "ready",
         ],
     ),
     (
         From::Restoring,
         [
-            "stopped", "ended", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1",
+            "stopped", "ended", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1", "ready 1",
+            "ready 1",
+        ],
+    ),
+    (
+        From::Sleeping,
+        [
+            "stopped", "ended", "ready", "sleeping", "sleeping", "sleeping", "ready", "sleeping", "sleeping",
+            "sleeping", "sleeping",
         ],
     ),
     (
         From::Down,
         [
-            "stopped", "ended", "ready 1", "down", "down", "down", "down", "down", "down",
+            "stopped", "ended", "ready 1", "down", "down", "down", "down", "down", "down", "down", "down",
         ],
     ),
     (
         From::Stopping,
         [
-            "stopped", "ended", "ready 1", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped",
+            "stopped", "ended", "ready 1", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped",
+            "stopped",
         ],
     ),
     (
         From::Stopped,
         [
-            "stopped", "ended", "ready 1", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped",
+            "stopped", "ended", "ready 1", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped", "stopped",
+            "stopped",
         ],
     ),
     (
         From::Ending,
         [
-            "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended",
+            "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended",
         ],
     ),
     (
         From::Stuck,
         [
-            "stopped", "ended", "stuck", "stuck", "stuck", "stuck", "stuck", "stopped", "ended",
+            "stopped", "ended", "stuck", "stuck", "stuck", "stuck", "stuck", "stuck", "stuck", "stopped", "ended",
         ],
     ),
     (
         From::Failed,
         [
-            "failed", "failed", "failed", "failed", "failed", "failed", "failed", "failed", "failed",
+            "failed", "failed", "failed", "failed", "failed", "failed", "failed", "failed", "failed", "failed",
+            "failed",
         ],
     ),
     (
         From::Ended,
         [
-            "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended",
+            "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended", "ended",
         ],
     ),
 ];
@@ -125,6 +142,14 @@ async fn brought_to(from: From) -> (SimWharf, InstanceId) {
     let wharf = SimWharf::with(1, |_, settings| {
         settings.heal.limit = if from == From::Down { 0 } else { 5 };
         settings.heal.backoff_first = 20 * SECOND;
+        let sleeper = services::sleeper(SleepBy::Pause);
+        let run = settings.services[&services::shop().name].run.clone();
+        let shop = Service {
+            name: services::shop().name,
+            run,
+            ..sleeper
+        };
+        settings.services.insert(shop.name.clone(), shop);
     })
     .await;
     let world = &wharf.world;
@@ -154,6 +179,8 @@ async fn brought_to(from: From) -> (SimWharf, InstanceId) {
         ),
         _ => {}
     }
+    // Not just when it is looked who is unused.
+    tokio::time::sleep(10 * SECOND).await;
     let id = wharf.sign_up("acme").await.expect("accepted").id;
     if from == From::Provisioning {
         tokio::time::sleep(SECOND).await;
@@ -166,7 +193,10 @@ async fn brought_to(from: From) -> (SimWharf, InstanceId) {
     wharf.until(&id, "ready").await;
     assert!(wharf.world.write_row("user_acme", "order", "1"));
     match from {
-        From::Ready | From::Provisioning | From::Failed => {}
+        From::Provisioning | From::Failed => {}
+        // Nobody has used it since, and it is about to be noticed.
+        From::Ready => tokio::time::sleep(services::SLEEPS_AFTER).await,
+        From::Sleeping => drop(wharf.until(&id, "sleeping").await),
         From::Restoring => {
             wharf.world.exit(&id, 1);
             tokio::time::sleep(5 * SECOND).await;
@@ -217,6 +247,8 @@ fn message(said: Said, attempt: Attempt) -> Message {
             attempt,
             cause: cause(Code::TaskLost),
         },
+        Said::Unused => Message::Sleep { attempt },
+        Said::Asked => Message::Wake,
         Said::Silence => Message::Unhealthy {
             attempt,
             cause: cause(Code::RouteUnhealthy),
@@ -240,6 +272,9 @@ async fn complaints(wharf: &SimWharf, id: &InstanceId, from: From) -> Vec<String
     match instance.state.name() {
         "ready" => complaints.extend(wharf.serves(&instance).err()),
         "failed" | "ended" => complaints.extend(wharf.world.belongings(id)),
+        "sleeping" if !wharf.world.live_tasks(id).iter().all(|task| task.is_paused) => {
+            complaints.push("a task runs".to_owned());
+        }
         "stopped" | "down" if !wharf.world.live_tasks(id).is_empty() => complaints.push("a task runs".to_owned()),
         _ => {}
     }
@@ -332,6 +367,7 @@ async fn what_cannot_be_asked_for_is_refused_with_the_state() {
         (From::Ready, true, true, true),
         (From::Provisioning, true, true, true),
         (From::Restoring, true, true, true),
+        (From::Sleeping, true, true, true),
         (From::Down, true, true, true),
         (From::Stopped, true, true, true),
         (From::Stopping, false, true, true),

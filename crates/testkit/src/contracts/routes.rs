@@ -31,6 +31,8 @@ macro_rules! routes_contract {
             a_withdrawal_does_not_touch_another_attempt,
             a_withdrawn_host_is_free_for_another,
             an_announcement_does_not_touch_a_route,
+            who_is_used_is_not_withdrawn_for_being_unused,
+            what_was_never_registered_is_withdrawn_already,
         }
     };
 }
@@ -331,4 +333,54 @@ pub async fn an_announcement_does_not_touch_a_route(fixture: Fixture) {
     }
     fixture.routes.forget(&stranger.instance, &key);
     assert_eq!(fixture.visitor_gets(&key).await, Some(owner.instance));
+}
+
+/// Whether the load balancer knows who is used; where it does not, it withdraws nobody for that.
+async fn knows_who_is_used(fixture: &Fixture, owner: &Owner, key: &RouteKey) -> bool {
+    let unused = fixture.routes.unused(Duration::ZERO).await.expect("told");
+    if unused.is_none() {
+        let withdrawn = fixture.routes.withdraw_unused(owner, key, Duration::ZERO).await;
+        assert_eq!(withdrawn, Ok(false));
+    }
+    unused.is_some()
+}
+
+pub async fn who_is_used_is_not_withdrawn_for_being_unused(fixture: Fixture) {
+    let (owner, key) = (fixture.owner(), host("acme"));
+    fixture.route(&owner, &key).await;
+    if !knows_who_is_used(&fixture, &owner, &key).await {
+        return;
+    }
+    let routes = &fixture.routes;
+    let is_unused = async |longer_than| {
+        let unused = routes.unused(longer_than).await.expect("told").expect("known");
+        unused
+            .iter()
+            .any(|unused| unused.instance == owner.instance && unused.attempt == owner.attempt)
+    };
+    let withdraw = async |longer_than| routes.withdraw_unused(&owner, &key, longer_than).await.expect("done");
+    assert!(is_unused(Duration::ZERO).await && !is_unused(LONG_DRAIN).await);
+    assert!(!withdraw(LONG_DRAIN).await, "it has not been unused for so long");
+    let end = (fixture.linger)(key.clone()).await;
+    assert!(
+        !is_unused(Duration::ZERO).await && !withdraw(Duration::ZERO).await,
+        "a request is under way"
+    );
+    end();
+    eventually("the request is over", async || {
+        is_unused(Duration::ZERO).await.then_some(())
+    })
+    .await;
+    assert_eq!(fixture.visitor_gets(&key).await, Some(owner.instance.clone()));
+    eventually("nobody uses it", async || withdraw(Duration::ZERO).await.then_some(())).await;
+    assert_eq!(fixture.visitor_gets(&key).await, None);
+    fixture.route(&owner, &key).await;
+}
+
+pub async fn what_was_never_registered_is_withdrawn_already(fixture: Fixture) {
+    let (owner, key) = (fixture.owner(), host("acme"));
+    if knows_who_is_used(&fixture, &owner, &key).await {
+        let withdrawn = fixture.routes.withdraw_unused(&owner, &key, LONG_DRAIN).await;
+        assert_eq!(withdrawn, Ok(true));
+    }
 }

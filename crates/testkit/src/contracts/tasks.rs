@@ -30,6 +30,9 @@ macro_rules! tasks_contract {
             a_stop_said_again_is_a_success,
             a_stop_of_what_never_ran_is_a_success,
             who_ignores_the_request_is_made_to_end,
+            a_paused_task_stands_still_until_it_is_let_go_on,
+            a_paused_task_can_be_stopped,
+            what_has_ended_cannot_be_paused,
             every_running_task_is_listed_once_with_its_owner,
             what_cannot_run_is_known_before_the_start,
             another_deployments_owner_cannot_end_a_task,
@@ -300,6 +303,61 @@ pub async fn who_ignores_the_request_is_made_to_end(fixture: Fixture) {
     // The platform ends it by itself: nobody says it again.
     fixture.until_over(&owner, &task).await;
     fixture.until_stopped(&owner, &task, SHORT_GRACE).await;
+}
+
+/// A task that runs and is paused; `None` where that cannot be had, and it says so.
+async fn paused(fixture: &Fixture) -> Option<(Owner, TaskRef)> {
+    let owner = fixture.owner();
+    let task = fixture.start(&owner, &fixture.programs.lasting).await;
+    fixture.until_running(&owner, &task).await;
+    let paused = fixture.tasks.pause(&owner, &task).await;
+    if !fixture.tasks.can_pause() {
+        assert_eq!(paused.expect_err("it says so").code, Code::TaskPause);
+        return None;
+    }
+    paused.expect("it can be paused");
+    let status = fixture.status(&owner, &task).await;
+    assert!(matches!(status, TaskStatus::Paused { .. }), "{status:?}");
+    Some((owner, task))
+}
+
+pub async fn a_paused_task_stands_still_until_it_is_let_go_on(fixture: Fixture) {
+    let Some((owner, task)) = paused(&fixture).await else {
+        return;
+    };
+    let again = fixture.tasks.pause(&owner, &task).await;
+    assert_eq!(again, Ok(()), "said again it is a success");
+    assert!(fixture.is_listed(&owner).await);
+    let used = fixture.tasks.memory(&owner, &task).await.expect("looked at");
+    assert!(used.is_none_or(|bytes| bytes > 0), "{used:?}");
+    for _ in 0..2 {
+        fixture.tasks.unpause(&owner, &task).await.expect("it goes on");
+        fixture.until_running(&owner, &task).await;
+    }
+    fixture.until_stopped(&owner, &task, GRACE).await;
+}
+
+pub async fn a_paused_task_can_be_stopped(fixture: Fixture) {
+    let Some((owner, task)) = paused(&fixture).await else {
+        return;
+    };
+    fixture.until_stopped(&owner, &task, GRACE).await;
+    assert!(!fixture.is_listed(&owner).await);
+}
+
+pub async fn what_has_ended_cannot_be_paused(fixture: Fixture) {
+    let owner = fixture.owner();
+    let task = fixture.start(&owner, &fixture.programs.crashing).await;
+    fixture.until_over(&owner, &task).await;
+    if fixture.tasks.can_pause() {
+        let failed = [
+            fixture.tasks.pause(&owner, &task).await,
+            fixture.tasks.unpause(&owner, &task).await,
+        ];
+        for failed in failed {
+            assert_eq!(failed.expect_err("there is nothing to be paused").code, Code::TaskLost);
+        }
+    }
 }
 
 pub async fn every_running_task_is_listed_once_with_its_owner(fixture: Fixture) {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::time::Duration;
 use wharf_domain::{Code, Endpoint, Failure, InstanceId, Timestamp};
-use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing};
+use wharf_platform::{Backend, Health, Owner, Registered, RouteKey, Routes, Standing, Unused};
 
 use super::{Flaw, SimWorld, calls::Calls, world::State};
 
@@ -18,6 +18,8 @@ pub struct SimRoute {
     pub open: bool,
     /// Withdrawn, and gone when its requests are over, or then.
     pub drains_until: Option<Timestamp>,
+    /// When it was opened, or its last request ended.
+    pub used_at: Timestamp,
     /// Nobody waited for it any more when it was registered.
     pub unexpected: bool,
 }
@@ -36,7 +38,7 @@ pub enum Visit {
 }
 
 impl State {
-    fn register(&mut self, backend: &Backend) -> Result<(), Failure> {
+    fn register(&mut self, backend: &Backend, now: Timestamp) -> Result<(), Failure> {
         let routes = self.routes.entry(backend.key.clone()).or_default();
         let owner = &backend.owner;
         if matches!(backend.key, RouteKey::Host { .. })
@@ -64,6 +66,7 @@ impl State {
             backend: backend.clone(),
             open: was_open,
             drains_until: None,
+            used_at: now,
             unexpected: self.landing,
         });
         Ok(())
@@ -94,6 +97,22 @@ impl State {
         over
     }
 
+    fn used(&mut self, key: &RouteKey, owner: &Owner, now: Timestamp) {
+        let routes = self.routes.get_mut(key).map(Vec::as_mut_slice).unwrap_or_default();
+        for route in routes.iter_mut().filter(|route| route.backend.owner == *owner) {
+            route.used_at = now;
+        }
+    }
+
+    fn is_unused(&self, key: &RouteKey, route: &SimRoute, longer_than: Duration, now: Timestamp) -> bool {
+        let owner = &route.backend.owner;
+        let mut requests = self.requests.values();
+        let is_open = route.open && route.drains_until.is_none();
+        is_open
+            && now.since(route.used_at) >= longer_than
+            && !requests.any(|(route, whose)| route == key && whose == owner)
+    }
+
     fn find_route(&self, owner: &Owner, key: &RouteKey) -> Option<&SimRoute> {
         self.routes.get(key)?.iter().find(|route| route.backend.owner == *owner)
     }
@@ -118,7 +137,7 @@ impl Routes for SimRoutes {
             .make(
                 "routes.register",
                 shown(&backend.owner, &backend.key),
-                move |state, _| state.register(&backend),
+                move |state, now| state.register(&backend, now),
             )
             .await
     }
@@ -126,9 +145,12 @@ impl Routes for SimRoutes {
     async fn open(&self, owner: &Owner, key: &RouteKey) -> Result<(), Failure> {
         let (what, owner, key) = (shown(owner, key), owner.clone(), key.clone());
         self.0
-            .make("routes.open", what, move |state, _| {
+            .make("routes.open", what, move |state, now| {
                 let routes = state.routes.get_mut(&key).map(Vec::as_mut_slice).unwrap_or_default();
                 for route in routes.iter_mut().filter(|route| route.backend.owner == owner) {
+                    if !route.open {
+                        route.used_at = now;
+                    }
                     route.open = true;
                 }
                 Ok(())
@@ -147,6 +169,35 @@ impl Routes for SimRoutes {
         self.0
             .make("routes.withdraw", what, move |state, now| {
                 Ok(state.withdraw(&owner, &key, drain, now))
+            })
+            .await
+    }
+
+    async fn unused(&self, longer_than: Duration) -> Result<Option<Vec<Unused>>, Failure> {
+        self.0
+            .make("routes.unused", "", move |state, now| {
+                let unused = state.routes.iter().flat_map(|(key, routes)| {
+                    let is_unused = |route: &&SimRoute| state.is_unused(key, route, longer_than, now);
+                    routes.iter().filter(is_unused).map(|route| Unused {
+                        instance: route.backend.owner.instance.clone(),
+                        attempt: route.backend.owner.attempt,
+                        idle: now.since(route.used_at),
+                    })
+                });
+                Ok(Some(unused.collect()))
+            })
+            .await
+    }
+
+    async fn withdraw_unused(&self, owner: &Owner, key: &RouteKey, longer_than: Duration) -> Result<bool, Failure> {
+        let (what, owner, key) = (shown(owner, key), owner.clone(), key.clone());
+        self.0
+            .make("routes.withdraw_unused", what, move |state, now| {
+                let Some(route) = state.find_route(&owner, &key) else {
+                    return Ok(true);
+                };
+                let is_unused = !route.open || state.is_unused(&key, route, longer_than, now);
+                Ok(is_unused && state.withdraw(&owner, &key, Duration::ZERO, now))
             })
             .await
     }
@@ -237,9 +288,11 @@ impl SimWorld {
             return standing.map_or(Visit::NotFound, |(_, standing)| Visit::Page(*standing));
         }
         let route = open[turn % open.len()];
-        let owner = &route.backend.owner;
-        match state.ask(owner, &route.backend.endpoint, None, now) {
-            Ok(_) => Visit::Answered(owner.instance.clone()),
+        let owner = route.backend.owner.clone();
+        let answer = state.ask(&owner, &route.backend.endpoint, None, now).map(drop);
+        state.used(key, &owner, now);
+        match answer {
+            Ok(()) => Visit::Answered(owner.instance),
             Err(_) => Visit::BadGateway,
         }
     }
@@ -271,17 +324,23 @@ impl SimWorld {
 
     #[expect(clippy::needless_pass_by_value, reason = "a request ends once")]
     pub fn end_request(&self, request: Request) {
-        self.state().requests.remove(&request.0);
+        let now = self.now();
+        let mut state = self.state();
+        if let Some((key, owner)) = state.requests.remove(&request.0) {
+            state.used(&key, &owner, now);
+        }
     }
 
     /// Puts a route there that nobody asked for.
     pub fn plant_route(&self, backend: Backend) {
+        let now = self.now();
         let mut state = self.state();
         let routes = state.routes.entry(backend.key.clone()).or_default();
         routes.push(SimRoute {
             backend,
             open: true,
             drains_until: None,
+            used_at: now,
             unexpected: true,
         });
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 use wharf_domain::{
     Service, ServiceName,
-    service::{EcsTask, HealthCheck, Launch, PortRule, RouteRule, RunSpec, SecretsAs},
+    service::{EcsTask, HealthCheck, Launch, PortRule, RouteRule, RunSpec, SecretsAs, Sleep, SleepBy},
 };
 
 /// A service without tenants, database, or anything else in particular, behind a path.
@@ -28,6 +28,7 @@ pub fn plain(name: &str) -> Service {
         start_timeout: Duration::from_mins(1),
         stop_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(5),
+        sleep: None,
         identity_header: None,
         environment: BTreeMap::new(),
         trial: None,
@@ -62,6 +63,27 @@ pub fn site() -> Service {
             run: plain("site").run,
             ..shop()
         }
+    }
+}
+
+/// How long [`sleeper`] is unused before it sleeps.
+pub const SLEEPS_AFTER: Duration = Duration::from_mins(10);
+
+/// A shop that sleeps when nobody uses it; its name is `naps` where it is stopped then, `dozes` where it is paused.
+#[must_use]
+pub fn sleeper(by: SleepBy) -> Service {
+    let name = match by {
+        SleepBy::Stop => "naps",
+        SleepBy::Pause => "dozes",
+    };
+    Service {
+        name: name.parse().expect("a service's name"),
+        run: plain(name).run,
+        sleep: Some(Sleep {
+            after: SLEEPS_AFTER,
+            by,
+        }),
+        ..shop()
     }
 }
 

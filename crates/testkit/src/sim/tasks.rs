@@ -30,6 +30,7 @@ pub enum Answers {
 
 /// How a task behaves.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them goes with any other")]
 pub struct Behaviour {
     /// The platform starts it twice: two tasks with one mark.
     pub twin: bool,
@@ -53,6 +54,8 @@ pub struct Behaviour {
     pub ends_after: Duration,
     /// It does not end when it is told to, and cannot be made to.
     pub cannot_be_stopped: bool,
+    /// It cannot be paused.
+    pub cannot_be_paused: bool,
     /// The address that it gets, instead of one of its own.
     pub endpoint: Option<Endpoint>,
 }
@@ -81,6 +84,8 @@ pub struct SimTask {
     pub started_at: Timestamp,
     /// Nobody waited for it any more when it was started, or the platform started it twice: of such a task Wharf can know only later.
     pub unexpected: bool,
+    /// It stands still.
+    pub is_paused: bool,
     behaviour: Behaviour,
     end: Option<End>,
 }
@@ -120,6 +125,7 @@ impl SimTask {
     /// What somebody finds who asks at its address.
     pub(crate) fn answer(&self, now: Timestamp) -> Option<&Answers> {
         let listens = self.is_there(now)
+            && !self.is_paused
             && now >= self.runs_at() + self.behaviour.answers_after
             && self.behaviour.answers != Answers::Never;
         listens.then_some(&self.behaviour.answers)
@@ -132,6 +138,7 @@ impl SimTask {
                 exit_code: Some(end.exit_code),
                 output: end.output.clone(),
             },
+            _ if self.is_paused => TaskStatus::Paused { cause: paused() },
             _ if now < self.runs_at() => TaskStatus::Pending {
                 why: "the machine to make room".to_owned(),
             },
@@ -164,6 +171,10 @@ fn crashed(exit_code: i32) -> Failure {
         Code::TaskCrashed,
         format!("the task ended by itself with exit code {exit_code}"),
     )
+}
+
+fn paused() -> Failure {
+    Failure::new(Code::TaskLost, "somebody paused the task")
 }
 
 fn program(run: &RunSpec) -> &str {
@@ -261,6 +272,7 @@ impl State {
             endpoint,
             started_at: now,
             unexpected: self.landing,
+            is_paused: false,
             behaviour,
             end: None,
         };
@@ -326,7 +338,23 @@ impl State {
         Ok(stopping)
     }
 
-    /// A task is told to end while requests may still come to it: its route has to be withdrawn and drained before.
+    /// Pauses a task, or lets it go on.
+    fn set_paused(&mut self, owner: &Owner, task: &TaskRef, is_paused: bool, now: Timestamp) -> Result<(), Failure> {
+        let gone = || Failure::new(Code::TaskLost, "the task is gone");
+        let found = self.ours(owner, task)?.filter(|task| task.is_there(now));
+        let task = found.ok_or_else(gone)?;
+        if is_paused && task.behaviour.cannot_be_paused {
+            return Err(Failure::new(Code::TaskPause, "the task cannot be paused"));
+        }
+        task.is_paused = is_paused;
+        let endpoint = task.endpoint.clone();
+        if is_paused && !self.landing {
+            self.note_cut(owner, &endpoint);
+        }
+        Ok(())
+    }
+
+    /// A task is told to end, or to stand still, while requests may still come to it: its route has to be withdrawn and drained before.
     fn note_cut(&mut self, owner: &Owner, endpoint: &Endpoint) {
         let leads = self.routes.values().flatten().any(|route| {
             let is_its = route.backend.owner == *owner && route.backend.endpoint == *endpoint;
@@ -334,7 +362,7 @@ impl State {
         });
         if leads {
             self.mistakes.push(format!(
-                "the task of {} was told to end before its route was withdrawn",
+                "the task of {} was told to end or to stand still before its route was withdrawn",
                 owner.instance
             ));
         }
@@ -343,6 +371,27 @@ impl State {
 
 /// Tasks, as one process reaches them.
 pub(crate) struct SimTasks(pub(crate) Calls);
+
+/// Bytes that every task uses.
+pub const MEMORY: u64 = 10 << 20;
+
+impl SimTasks {
+    async fn set_paused(
+        &self,
+        call: &'static str,
+        owner: &Owner,
+        task: &TaskRef,
+        is_paused: bool,
+    ) -> Result<(), Failure> {
+        let (what, whose, which) = (shown(owner), owner.clone(), task.clone());
+        let done = self.0.make(call, what, move |state, now| {
+            state.set_paused(&whose, &which, is_paused, now)
+        });
+        done.await?;
+        self.0.world.tell_of(task);
+        Ok(())
+    }
+}
 
 fn shown(owner: &Owner) -> String {
     format!("{}/{}", owner.instance, owner.attempt)
@@ -413,6 +462,22 @@ impl Tasks for SimTasks {
                 state.stop(&owner, &task, grace, now)
             })
             .await
+    }
+
+    fn can_pause(&self) -> bool {
+        true
+    }
+
+    async fn pause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        self.set_paused("tasks.pause", owner, task, true).await
+    }
+
+    async fn unpause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        self.set_paused("tasks.unpause", owner, task, false).await
+    }
+
+    async fn memory(&self, owner: &Owner, _task: &TaskRef) -> Result<Option<u64>, Failure> {
+        self.0.make("tasks.memory", shown(owner), |_, _| Ok(Some(MEMORY))).await
     }
 
     async fn all(&self, _runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure> {
@@ -494,6 +559,36 @@ impl SimWorld {
         for ending in ends {
             self.foretell(ending);
         }
+    }
+
+    /// Somebody pauses the instance's tasks by hand, or lets them go on.
+    pub fn pause_by_hand(&self, id: &InstanceId, is_paused: bool) {
+        let mut told = Vec::new();
+        for task in self.state().tasks.values_mut() {
+            if task.owner.instance == *id {
+                task.is_paused = is_paused;
+                told.push(task.reference.clone());
+            }
+        }
+        for task in told {
+            self.tell_of(&task);
+        }
+    }
+
+    /// Tells how a task is now.
+    fn tell_of(&self, task: &TaskRef) {
+        let now = self.now();
+        let (event, manner) = {
+            let state = self.state();
+            let Some(task) = state.tasks.get(&task.id) else { return };
+            let event = TaskEvent {
+                instance: task.owner.instance.clone(),
+                task: task.reference.clone(),
+                status: task.status(now),
+            };
+            (event, state.events)
+        };
+        self.tell(&event, manner);
     }
 
     /// The machine loses every task of this deployment, and nothing remembers them.

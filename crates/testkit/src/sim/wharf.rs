@@ -127,6 +127,8 @@ impl Run {
         let wharf = self.wharf.clone();
         self.keep(async move { wharf.call_up_forever().await });
         let wharf = self.wharf.clone();
+        self.keep(async move { wharf.let_sleep().await });
+        let wharf = self.wharf.clone();
         if !world.has(Flaw::NeverLooks) {
             self.keep(async move { wharf.check_tasks_forever(Duration::from_secs(30)).await });
         }

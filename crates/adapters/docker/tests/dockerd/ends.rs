@@ -74,7 +74,9 @@ async fn a_container_paused_by_hand_is_lost_and_can_be_ended() {
     let mut events = site.subscribe();
     let running = site.run(&["rest"]).await;
     site.docker.pause_container(&running.1.id).await.unwrap();
-    let (cause, ..) = stopped(end_of(&mut events, &running.1.id).await);
+    let TaskStatus::Paused { cause } = end_of(&mut events, &running.1.id).await else {
+        panic!("it is paused");
+    };
     assert_eq!(cause.code, Code::TaskLost, "{cause}");
     assert!(cause.message.contains("paused"), "{cause}");
     site.until_stopped(&running, GRACE).await;

@@ -14,6 +14,7 @@ mod lifetime;
 mod limits;
 mod origins;
 mod prober;
+mod sleeping;
 mod smuggling;
 mod starting;
 mod streaming;

@@ -70,7 +70,11 @@ async fn only_so_many_are_held_and_a_stop_ends_it_for_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_told_who_is_wanted() {
-    let edge = edge_with(|config| config.timeouts.hold = Duration::from_millis(1));
+    let edge = edge_with(|config| {
+        config.timeouts.hold = Duration::from_millis(1);
+        // Who is not held does not wait in vain, and is not told of again.
+        config.limits.held_requests = 0;
+    });
     let mut wanted = edge.wanted().unwrap();
     assert!(edge.wanted().is_none(), "there is one receiver");
     let me = owner(1, 1);

@@ -74,6 +74,14 @@ fn signal_name(number: i32) -> String {
     format!(" (SIG{name})")
 }
 
+/// What is to be made of a process that stands still, where its instance does not sleep.
+pub(super) fn paused() -> Failure {
+    Failure::new(
+        Code::TaskLost,
+        "the process stands still, and answers nobody now (SIGSTOP)",
+    )
+}
+
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

@@ -66,6 +66,8 @@ impl Starter {
 struct Stat {
     /// Dead, and not yet reaped by its parent.
     is_over: bool,
+    /// Told by a signal to stand still.
+    is_stopped: bool,
     parent: i32,
     group: i32,
     /// In clock ticks since boot.
@@ -82,6 +84,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let start = fields.nth(16)?.parse().ok()?;
     Some(Stat {
         is_over: matches!(state, "Z" | "X"),
+        is_stopped: state == "T",
         parent,
         group,
         start,
@@ -90,6 +93,11 @@ fn parse_stat(text: &str) -> Option<Stat> {
 
 fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Whether a signal made the process stand still.
+pub(super) fn stands_still(pid: Pid) -> bool {
+    stat(pid.as_raw_pid()).is_some_and(|stat| stat.is_stopped)
 }
 
 /// When the process was started, in a unit of the system's own.
@@ -341,6 +349,7 @@ mod tests {
         let text = "4711 (a) Z (b) S 1 4700 4699 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 9";
         let expected = Stat {
             is_over: false,
+            is_stopped: false,
             parent: 1,
             group: 4700,
             start: 123_456,

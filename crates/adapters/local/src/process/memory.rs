@@ -65,6 +65,12 @@ async fn look(world: &Arc<World>, tasks: Vec<(Arc<Task>, u64)>) -> Result<(), wh
     .await
 }
 
+/// Bytes that a task has resident, shared ones divided among those that share them.
+pub(super) async fn of(world: &Arc<World>, task: Arc<Task>) -> Result<u64, wharf_domain::Failure> {
+    let survey = world.survey().await?;
+    files::blocking(move || Ok(used(&task, &survey, sys::resident_share))).await
+}
+
 fn used(task: &Task, survey: &Survey, of: fn(rustix::process::Pid) -> u64) -> u64 {
     let rest = survey.rest_of(&task.key).iter().map(|seen| seen.pid);
     [task.leader].into_iter().chain(rest).map(of).sum()

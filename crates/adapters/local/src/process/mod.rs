@@ -80,7 +80,11 @@ use marker::Key;
 use start::{Shared, result_of};
 use survey::Seen;
 use table::Entry;
+use task::Task;
 
+/// How often, and after what time each, it is looked whether a task stands still that was told to.
+const STANDS_STILL_LOOKS: u32 = 200;
+const STANDS_STILL_LOOK: Duration = Duration::from_millis(1);
 /// How often orphans are looked for again: each time, those that the ones before had still started.
 const REAP_ROUNDS: u32 = 5;
 
@@ -252,6 +256,21 @@ impl ProcessTasks {
     }
 }
 
+impl ProcessTasks {
+    /// A task of this value's own.
+    fn known(&self, owner: &Owner, task: &TaskRef) -> Result<Arc<Task>, Failure> {
+        let key = self.shared.check_owner(owner)?;
+        match self.shared.world.table.lock().get(&key) {
+            Some(Entry::Known(known)) if known.reference == *task => Ok(known.clone()),
+            _ => Err(has_ended(task)),
+        }
+    }
+}
+
+fn has_ended(task: &TaskRef) -> Failure {
+    Failure::new(Code::TaskLost, format!("the process {} has ended", task.id))
+}
+
 impl Drop for ProcessTasks {
     fn drop(&mut self) {
         self.memory.abort();
@@ -337,6 +356,44 @@ impl Tasks for ProcessTasks {
             // A former Wharf's: what of it still carries its mark is ended.
             None => self.shared.world.stop_unknown(key, grace).await,
         }
+    }
+
+    fn can_pause(&self) -> bool {
+        true
+    }
+
+    /// Its process group stands still; what has left that group goes on.
+    async fn pause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        let known = self.known(owner, task)?;
+        if !known.set_paused(true) {
+            return Err(has_ended(task));
+        }
+        // The signal takes a moment.
+        for _ in 0..STANDS_STILL_LOOKS {
+            if !matches!(known.status(), TaskStatus::Running { .. }) {
+                return Ok(());
+            }
+            tokio::time::sleep(STANDS_STILL_LOOK).await;
+        }
+        known.set_paused(false);
+        let waited = STANDS_STILL_LOOK * STANDS_STILL_LOOKS;
+        Err(Failure::new(
+            Code::TaskPause,
+            format!("task {} did not stand still within {waited:?}", task.id),
+        ))
+    }
+
+    async fn unpause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        if self.known(owner, task)?.set_paused(false) {
+            Ok(())
+        } else {
+            Err(has_ended(task))
+        }
+    }
+
+    async fn memory(&self, owner: &Owner, task: &TaskRef) -> Result<Option<u64>, Failure> {
+        let known = self.known(owner, task)?;
+        memory::of(&self.shared.world, known).await.map(Some)
     }
 
     async fn all(&self, _runs: &[RunSpec]) -> Result<Vec<(Owner, TaskRef)>, Failure> {

@@ -99,6 +99,11 @@ fn start_number(text: &str) -> Option<u64> {
     Some(hasher.finish())
 }
 
+/// Whether a signal made the process stand still.
+pub(super) fn stands_still(pid: Pid) -> bool {
+    ps(&["-o", "stat=", "-p", &pid.to_string()]).is_some_and(|state| state.trim_start().starts_with('T'))
+}
+
 /// When the process was started, in a unit of the system's own.
 pub(super) fn start_time(pid: Pid) -> Option<u64> {
     start_number(&ps(&["-o", "lstart=", "-p", &pid.to_string()])?)

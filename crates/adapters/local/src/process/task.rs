@@ -19,7 +19,7 @@ use super::{
     cause::{self, Ending, Exit},
     marker::Key,
     survey::Seen,
-    sys::{Child, Process},
+    sys::{self, Child, Process},
     world::World,
 };
 use crate::logs::Output;
@@ -56,6 +56,8 @@ struct State {
     is_killed: bool,
     /// As it is told: its first process is over.
     stopped: Option<TaskStatus>,
+    /// Its group was told to stand still.
+    is_paused: bool,
     /// Nothing of it runs, its number is free.
     is_gone: bool,
 }
@@ -86,8 +88,20 @@ impl Task {
             None if self.has_exited(&state) => TaskStatus::Pending {
                 why: "what it left behind to end".to_owned(),
             },
+            None if state.is_paused && sys::stands_still(self.leader) => TaskStatus::Paused { cause: cause::paused() },
             None => self.running(),
         }
+    }
+
+    /// Tells its group to stand still, or to go on; says whether there is one to be told.
+    pub(super) fn set_paused(&self, is_paused: bool) -> bool {
+        let mut state = self.state.lock();
+        if state.stopped.is_some() || state.ending.is_some() || self.has_exited(&state) {
+            return false;
+        }
+        state.is_paused = is_paused;
+        self.signal_group(&state, if is_paused { Signal::STOP } else { Signal::CONT });
+        true
     }
 
     pub(super) fn running(&self) -> TaskStatus {
@@ -131,6 +145,10 @@ impl Task {
                 state.kill_at = Some(at);
                 if !grace.is_zero() {
                     self.signal_group(&state, Signal::TERM);
+                    if std::mem::take(&mut state.is_paused) {
+                        // What stands still hears nothing.
+                        self.signal_group(&state, Signal::CONT);
+                    }
                 }
             }
             Some(earlier) => state.kill_at = Some(earlier.min(at)),

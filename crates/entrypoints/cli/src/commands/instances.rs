@@ -109,6 +109,7 @@ pub(crate) fn render(instance: &Value) -> String {
     field("database", &instance["database"]);
     let ends = instance["expires_at"].as_u64().map(|at| Timestamp(at).in_words());
     field("ends", &json!(ends));
+    field("slept", &Value::from(saved(&instance["slept"])));
     field("waits for", &instance["waits_for"]);
     field("in line", &place(instance).map_or(Value::Null, Value::String));
     let cause = &instance["cause"];
@@ -140,6 +141,22 @@ pub(crate) fn render(instance: &Value) -> String {
         lines.push(output::table(&["STEP", "ATTEMPT", "AT", "TOOK", ""], &rows));
     }
     lines.join("\n")
+}
+
+/// What its sleep saved, if it ever slept.
+fn saved(slept: &Value) -> Option<String> {
+    let times = slept["times"].as_u64()?;
+    let total = output::span(Duration::from_millis(slept["millis"].as_u64().unwrap_or_default()));
+    let often = if times == 1 {
+        "once".to_owned()
+    } else {
+        format!("{times} times")
+    };
+    let free = match slept["freed_bytes"].as_u64().unwrap_or_default() {
+        0 => String::new(),
+        bytes => format!("; {:.1} MiB are free meanwhile", bytes as f64 / f64::from(1 << 20)),
+    };
+    Some(format!("{often}, {total} in all{free}"))
 }
 
 fn step_row(step: &StepView, first: Timestamp) -> Vec<String> {
@@ -215,7 +232,7 @@ pub(crate) async fn resume(global: &Global, options: &Named) -> Result<ExitCode,
     let answer: Value = client
         .post(&format!("{}/resume", path(&options.name)), &json!({}))
         .await?;
-    let wanted = ["ended", "failed", "stopped", "down", "ready"];
+    let wanted = ["ended", "failed", "stopped", "down", "sleeping", "ready"];
     settle(&client, global, id(&answer, &options.name), &wanted).await
 }
 

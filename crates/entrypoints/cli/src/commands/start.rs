@@ -15,6 +15,9 @@ use crate::{
 /// The largest event that is read.
 const EVENT_MAX: u64 = 1024 * 1024;
 
+/// What was asked for. Who sleeps by the time that somebody looks was ready, and is for whoever asks.
+const AWAKE_OR_ASLEEP: &[&str] = &["ready", "sleeping"];
+
 pub(crate) async fn provision(global: &Global, options: Provision) -> Result<ExitCode, Failure> {
     let client = Client::find(global)?;
     let mut body =
@@ -67,7 +70,7 @@ pub(crate) async fn start(global: &Global, options: Start) -> Result<ExitCode, F
                 });
                 return Ok(ExitCode::SUCCESS);
             }
-            settle(&client, global, id(&answer, &options.name), &["ready"]).await
+            settle(&client, global, id(&answer, &options.name), AWAKE_OR_ASLEEP).await
         }
         Err(failure) => Err(failure),
     }
@@ -89,7 +92,7 @@ async fn finish(client: &Client, global: &Global, accepted: &Accepted, no_wait: 
         });
         return Ok(ExitCode::SUCCESS);
     }
-    settle(client, global, &accepted.id, &["ready"]).await
+    settle(client, global, &accepted.id, AWAKE_OR_ASLEEP).await
 }
 
 pub(crate) async fn send_event(global: &Global, options: &SendEvent) -> Result<ExitCode, Failure> {

@@ -76,7 +76,7 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
     let wharf = server.wharf.clone();
     let queue = wharf.recover().await?;
     server.open(&queue)?;
-    server.follow_wishes(queue.clone());
+    server.follow_wishes();
     server.follow_health();
     server.follow_queue();
     let background = tokio::task::JoinSet::from_iter([
@@ -122,6 +122,10 @@ async fn serve(global: &Global, config: wharf_config::Config, layout: &Layout) -
         boxed({
             let wharf = wharf.clone();
             async move { wharf.follow_schedules().await }
+        }),
+        boxed({
+            let wharf = wharf.clone();
+            async move { wharf.let_sleep().await }
         }),
     ]);
 

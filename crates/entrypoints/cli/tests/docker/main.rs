@@ -17,4 +17,5 @@ mod life;
 mod outages;
 mod refusals;
 mod site;
+mod sleeping;
 mod warm;

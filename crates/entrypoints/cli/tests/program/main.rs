@@ -28,5 +28,6 @@ mod planted;
 mod secrets;
 mod server;
 mod services;
+mod sleeping;
 mod visitors;
 mod whole_run;

@@ -126,7 +126,9 @@ async fn start(State(app): State<App>, Word(name): Word, identity: Identity, req
     let patience = taken.instance.service.start_timeout + limits::NOTICE;
     let view = app
         .wharf
-        .wait_until(&taken.id, patience, |state| !state.is_coming())
+        .wait_until(&taken.id, patience, |state| {
+            !state.is_coming() && !matches!(state, InstanceState::Sleeping { .. })
+        })
         .await?;
     let mut accepted = Accepted::of(&view, "started");
     match &view.state {

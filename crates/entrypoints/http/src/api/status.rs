@@ -67,7 +67,7 @@ pub(crate) struct Status {
     pub(crate) subdomain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) company_name: Option<String>,
-    /// `provisioning`, `queued`, `ready`, `restoring`, `down`, `stopping`, `stopped`, `failed`, `stuck` or `ended`.
+    /// `provisioning`, `queued`, `ready`, `restoring`, `sleeping`, `down`, `stopping`, `stopped`, `failed`, `stuck` or `ended`.
     #[schema(example = "ready")]
     pub(crate) status: String,
     /// Nothing more will happen by itself.

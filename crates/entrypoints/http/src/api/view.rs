@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wharf_domain::{Code, Failure};
-use wharf_provisioning::{InstanceView, StepView, UpcomingStep, view};
+use wharf_provisioning::{InstanceView, SleptView, StepView, UpcomingStep, view};
 
 use crate::words;
 
@@ -131,6 +131,32 @@ impl From<view::Queue> for Queue {
     }
 }
 
+/// What an instance's sleep saved.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct Slept {
+    /// How often it has slept, this time included.
+    times: u32,
+    /// How long in all, until now.
+    millis: u64,
+    /// Bytes of memory that are free because it sleeps just now.
+    freed_bytes: u64,
+}
+
+impl From<SleptView> for Slept {
+    fn from(slept: SleptView) -> Self {
+        let SleptView {
+            times,
+            millis,
+            freed_bytes,
+        } = slept;
+        Self {
+            times,
+            millis,
+            freed_bytes,
+        }
+    }
+}
+
 /// An instance, for its operator.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Instance {
@@ -146,7 +172,7 @@ pub(crate) struct Instance {
     pub(crate) admin_email: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) company_name: Option<String>,
-    /// `provisioning`, `ready`, `restoring`, `down`, `stopping`, `stopped`, `failed`, `stuck` or `ended`.
+    /// `provisioning`, `ready`, `restoring`, `sleeping`, `down`, `stopping`, `stopped`, `failed`, `stuck` or `ended`.
     #[schema(example = "ready")]
     pub(crate) status: String,
     /// Something is under way, or asked for and not yet taken up: the status is not the last word.
@@ -170,6 +196,9 @@ pub(crate) struct Instance {
     /// Where it waits for room, or for its turn: its place in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) queue: Option<Queue>,
+    /// Of one that has ever slept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slept: Option<Slept>,
     /// The steps after it.
     pub(crate) upcoming: Vec<Upcoming>,
     /// What went wrong, where something did.
@@ -216,6 +245,7 @@ impl From<InstanceView> for Instance {
             step: view.step,
             waits_for: view.waits_for,
             queue: view.queue.map(Queue::from),
+            slept: view.slept.map(Slept::from),
             upcoming: view.upcoming.into_iter().map(Upcoming::from).collect(),
             cause: view.cause.map(Cause::from),
             stuck_at: view.stuck_at,

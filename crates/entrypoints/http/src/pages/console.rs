@@ -5,8 +5,9 @@ use axum::{
     response::Response,
 };
 use maud::{Markup, html};
+use std::time::Duration;
 use wharf_domain::{Code, InstanceId, State as InstanceState, Timestamp};
-use wharf_provisioning::InstanceView;
+use wharf_provisioning::{InstanceView, SleptView};
 use wharf_saga::store::Query;
 
 use super::{
@@ -137,13 +138,23 @@ fn row(app: &Inner, instance: &InstanceView, now: Timestamp) -> Markup {
             }
             td role="cell" { (instance.service) }
             td role="cell" { span.badge.(instance.status) { (instance.status) } " " small { "for " (words::span(now.since(instance.since))) }
-                @if let Some(queue) = &instance.queue { br; small { "in line: " (queue.position) " of " (queue.of) } } }
+                @if let Some(queue) = &instance.queue { br; small { "in line: " (queue.position) " of " (queue.of) } }
+                @if let Some(slept) = &instance.slept { br; small { (saved(slept)) } } }
             td role="cell" { @if let Some(url) = &instance.url { a href=(url) rel="noreferrer" { (url) } } }
             td role="cell" { @if let Some(cause) = &instance.cause { (cause.message) br; small { a href={ "/errors/" (cause.code) } { (cause.code) } } }
                 @if let Some(step) = &instance.stuck_at { br; small { "stuck at step " (step) } }
                 @if let Some(advice) = &instance.advice { br; small { (advice) } } }
             td.actions role="cell" { @for action in actions(instance) { (button(instance, &action)) } }
         }
+    }
+}
+
+/// What its sleep saved, in a line.
+fn saved(slept: &SleptView) -> String {
+    let total = words::span(Duration::from_millis(slept.millis));
+    match slept.freed_bytes {
+        0 => format!("asleep {total} in all"),
+        bytes => format!("asleep {total} in all, {} free", words::memory(bytes)),
     }
 }
 
@@ -186,6 +197,7 @@ fn actions(instance: &InstanceView) -> Vec<Action> {
     match instance.state {
         InstanceState::Provisioning { .. } | InstanceState::Queued { .. } => vec![STOP],
         InstanceState::Ready { .. } | InstanceState::Restoring { .. } => vec![STOP, DELETE],
+        InstanceState::Sleeping { .. } => vec![START, STOP, DELETE],
         InstanceState::Down { .. } | InstanceState::Stopped { .. } => vec![START, DELETE],
         InstanceState::Stopping { end: false, .. } => vec![DELETE],
         InstanceState::Stuck { .. } => vec![RESUME, DELETE],

@@ -34,7 +34,7 @@ pub(crate) fn page(status: &Status, shown: &InstanceView, token: &str) -> String
             @if let Some(queue) = &status.queue {
                 p.place { "Its place in line: " strong { (queue.position) } " of " (queue.of) }
             }
-            @if let (State::Ready { .. }, Some(url)) = (&shown.state, &status.url) {
+            @if let (State::Ready { .. } | State::Sleeping { .. }, Some(url)) = (&shown.state, &status.url) {
                 p { a.button.main href=(url) { "Open " (url) } }
             }
             @if let (Some(cause), false) = (&status.cause, matches!(shown.state, State::Ready { .. })) {
@@ -81,6 +81,10 @@ fn told(status: &Status, shown: &InstanceView, name: &str) -> Told {
             "It runs for you alone. The link to your first password is in the mail that we sent you.",
         ),
         State::Restoring { .. } => ("is coming back", "Its address and its data stay as they are."),
+        State::Sleeping { .. } => (
+            "is asleep",
+            "Nobody used it for a while. It wakes as soon as somebody opens it; its data is as it was.",
+        ),
         State::Down { .. } => (
             "is out of service",
             "It kept failing, and was stopped. Its data is untouched, and the operator can bring it back.",

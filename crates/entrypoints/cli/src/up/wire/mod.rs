@@ -174,11 +174,14 @@ impl Server {
     }
 
     /// Those that somebody asks for come back first.
-    pub(crate) fn follow_wishes(&self, queue: Arc<RestoreQueue>) {
+    pub(crate) fn follow_wishes(&self) {
         let Some(mut wanted) = self.edge.wanted() else { return };
+        let wharf = self.wharf.clone();
         tokio::spawn(async move {
             while let Some(id) = wanted.recv().await {
-                queue.ask_for(&id);
+                let wharf = wharf.clone();
+                // Nobody waits for another's turn: each is asked for once until he is there, so these are few.
+                tokio::spawn(async move { wharf.asked_for(&id).await });
             }
         });
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{Endpoint, Failure, InstanceId};
-use wharf_platform::{Backend, Health, IdleRule, Owner, Registered, RouteKey, Routes, Standing};
+use wharf_platform::{Backend, Health, IdleRule, Owner, Registered, RouteKey, Routes, Standing, Unused};
 
 /// Each route to the load balancer that has routes of its kind.
 pub(super) struct ByKey {
@@ -42,6 +42,14 @@ impl Routes for ByKey {
 
     async fn health(&self, owner: &Owner, key: &RouteKey, endpoint: &Endpoint) -> Result<Option<Health>, Failure> {
         self.of(key).health(owner, key, endpoint).await
+    }
+
+    async fn unused(&self, longer_than: Duration) -> Result<Option<Vec<Unused>>, Failure> {
+        self.embedded.unused(longer_than).await
+    }
+
+    async fn withdraw_unused(&self, owner: &Owner, key: &RouteKey, longer_than: Duration) -> Result<bool, Failure> {
+        self.of(key).withdraw_unused(owner, key, longer_than).await
     }
 
     fn announce(&self, instance: &InstanceId, key: &RouteKey, standing: Standing) {

@@ -70,6 +70,18 @@ impl Deployment {
         instance
     }
 
+    /// The same of one that may rest in others before.
+    pub(crate) async fn comes_to(&self, name: &str, status: &str) -> Value {
+        let mut last = Value::Null;
+        let there = eventually_or(async || {
+            last = self.show(name).await;
+            (is_at_rest(&last) && last["status"] == status).then_some(())
+        })
+        .await;
+        assert!(there.is_some(), "it is not {status}: {last:#}");
+        last
+    }
+
     /// Asks something of an instance: `stop`, `start`.
     pub(crate) async fn ask(&self, name: &str, what: &str) -> Value {
         self.admin()

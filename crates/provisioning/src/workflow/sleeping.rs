@@ -1,0 +1,75 @@
+//! The decisions about sleep: who goes to sleep, who wakes with the task that it has and who with a new one, and who does not sleep after all. Pure, like the others.
+
+use wharf_domain::{Code, Failure, Instance, State, Timestamp};
+use wharf_saga::{Decision, Next, Progress, Way};
+
+use super::{Provisioning, turn_to};
+use crate::sagas;
+
+impl Provisioning {
+    /// Nobody uses it.
+    pub(super) fn fall_asleep(&self, instance: &mut Instance, now: Timestamp) -> Decision {
+        match (instance.service.sleep, self.settings.url(instance)) {
+            (Some(sleep), Some(url)) => turn_to(instance, State::Sleeping { since: now, url }, sagas::sleep(sleep.by)),
+            _ => Decision::Continue,
+        }
+    }
+
+    /// Somebody asks for what sleeps, or is falling asleep just now: with the task that it has, where that was not told to end.
+    pub(super) fn wake(instance: &mut Instance, saga: Option<&Progress>, now: Timestamp) -> Decision {
+        let plan = if instance.held.task.is_some() && !saga.is_some_and(ends_the_task) {
+            sagas::wake()
+        } else {
+            sagas::restore()
+        };
+        instance.pause_until = None;
+        turn_to(
+            instance,
+            State::Restoring {
+                since: now,
+                cause: asleep(),
+            },
+            plan,
+        )
+    }
+
+    /// It goes to sleep no more: somebody used it before its route was withdrawn, and it is Ready as it was; or it could not be paused, and goes on.
+    pub(super) fn stay_awake(&self, instance: &mut Instance, cause: &Failure, now: Timestamp) -> Next {
+        let slept = instance.slept;
+        // Whatever else went wrong may have gone wrong after the route was withdrawn.
+        let is_untouched = instance.held.route && cause.code == Code::InstanceState;
+        let (next, then) = match self.settings.url(instance).filter(|_| is_untouched) {
+            Some(url) => (State::Ready { since: now, url }, Next::Rest),
+            None => (
+                State::Restoring {
+                    since: now,
+                    cause: cause.clone(),
+                },
+                Next::Begin(sagas::wake()),
+            ),
+        };
+        match instance.transition(next) {
+            Ok(()) => {
+                instance.slept = slept;
+                then
+            }
+            Err(error) => {
+                tracing::error!(instance = %instance.id, %error, "what does not sleep cannot go on");
+                Next::Rest
+            }
+        }
+    }
+}
+
+/// Whether the task may have been told to end.
+fn ends_the_task(saga: &Progress) -> bool {
+    let first = saga
+        .steps
+        .iter()
+        .position(|planned| planned.step == "task" && planned.way == Way::Undo);
+    first.is_some_and(|task| saga.at > task || (saga.at == task && saga.begun))
+}
+
+fn asleep() -> Failure {
+    Failure::new(Code::InstanceAsleep, "it slept, and somebody asks for it")
+}
