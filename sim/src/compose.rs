@@ -94,7 +94,7 @@ pub fn compose(seed: u64) -> Script {
             dice.below(120_000).cast_signed() - 60_000
         }
     };
-    let setting = Setting {
+    let mut setting = Setting {
         layout,
         skews: (0..machines).map(skew).collect(),
         balancer_checks: matches!(layout, Layout::Fleet(_)) && dice.falls(40),
@@ -107,6 +107,7 @@ pub fn compose(seed: u64) -> Script {
             Duration::from_millis(400),
         ]),
         max_instances: if dice.falls(10) { 3 } else { 1000 },
+        room: None,
     };
     // How bad a day it is.
     let (customers, troubles) = dice.one(&[(3, 0), (4, 2), (6, 5), (8, 8), (10, 14), (5, 20)]);
@@ -121,6 +122,10 @@ pub fn compose(seed: u64) -> Script {
         moves.push(Move { at: moment(), what });
     }
     moves.sort_by_key(|what| what.at);
+    // Drawn last, so that every seed's day is the one that it was before.
+    if !matches!(layout, Layout::Fleet(_)) && dice.falls(50) {
+        setting.room = Some((1 + dice.below(2) as usize, 1 + dice.below(5)));
+    }
     Script { seed, setting, moves }
 }
 

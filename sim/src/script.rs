@@ -28,6 +28,8 @@ pub struct Setting {
     pub latency: Duration,
     /// How many instances there may be.
     pub max_instances: u64,
+    /// How many tasks may be on their way at once, and how many there is memory for; where one machine has no more.
+    pub room: Option<(usize, u64)>,
 }
 
 /// Which machines there are.

@@ -10,15 +10,18 @@ use std::{
     sync::{Arc, Once},
     time::Duration,
 };
-use wharf_domain::{Attempt, DeploymentId, InstanceId, Service, service::RouteRule};
+use wharf_domain::{
+    Attempt, DeploymentId, InstanceId, Service,
+    service::{RouteRule, RunSpec},
+};
 use wharf_platform::Owner;
-use wharf_provisioning::{Settings, repair::Subject};
+use wharf_provisioning::{Limits, Settings, repair::Subject};
 use wharf_testkit::sim::{EventManner, Flaw, SimStore, SimWorld, services, waker::Manner, wharf::settings};
 
 use crate::{
     report::{Report, Violation},
     rules::{Client, Rules},
-    script::{Layout, Script, What},
+    script::{Layout, Script, Setting, What},
 };
 use machines::{Machines, repair};
 
@@ -110,6 +113,7 @@ impl Stage {
         world.set_latency(setting.latency);
         let settings = Settings {
             max_instances: setting.max_instances,
+            limits: room_of(setting),
             tenant_service: Some(services::shop().name),
             ..settings(&world, services_of(setting.layout))
         };
@@ -121,6 +125,14 @@ impl Stage {
         let apart = Duration::from_millis(apart.unsigned_abs());
         let rules = Rules::watching(&world, &store, &settings, apart);
         let planted = everything(&world, &store);
+        let settings = Settings {
+            limits: if world.has(Flaw::IgnoresTheLine) {
+                Limits::default()
+            } else {
+                settings.limits
+            },
+            ..settings
+        };
         let machines = Machines::new(&world, &store, settings, setting, &rules);
         Self {
             script: script.clone(),
@@ -313,9 +325,26 @@ impl Stage {
     }
 }
 
+/// What of each task is booked.
+const BOOKED: u64 = 1 << 20;
+
+/// What the machine has to give away.
+fn room_of(setting: &Setting) -> Limits {
+    setting.room.map_or_else(Limits::default, |(starts, tasks)| Limits {
+        starts_at_once: Some(starts),
+        memory: Some(tasks * BOOKED),
+        ..Limits::default()
+    })
+}
+
 /// What is served. Several servers have no load balancer of their own: theirs are target groups.
 fn services_of(layout: Layout) -> Vec<Service> {
     let mut services = services::all();
+    for service in &mut services {
+        if let RunSpec::Process { memory, .. } = &mut service.run {
+            *memory = Some(BOOKED);
+        }
+    }
     if matches!(layout, Layout::Fleet(_)) {
         for service in &mut services {
             if !matches!(service.route, RouteRule::Direct { .. }) {

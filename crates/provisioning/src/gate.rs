@@ -103,6 +103,10 @@ impl Gate {
             _ => instance.held.task.is_some(),
         };
         self.with(|book| {
+            // By whatever way it came to run: what is there counts.
+            if matches!(instance.state, State::Ready { .. }) {
+                book.hold(&instance.id, Booking::of(&instance.service.run));
+            }
             if may_run {
                 book.rise(&instance.id);
             } else {

@@ -1,7 +1,7 @@
 //! What must hold all along, looked at after every change.
 
 use std::collections::BTreeMap;
-use wharf_domain::{InstanceId, State};
+use wharf_domain::{Booking, InstanceId, State};
 use wharf_platform::{Owner, RouteKey};
 use wharf_saga::{
     Record, limits,
@@ -153,6 +153,7 @@ impl Rules {
         let broken = self.world.view(|view| {
             let mut broken = Vec::new();
             self.tasks_are_right(&book, view, &mut broken);
+            self.line_is_kept(&book, view, &mut broken);
             self.routes_are_right(&book, view, &mut broken);
             self.things_are_right(&book, view, &mut broken);
             self.kept_is_there(&book, view, &mut broken);
@@ -220,6 +221,30 @@ impl Rules {
                     ));
                 }
             }
+        }
+    }
+
+    /// Never more are being started than may be, and never more is booked than there is.
+    fn line_is_kept(&self, book: &Book, view: View<'_>, broken: &mut Vec<(&'static str, String)>) {
+        let limits = &self.settings.limits;
+        let (mut starting, mut booked) = (0, 0);
+        let known = view
+            .live_tasks()
+            .filter(|task| self.is_ours(&task.owner) && !task.unexpected)
+            .filter_map(|task| Some((task, book.instances.get(&task.owner.instance)?)));
+        for (task, ledger) in known {
+            let instance = &ledger.instance;
+            let is_current = task.owner.attempt == instance.attempt;
+            starting += usize::from(instance.state.is_coming() && ledger.starts && is_current);
+            // What was given up while it could not be ended is the operator's, and what is being taken back knows of no task whose start it was not told of.
+            let counts = !instance.state.is_final() && instance.held.task.is_some();
+            booked += u64::from(counts) * Booking::of(&task.run).memory;
+        }
+        if let Some(most) = limits.starts_at_once.filter(|most| starting > *most) {
+            broken.push(("line", format!("{starting} are being started, and {most} may be")));
+        }
+        if let Some(most) = limits.memory.filter(|most| booked > *most) {
+            broken.push(("room", format!("{booked} bytes are booked of {most}")));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_domain::{Attempt, Instance, Timestamp};
 use wharf_provisioning::Message;
-use wharf_saga::{Record, store::Lease};
+use wharf_saga::{Progress, Record, Way, store::Lease};
 
 /// One instance, as its commits have told it.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Ledger {
     pub(super) last_order: Option<Message>,
     pub(super) orders: u32,
     pub(super) moving: bool,
+    /// Its saga has started a task, or is about to, and goes on from there.
+    pub(super) starts: bool,
 }
 
 /// What nothing but an explicit end may take away.
@@ -44,6 +46,7 @@ impl Ledger {
             last_order: None,
             orders: 0,
             moving: true,
+            starts: false,
         }
     }
 
@@ -53,6 +56,7 @@ impl Ledger {
             .progress
             .as_ref()
             .is_some_and(|progress| progress.halted.is_none());
+        self.starts = record.progress.as_ref().is_some_and(starts);
         if let Some(progress) = record.progress.filter(|progress| progress.begun)
             && let Some(planned) = progress.current()
         {
@@ -85,4 +89,16 @@ impl Ledger {
             _ => {}
         }
     }
+}
+
+/// Whether a saga is from the start of its task on to Ready. One that waits at that step has not started it, as far as it knows.
+fn starts(progress: &Progress) -> bool {
+    let task = progress
+        .steps
+        .iter()
+        .position(|planned| planned.step == "task" && planned.way == Way::Run);
+    let Some(task) = task.filter(|_| progress.unwinding.is_none()) else {
+        return false;
+    };
+    progress.at > task || (progress.at == task && progress.begun && progress.waits_for.is_none())
 }

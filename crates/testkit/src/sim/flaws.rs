@@ -78,6 +78,8 @@ flaws! {
     FreshDatabase = "fresh-database",
     /// A database is removed whatever its mark says.
     RemovesForeign = "removes-foreign",
+    /// A task is started though it is not its turn, and though there is no room for it.
+    IgnoresTheLine = "ignores-the-line",
     /// A mail has another id at every try.
     FreshMailId = "fresh-mail-id",
 }
