@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::harness::{Answer, Deployment, Setup, text};
+use crate::harness::{Answer, Deployment, Setup, eventually, text};
 
 const CROWD: usize = 500;
 
@@ -269,6 +269,42 @@ async fn there_are_no_more_instances_than_allowed() {
         .await
         .problem(503, "limit.instances");
     assert!(deployment.find("two").await.is_none());
+}
+
+#[tokio::test]
+async fn a_full_machine_has_a_line_and_a_place_in_it_is_shown_until_there_is_room() {
+    // The storefront books 256 MiB.
+    let limits = "[limits]\nmemory = \"500MiB\"\n";
+    let mut deployment = Setup::new().configured(limits).up().await;
+    let before = deployment.ready("one").await;
+    for name in ["two", "three"] {
+        let visitor = deployment.console();
+        visitor.post("/provision", &Deployment::sign_up(name)).await.is(202);
+        eventually("it waits in line", async || {
+            (deployment.show(name).await["status"] == "queued").then_some(())
+        })
+        .await;
+    }
+    let place = |of| json!({"position": of, "of": 2, "why": "its turn: all memory is booked"});
+    assert_eq!(deployment.show("three").await["queue"], place(2));
+    let listed = deployment.wharf(&["list"]).await.exits(0).shown();
+    assert!(
+        listed.contains("queued (1 of 2)") && listed.contains("queued (2 of 2)"),
+        "{listed}"
+    );
+    let shown = deployment.wharf(&["show", "three"]).await.exits(0).shown();
+    assert!(shown.contains("in line    2 of 2"), "{shown}");
+
+    deployment.kill().await;
+    deployment.up().await;
+    deployment.back("one", &before).await;
+    assert_eq!(deployment.show("two").await["queue"], place(1));
+    deployment.ask("one", "stop").await;
+    deployment.becomes("two", "ready").await;
+    assert_eq!(deployment.show("three").await["queue"]["of"], 1);
+    deployment.wharf(&["delete", "two"]).await.exits(0);
+    deployment.becomes("three", "ready").await;
+    deployment.agrees().await;
 }
 
 #[tokio::test]
