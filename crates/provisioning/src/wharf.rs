@@ -29,6 +29,8 @@ use crate::{
 
 /// How many instances are driven at once.
 const DRIVERS: usize = 512;
+/// How long whoever asked for another end waits until it stands in the record.
+const TAKEN_UP: Duration = Duration::from_secs(5);
 /// A wake that is so late does not come any more.
 const OVERDUE: Duration = Duration::from_secs(2);
 
@@ -415,7 +417,10 @@ impl Wharf {
             let why = format!("{} is over already", until.in_words());
             return Err(Failure::new(Code::RequestInvalid, why).hint("`wharf delete` ends an instance now"));
         }
-        self.send(id, Message::Extend { until }).await
+        self.send(id, Message::Extend { until }).await?;
+        // Whoever starts it next is measured by the new end. Where a long step is at hand, it is taken up after that.
+        self.watch_until(id, TAKEN_UP, |view| view.expires_at == until).await?;
+        Ok(())
     }
 
     fn only_in_time(&self, instance: &Instance) -> Result<(), Failure> {
