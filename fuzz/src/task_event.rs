@@ -48,6 +48,7 @@ pub fn run(data: &[u8]) {
     match &event.status {
         TaskStatus::Running { endpoint } => assert!(status == "RUNNING" && endpoint.is_none(), "{status}"),
         TaskStatus::Stopped { cause, .. } => assert!(!cause.message.is_empty(), "{status}"),
+        TaskStatus::Paused { cause } => panic!("ECS pauses no task: {status}, {}", cause.message),
         TaskStatus::Pending { .. } | TaskStatus::Gone => assert_ne!(status, "RUNNING"),
     }
     assert_eq!(tasks.heard(&value), None, "twice is no news");
