@@ -72,8 +72,8 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
         let (mut events, mut looks) = (Vec::new(), Vec::new());
         // The first start makes what the emulator makes once, and is not counted.
         for number in 0..=count {
-            let by_events = Lambda::new(&emulator).await?.by_events().await?;
-            let by_looks = Lambda::new(&emulator).await?.by_looks().await?;
+            let by_events = Box::pin(Lambda::new(&emulator).await?.by_events()).await?;
+            let by_looks = Box::pin(Lambda::new(&emulator).await?.by_looks()).await?;
             if number > 0 {
                 events.push(by_events);
                 looks.push(by_looks);
