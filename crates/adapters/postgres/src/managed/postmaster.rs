@@ -56,7 +56,7 @@ impl Postmaster {
     pub(super) fn has_ended(&mut self) -> bool {
         match self {
             Self::Child { child, .. } => !matches!(child.try_wait(), Ok(None)),
-            Self::Left { pid } => test_kill_process(*pid) == Err(rustix::io::Errno::SRCH),
+            Self::Left { pid } => is_over(*pid),
         }
     }
 
@@ -67,7 +67,7 @@ impl Postmaster {
                 let _ = child.wait().await;
             }
             Self::Left { pid } => {
-                while test_kill_process(*pid) != Err(rustix::io::Errno::SRCH) {
+                while !is_over(*pid) {
                     sleep(LOOK).await;
                 }
             }
@@ -95,6 +95,17 @@ impl Postmaster {
         let (Self::Child { pid, .. } | Self::Left { pid }) = self;
         let _ = kill_process(*pid, signal);
     }
+}
+
+/// Whether it runs no more. One that has ended stays in the list of processes until its parent looks, and not every first process of a container ever does.
+fn is_over(pid: Pid) -> bool {
+    let is_waited_for = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        // The name stands in parentheses, and may have some of its own.
+        let (_, after) = stat.rsplit_once(')')?;
+        Some(after.trim_start().starts_with('Z'))
+    };
+    test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || is_waited_for() == Some(true)
 }
 
 /// "Fast", without waiting for it.
