@@ -88,6 +88,12 @@ impl Server {
         self.listen.ip().to_canonical().is_loopback()
     }
 
+    /// Whether people elsewhere reach it: at its own address, or through a proxy on this machine, which is why it has names that others know.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        !self.is_loopback() || !self.console_host.is_of_this_machine() || !self.tenant_domain.is_of_this_machine()
+    }
+
     /// Whether what this address says of others (`X-Forwarded-For`) is believed.
     #[must_use]
     pub fn trusts_proxy(&self, address: IpAddr) -> bool {
@@ -155,10 +161,10 @@ impl Signup {
     pub(crate) fn read(from: &mut Resolved<'_>, server: &Server) -> Self {
         const PATH: &str = "signup";
         let given = from.get(PATH, &keys::OPEN);
-        let open = given.unwrap_or(server.is_loopback() && !from.machine.lambda);
+        let open = given.unwrap_or(!server.is_public() && !from.machine.lambda);
         from.settle("signup.open", open.show());
         let given = from.get(PATH, &keys::VERIFY_EMAIL);
-        let verify_email = given.unwrap_or(!server.is_loopback() || from.machine.lambda);
+        let verify_email = given.unwrap_or(server.is_public() || from.machine.lambda);
         from.settle("signup.verify_email", verify_email.show());
         Self {
             open,

@@ -18,15 +18,30 @@ pub(super) fn check(resolved: &mut Resolved<'_>, config: &Config) {
         check_open_api(resolved, config);
         return;
     }
-    if server.is_loopback() {
+    if !server.is_public() {
         return;
     }
     if config.platform.kind == PlatformKind::Process && !server.trust_tenants {
+        let (keys, reached, instead) = if server.is_loopback() {
+            (
+                ["server.console_host", "server.trust_tenants", "platform.kind"],
+                format!("people elsewhere come to {} by a proxy", server.console_host),
+                "run them as containers, platform.kind = \"docker\"",
+            )
+        } else {
+            (
+                ["server.listen", "server.trust_tenants", "platform.kind"],
+                format!("other machines reach {}", server.listen),
+                "listen on 127.0.0.1",
+            )
+        };
         resolved.report(
-            &["server.listen", "server.trust_tenants", "platform.kind"],
+            &keys,
             Code::ListenRefused,
-            format!("other machines reach {}, and processes run as your own user", server.listen),
-            "listen on 127.0.0.1, or say that you trust what runs in the instances: trust_tenants = true, or --trust-tenants",
+            format!("{reached}, and processes run as your own user"),
+            format!(
+                "{instead}, or say that you trust what runs in the instances: trust_tenants = true, or --trust-tenants"
+            ),
         );
     }
     if config.signup.open {

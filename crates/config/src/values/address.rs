@@ -31,6 +31,15 @@ impl HostName {
         (!label.contains('.')).then_some(label)
     }
 
+    /// Whether nobody elsewhere can mean this machine by it: RFC 6761 keeps `localhost` and `test` from everybody.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        let name = self.0.as_str();
+        ["localhost", "test"].iter().any(|own| {
+            name.strip_suffix(own)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
+
     /// What browsers hold as one site: the registrable domain, or the name itself where nothing above it can be registered.
     pub(crate) fn site(&self, machine: Machine) -> &str {
         (machine.registrable_domain)(&self.0).unwrap_or(&self.0)

@@ -180,11 +180,15 @@ fn console_services_and_tenants_are_three_origins() {
             "share the registrable domain example.com",
         ),
         (&off_loopback(under_suffix), "server.tenant_domain", "example.co.uk"),
+        // Whoever has names that others know has a proxy in front.
+        (
+            &off_loopback(same).replace("0.0.0.0", "127.0.0.1"),
+            "server.tenant_domain",
+            "share the registrable domain example.com",
+        ),
     ]);
     each_is_fine(&[
-        same.replace("console_host", "server.console_host")
-            .replace("tenant_domain", "server.tenant_domain")
-            .as_str(),
+        "server.console_host = \"console.wharf.test\"\nserver.tenant_domain = \"apps.wharf.test\"",
         &off_loopback("console_host = \"wharf.example.com\"\ntenant_domain = \"example.net\""),
         // Anybody can register below a public suffix, so each tenant is a site of its own there.
         &off_loopback("console_host = \"wharf.github.io\"\ntenant_domain = \"github.io\""),
@@ -192,8 +196,28 @@ fn console_services_and_tenants_are_three_origins() {
 }
 
 #[test]
+fn behind_a_proxy_it_is_as_open_as_on_an_address_of_its_own() {
+    let proxied = "[server]\nconsole_host = \"wharf.example.com\"\ntenant_domain = \"example.net\"\n";
+    let trusted = format!("{proxied}trust_tenants = true\n");
+    each_is_refused(&[
+        (
+            proxied,
+            "server.console_host",
+            "people elsewhere come to wharf.example.com by a proxy",
+        ),
+        (
+            &format!("{trusted}[signup]\nopen = true"),
+            "signup.open",
+            "confirm its e-mail address",
+        ),
+    ]);
+    assert!(!load(&trusted).expect("fine").signup.open);
+    assert!(load("server.console_host = \"wharf.test\"").expect("fine").signup.open);
+}
+
+#[test]
 fn hosts_below_the_tenants_domain_are_no_tenants_names() {
-    let hosts = "[server]\nconsole_host = \"console.example.net\"\nservices_host = \"a.b.example.net\"\ntenant_domain = \"example.net\"";
+    let hosts = "[server]\nconsole_host = \"console.wharf.test\"\nservices_host = \"a.b.wharf.test\"\ntenant_domain = \"wharf.test\"";
     let config = load(&format!("{hosts}\n[names]\nreserved = [\"shop\"]")).expect("fine on loopback");
     let reserved: Vec<_> = config.names.reserved.iter().map(String::as_str).collect();
     assert_eq!(reserved, ["console", "shop"]);
