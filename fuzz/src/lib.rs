@@ -11,8 +11,6 @@
 //! | `cargo fuzz run TARGET` | the same by cargo-fuzz, with its sanitizers, on a nightly toolchain |
 //! | `cargo run -p wharf-fuzz --bin TARGET FILE…` | these files, to see what they do |
 //!
-//! Webhooks have no target yet, since Wharf takes none: theirs comes with them.
-//!
 //! What must not be here: rules of the product. Where a target needs a second opinion (a strict reader of HTTP) it has its own.
 
 pub mod config;
@@ -31,6 +29,7 @@ pub mod request;
 mod strict;
 #[cfg(feature = "aws")]
 pub mod task_event;
+pub mod webhook;
 
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
@@ -71,6 +70,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "event",
         run: event::run,
+    },
+    Target {
+        name: "webhook",
+        run: webhook::run,
     },
     Target {
         name: "name",

@@ -46,4 +46,4 @@ macro_rules! replays {
     };
 }
 
-replays!(host head request config record message event name mail task_event payload);
+replays!(host head request config record message event webhook name mail task_event payload);

@@ -24,7 +24,7 @@ use crate::{
 
 /// Those that are built in the time that there is.
 const QUICK: &[&str] = &[
-    "host", "head", "request", "config", "record", "message", "event", "name", "mail",
+    "host", "head", "request", "config", "record", "message", "event", "webhook", "name", "mail",
 ];
 /// Those behind AWS's SDK, which alone takes minutes to build so. With every run of the tests they are replayed.
 const BEHIND_AWS: &[&str] = &["task_event", "payload"];

@@ -8,10 +8,12 @@
 //! | `orders` | a paid name that cannot be had, and the link to choose another |
 //! | `contracts` | what is paid for, and the grace period after its end |
 //! | `outgoing` | events to others |
+//! | `inspect` | the pure parts, for `fuzz/` |
 //!
 //! What must not be here: HTTP, and the form of a body before it is known to be genuine.
 
 mod contracts;
+pub mod inspect;
 mod orders;
 mod outgoing;
 mod reading;
