@@ -143,7 +143,9 @@ impl InstanceView {
         let instance = &record.data;
         let progress = record.progress.as_ref();
         let url = match &instance.state {
-            State::Ready { url, .. } | State::Sleeping { url, .. } => Some(url.clone()),
+            State::Ready { url, .. } => Some(url.clone()),
+            // Where Wharf listens now, which is where it is woken.
+            State::Sleeping { url, .. } => settings.url(instance).or_else(|| Some(url.clone())),
             State::Failed { .. } | State::Ended { .. } => None,
             _ => settings.url(instance),
         };

@@ -163,7 +163,11 @@ impl<W: Workflow> Drive<W> {
                             return self.engine.leave_to(&self.id, &stored.lease).await;
                         }
                         Ok(Some(stored)) => match Self::stored(self.engine.clone(), self.slot.clone(), stored) {
-                            Ok(fresh) => self = fresh,
+                            Ok(fresh) => {
+                                // Whether the commit came through or not: this is how it is, and somebody may wait to hear of it.
+                                fresh.tell();
+                                self = fresh;
+                            }
                             Err(failure) => return Drove::Broken(failure),
                         },
                         Ok(None) => return Drove::Unknown,
@@ -172,6 +176,13 @@ impl<W: Workflow> Drive<W> {
                 }
             }
         }
+    }
+
+    /// Tells how the record is, where no commit of ours did.
+    fn tell(&self) {
+        self.engine
+            .observer
+            .committed(&self.id, &self.record.data, self.state, &[]);
     }
 
     async fn advance(&mut self) -> Result<Drove> {
