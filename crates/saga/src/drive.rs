@@ -179,7 +179,8 @@ impl<W: Workflow> Drive<W> {
     }
 
     /// Tells how the record is, where no commit of ours did.
-    fn tell(&self) {
+    pub(crate) fn tell(&self) {
+        self.engine.untold.lock().remove(&self.id);
         self.engine
             .observer
             .committed(&self.id, &self.record.data, self.state, &[]);

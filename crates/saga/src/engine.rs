@@ -2,7 +2,12 @@
 
 use futures::FutureExt;
 use parking_lot::Mutex;
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, Semaphore},
     time::Instant,
@@ -78,6 +83,8 @@ pub(crate) struct Inner<W: Workflow> {
     seen: Mutex<HashMap<InstanceId, (Seen, Option<Instant>)>>,
     /// Due, and nothing that the sweep could do about it for now.
     aside: Mutex<HashMap<InstanceId, Aside>>,
+    /// A commit of theirs had no answer, so that the observer does not know how they are.
+    pub(crate) untold: Mutex<BTreeSet<InstanceId>>,
     tasks: TaskTracker,
 }
 
@@ -255,6 +262,7 @@ impl<W: Workflow> Engine<W> {
                 slots: Mutex::default(),
                 seen: Mutex::default(),
                 aside: Mutex::default(),
+                untold: Mutex::default(),
                 tasks: {
                     let tasks = TaskTracker::new();
                     // It is waited for more than once, and things are spawned in between.
@@ -495,6 +503,10 @@ impl<W: Workflow> Engine<W> {
             if let Some(wake) = early.filter(|_| stored.lease.holder.is_none()) {
                 inner.waker.wake(id, wake.at, wake.seq).await;
             }
+            let is_untold = inner.untold.lock().contains(id);
+            if is_untold && let Ok(drive) = Drive::stored(inner.clone(), slot.clone(), stored) {
+                drive.tell();
+            }
             return Drove::Rests;
         }
         if !inner.may_take(id, &stored.lease) {
@@ -523,6 +535,11 @@ impl<W: Workflow> Engine<W> {
         for due in due.into_iter().filter(|due| !inner.is_passed_over(&due.id)) {
             self.poke(&due.id);
             taken += 1;
+        }
+        let mut untold: Vec<_> = inner.untold.lock().iter().cloned().collect();
+        untold.retain(|id| !inner.is_passed_over(id));
+        for id in untold.iter().take(limits::SWEEP_BATCH) {
+            self.poke(id);
         }
         Ok(taken)
     }

@@ -110,6 +110,7 @@ impl<W: Workflow> Drive<W> {
         }
         self.pending = Pending::default();
         self.committed.clone_from(&self.record);
+        self.engine.untold.lock().remove(&self.id);
         self.engine
             .observer
             .committed(&self.id, &self.record.data, self.state, &history);
@@ -120,7 +121,11 @@ impl<W: Workflow> Drive<W> {
     pub(super) fn stop(&mut self, error: CommitError) -> Stop {
         match error {
             CommitError::Fenced | CommitError::Exists | CommitError::TooMany { .. } => Stop::Fenced,
-            CommitError::InboxMoved | CommitError::Unknown(_) => Stop::Reload,
+            CommitError::InboxMoved => Stop::Reload,
+            CommitError::Unknown(_) => {
+                self.engine.untold.lock().insert(self.id.clone());
+                Stop::Reload
+            }
             CommitError::Store(error) => Stop::Store(error.failure),
             CommitError::Taken { kind, key, by } => {
                 // A platform gives an address to whom it likes, also before it has rested here: its task is of no use, and the next one has another.
