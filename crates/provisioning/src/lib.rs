@@ -14,6 +14,7 @@
 //! | `webhooks/` | payments that provision and end, and events for others |
 //! | `outbox`, `mail` | mails, rendered and handed over |
 //! | `sleep` | what nobody uses is put to sleep, and woken when somebody asks for it |
+//! | `trial` | instances that are there for a time only: told before its end, ended or stopped then |
 //! | `schedules` | what starts and stops by the clock |
 //! | `repair/` | registry and world compared, and brought together |
 //! | `settings`, `tokens`, `template`, `view`, `watch` | what the others share |
