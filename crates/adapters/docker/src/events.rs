@@ -133,6 +133,8 @@ async fn tell(world: &World, owner: &Owner, name: &str) {
             world.tell(owner, TaskStatus::Gone);
         }
         Err(failure) => {
+            // A Docker that is ending lists its containers and does not describe them any more: the next one is asked again.
+            world.notices.lock().running.insert(name.to_owned(), owner.clone());
             tracing::debug!(name, error = %failure.message, "an event's container cannot be looked at");
         }
     }
