@@ -27,6 +27,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 const AT_ONCE: usize = 8;
 /// Starts of one crowd.
 const CROWD: usize = 24;
+/// Their memory is booked: 64 MiB each, so that a machine of 16 GB has room for all.
 const MANY: usize = 200;
 const WARM: usize = 2;
 const WARM_MS: f64 = 25.0;
@@ -64,7 +65,7 @@ warm = {warm}
 health = {{ path = "/healthz" }}
 identity_header = "x-wharf-instance"
 environment = {{ DATABASE_URL = "{DATABASE}", HOST = "0.0.0.0" }}
-docker = {{ image = "{image}", pull = "never", container_port = {PORT}, memory = "128MiB", cpu_units = 256 }}
+docker = {{ image = "{image}", pull = "never", container_port = {PORT}, memory = "64MiB", cpu_units = 256 }}
 "#
     )
 }
