@@ -2,7 +2,6 @@
 //! read by its own type, and the highest source wins. What values mean together is for `rules`.
 
 mod named;
-mod schedules;
 mod services;
 
 use std::{
@@ -133,12 +132,16 @@ impl<'a> Walk<'a> {
                     let table = value.and_then(|value| self.table(&path, scope.document, value));
                     match inner.presence {
                         Presence::Named if std::ptr::eq(*inner, &raw const schedule::SCHEDULES) => {
-                            self.schedules(inner, &path, scope.document, table);
+                            self.named(inner, &path, scope.document, table, |resolved, name| {
+                                resolved.schedules.push(name);
+                            });
                         }
                         Presence::Named if std::ptr::eq(*inner, &raw const service::SERVICES) => {
                             self.services(inner, &path, scope.document, table);
                         }
-                        Presence::Named => self.named(inner, &path, scope.document, table),
+                        Presence::Named => self.named(inner, &path, scope.document, table, |resolved, name| {
+                            resolved.named.entry(inner.name).or_default().push(name);
+                        }),
                         Presence::Optional if table.is_none() && !self.is_supplied(inner, &path, scope) => {}
                         Presence::Optional | Presence::Always => {
                             self.resolved.sections.insert(path.clone());

@@ -6,12 +6,13 @@
 //! - Outcomes without effects ride along with the next commit (`pending`).
 //! - After `Fenced` nothing more is called and nothing more is written.
 //!
-//! How it writes stands in `journal`.
+//! How it writes stands in `journal`, and how it waits in `rest`.
 
 mod journal;
+mod rest;
 
 use futures::FutureExt;
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::Instant;
 use wharf_domain::{Code, Failure, InstanceId, Timestamp};
 
@@ -21,7 +22,7 @@ use crate::{
     plan::{Action, After},
     record::{Ending, OnFailure, Progress, Record, Way},
     step::{Context, Outcome, Step, Writes},
-    store::{CommitError, Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
+    store::{Happening, HistoryEntry, Lease, LeaseChange, Stored, Wake},
     workflow::{Decision, Next, Plan, Workflow},
 };
 
@@ -497,81 +498,6 @@ impl<W: Workflow> Drive<W> {
             .flatten()
     }
 
-    /// Waits until then: a short wait here, with the lease; a longer one as data. `None`: look again now.
-    async fn sleep(&mut self, until: Timestamp) -> Result<Option<Drove>> {
-        let left = until.since(self.engine.clock.now());
-        if left > self.engine.linger || self.engine.stopping.is_cancelled() {
-            return self.rest(Some(until)).await;
-        }
-        // What a step made is not left unwritten for longer than it would take to write it.
-        if left > UNWRITTEN_AT_MOST && self.pending.dirty {
-            self.commit(self.working_lease()).await?;
-        }
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(left) => {}
-            () = self.slot.notified() => self.look_at_head().await?,
-        }
-        Ok(None)
-    }
-
-    /// Something poked us: a message may have come.
-    async fn look_at_head(&mut self) -> Result<()> {
-        let entries = self
-            .engine
-            .store
-            .inbox(&self.id, self.inbox_read, 1)
-            .await
-            .map_err(|e| Stop::Store(e.failure))?;
-        if let Some(entry) = entries.first() {
-            self.inbox_head = self.inbox_head.max(entry.seq);
-        }
-        Ok(())
-    }
-
-    /// Writes what is pending, lets the lease go, and rests: until a time, or until a message comes. `None`: something came meanwhile.
-    async fn rest(&mut self, until: Option<Timestamp>) -> Result<Option<Drove>> {
-        // One that has come was asked about; only a workflow that does not keep it has it still.
-        let now = self.engine.clock.now();
-        let until = until.or_else(|| self.appointment().filter(|at| *at > now));
-        let has_news = self.pending.dirty || self.inbox_read > self.inbox_settled;
-        if has_news || self.held_since.is_some() || until.is_some() || self.wake.is_some() {
-            let wake = until.map(|at| {
-                self.record.wake_seq += 1;
-                Wake {
-                    at,
-                    seq: self.record.wake_seq,
-                }
-            });
-            match self.write(LeaseChange::Release, Some(self.inbox_read), wake).await {
-                Ok(()) => {}
-                Err(CommitError::InboxMoved) => {
-                    self.look_at_head().await?;
-                    if self.inbox_head == self.inbox_read {
-                        return Err(Stop::Reload);
-                    }
-                    return Ok(None);
-                }
-                Err(error) => return Err(self.stop(error)),
-            }
-        }
-        match self.wake {
-            Some(wake) => {
-                self.engine.waker.wake(&self.id, wake.at, wake.seq).await;
-                Ok(Some(Drove::Sleeps(wake.at)))
-            }
-            None => Ok(Some(Drove::Rests)),
-        }
-    }
-
-    /// When a record at rest wants to be asked again.
-    fn appointment(&self) -> Option<Timestamp> {
-        let at_rest = self.record.progress.is_none();
-        at_rest
-            .then(|| self.engine.workflow.appointment(&self.record.data))
-            .flatten()
-    }
-
     /// A saga is over: the workflow says what that means.
     async fn end(&mut self, ending: &Ending) -> Result<Option<Drove>> {
         let now = self.engine.clock.now();
@@ -598,9 +524,6 @@ impl<W: Workflow> Drive<W> {
         }
     }
 }
-
-/// An outcome may stay unwritten during a wait that is shorter than about ten commits.
-const UNWRITTEN_AT_MOST: Duration = Duration::from_millis(25);
 
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic

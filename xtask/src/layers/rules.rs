@@ -87,9 +87,17 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "wiring",
         folder: "crates/entrypoints/wiring",
-        names: &["domain", "provisioning", "config", "http"],
+        names: &[
+            "domain",
+            "saga",
+            "platform",
+            "provisioning",
+            "config",
+            "adapter",
+            "http",
+        ],
         tests_name: &[],
-        reason: "what both binaries make of a configuration is the same, whichever adapters they put behind it",
+        reason: "what both binaries make of a configuration is the same; the mail adapter is the one that both of them have",
     },
     Layer {
         name: "sim",

@@ -2,7 +2,7 @@
 
 use wharf_domain::ServiceName;
 
-use super::{Complaint, Scope, Walk, plain};
+use super::{Scope, Walk};
 use crate::{
     Source,
     builtin::{self, Variables},
@@ -24,25 +24,9 @@ impl<'a> Walk<'a> {
         document: &'a Document<'a>,
         table: Option<&'a Table<'a>>,
     ) {
-        for (name, value) in table.into_iter().flatten() {
-            let below = join(path, &plain(name.get_ref()));
-            let Some(table) = self.table(&below, document, value) else {
-                continue;
-            };
-            match name.get_ref().parse::<ServiceName>() {
-                Ok(service) => self.resolved.services.push(service),
-                Err(failure) => {
-                    let complaint = Complaint {
-                        span: Some(name.span()),
-                        hint: failure.hint,
-                        ..Complaint::new(failure.message)
-                    };
-                    self.complain(&below, document, &Source::Default, complaint);
-                    continue;
-                }
-            }
-            self.section(section, &below, Scope::of(document), Some(table));
-        }
+        self.named(section, path, document, table, |resolved, name| {
+            resolved.services.push(name)
+        });
         let variables = Variables(self.environment);
         // The built-in shop has no image.
         if self.resolved.platform == PlatformKind::Docker {

@@ -9,14 +9,15 @@ use wharf_aws::{
     AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, SqsWaker, Tables,
     WharfSecrets,
 };
-use wharf_config::{Config, MailKind, RepairApply, Smtp};
+use wharf_config::{Config, MailKind, RepairApply};
 use wharf_domain::{Code, DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_local::{OsIds, SystemClock};
-use wharf_mail::{ResendKey, ResendMailer, ResendOptions, SmtpLogin, SmtpMailer, SmtpOptions, SmtpTls};
+use wharf_mail::ResendKey;
 use wharf_platform::{Mail, MailError, Mailer, NoDatabases, Platform};
 use wharf_provisioning::{Pace, Settings, tokens::TokenKey, webhooks::FetchSecret};
 use wharf_saga::{Clock, Seen, Waker};
 use wharf_webhooks::WebhookPoster;
+use wharf_wiring::mail::{resend, smtp};
 
 use crate::{
     deployed::{Deployed, HttpKeys, HttpParts, Parts},
@@ -201,43 +202,21 @@ fn settings(config: &Config, deployment: DeploymentId, has_queue: bool, aws: &Aw
 }
 
 fn mailer(config: &Config, aws: &Aws) -> Result<Arc<dyn Mailer>, Failure> {
-    if let (MailKind::Smtp, Some(smtp)) = (config.mail.kind, &config.mail.smtp) {
-        return Ok(Arc::new(SmtpMailer::new(smtp_options(smtp), Arc::new(SystemClock))?));
+    let mail = &config.mail;
+    if mail.kind == MailKind::Smtp {
+        return Ok(Arc::new(smtp(mail, Arc::new(SystemClock))?));
     }
-    let key = match (&config.mail.resend_api_key, &config.aws.resend_secret) {
-        (Some(key), _) => ResendKey::Given(SecretString::from(key.expose().to_owned())),
-        (None, Some(name)) => {
-            let (secrets, name) = (aws.secrets.clone(), name.clone());
-            ResendKey::Kept(Arc::new(move || {
-                let (secrets, name) = (secrets.clone(), name.clone());
-                async move { secrets.get(&name).await }.boxed()
-            }))
-        }
-        (None, None) => return Ok(Arc::new(NoMail)),
-    };
-    Ok(Arc::new(ResendMailer::new(ResendOptions {
-        base: config.mail.resend_url.to_string(),
-        ..ResendOptions::new(key)
-    })?))
-}
-
-fn smtp_options(smtp: &Smtp) -> SmtpOptions {
-    let tls = match smtp.tls {
-        wharf_config::SmtpTls::Implicit => SmtpTls::Implicit,
-        wharf_config::SmtpTls::Starttls => SmtpTls::StartTls,
-        wharf_config::SmtpTls::None => SmtpTls::None,
-    };
-    let login = smtp.user.as_ref().zip(smtp.password.as_ref());
-    SmtpOptions {
-        login: login.map(|(user, password)| SmtpLogin {
-            user: user.clone(),
-            password: SecretString::from(password.expose().to_owned()),
-        }),
-        timeout: smtp.timeout,
-        connections: smtp.connections as usize,
-        roots: smtp.roots.as_ref().map(|pem| pem.clone().into_bytes()),
-        ..SmtpOptions::new(smtp.host.clone(), smtp.port, tls)
-    }
+    let kept = config.aws.resend_secret.clone().map(|name| {
+        let secrets = aws.secrets.clone();
+        ResendKey::Kept(Arc::new(move || {
+            let (secrets, name) = (secrets.clone(), name.clone());
+            async move { secrets.get(&name).await }.boxed()
+        }))
+    });
+    Ok(match resend(mail, kept)? {
+        Some(resend) => Arc::new(resend),
+        None => Arc::new(NoMail),
+    })
 }
 
 /// A deployment without a mail provider: its tenants are Ready all the same, and the log says who was not told.

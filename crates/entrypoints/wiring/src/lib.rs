@@ -1,4 +1,6 @@
-//! What both binaries make of a configuration, whichever adapters they put behind it. No adapter is named here.
+//! What both binaries make of a configuration, whichever adapters they put behind it. The one adapter that is named here is the one that both have: `mail`.
+
+pub mod mail;
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{SecretSlice, SecretString};
