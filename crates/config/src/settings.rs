@@ -60,6 +60,8 @@ pub struct Server {
     pub idle_timeout: Duration,
     /// Until the head of an instance's answer.
     pub response_timeout: Duration,
+    /// Of a program's request for what is starting.
+    pub hold_timeout: Duration,
 }
 
 impl Server {
@@ -120,6 +122,7 @@ impl Server {
             connections_per_address: from.get(PATH, &keys::CONNECTIONS_PER_ADDRESS),
             idle_timeout: from.get(PATH, &keys::IDLE_TIMEOUT),
             response_timeout: from.get(PATH, &keys::RESPONSE_TIMEOUT),
+            hold_timeout: from.get(PATH, &keys::HOLD_TIMEOUT),
         };
         if server.public_url.is_none() {
             from.settle("server.public_url", server.public_url(server.listen.port()).show());

@@ -82,10 +82,20 @@ pub struct Unused {
 pub enum Standing {
     /// Being started, for the first time or again, or asleep until somebody asks for it: the page waits.
     Starting,
+    /// The same, but there is no room for it just now: it waits for its turn.
+    Queued,
     /// Stopped on request.
     Stopped,
     /// It kept failing, and was taken out of service.
     Down,
+}
+
+impl Standing {
+    /// Whether somebody who waits may be answered.
+    #[must_use]
+    pub const fn is_coming(self) -> bool {
+        matches!(self, Self::Starting | Self::Queued)
+    }
 }
 
 /// Puts endpoints behind routes, and takes them out.

@@ -60,7 +60,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Idle connections kept to one backend by one core.
     pub idle_per_backend: usize,
-    /// Requests that wait for a backend to start, over all cores.
+    /// Requests that wait for a backend to start, over all cores. Half of the places are for those that have not waited for [`Timeouts::hold`]
+    /// yet: one that starts slowly keeps nobody from another's first moments.
     pub held_requests: usize,
     /// Control requests under way, over all cores. Beyond, they are a 503.
     pub control_requests: usize,
@@ -109,8 +110,10 @@ pub struct Timeouts {
     pub tunnel_idle: Duration,
     /// How long an unused connection to a backend is kept.
     pub backend_idle: Duration,
-    /// How long a request for something that is starting is held before the page that waits.
+    /// How long a browser's visit to something that is starting is held before the page that waits.
     pub hold: Duration,
+    /// How long any other request is held before its 503: a program has no page that asks again, and nobody to show one to.
+    pub hold_programs: Duration,
 }
 
 impl Default for Timeouts {
@@ -124,6 +127,7 @@ impl Default for Timeouts {
             tunnel_idle: Duration::from_hours(1),
             backend_idle: Duration::from_secs(30),
             hold: Duration::from_secs(1),
+            hold_programs: Duration::from_secs(10),
         }
     }
 }

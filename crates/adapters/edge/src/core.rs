@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) crowd: Arc<Crowd>,
     /// Requests that wait for something to start, over all cores.
     pub(crate) held: Arc<AtomicU64>,
+    /// Those of them that have waited longer than a visit does.
+    pub(crate) staying: Arc<AtomicU64>,
 }
 
 /// One core's own.

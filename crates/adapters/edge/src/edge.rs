@@ -80,6 +80,7 @@ impl Edge {
             registry: Arc::new(registry),
             references: References::new(),
             held: Arc::default(),
+            staying: Arc::default(),
         });
         Ok(Self {
             shared,

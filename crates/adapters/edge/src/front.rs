@@ -4,9 +4,9 @@ use http::{HeaderValue, Request, Response, header::ACCEPT};
 use http_body::Body;
 use hyper::body::Incoming;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
-use wharf_platform::Standing;
 
 use crate::{
+    accept,
     body::{AnswerBody, Source},
     check,
     control::ControlError,
@@ -122,7 +122,8 @@ impl Front {
         request: Request<Incoming>,
         nobody: impl FnOnce() -> Notice,
     ) -> Result<Response<Source>, Notice> {
-        let mut visit = match self.visit(name).await {
+        let is_visit = || accept::is_visit(request.method(), request.headers());
+        let mut visit = match self.visit(name, is_visit).await {
             Some(found) => found?,
             None => return Err(nobody()),
         };
@@ -135,7 +136,7 @@ impl Front {
                 proxy::Outcome::Refused(refused) => *refused,
             };
             // Elsewhere, if the table has something else by now: another instance, or a later attempt.
-            visit = match self.visit(name).await {
+            visit = match self.visit(name, || refused.outgoing.is_visit()).await {
                 Some(Ok(other)) if tried < BACKENDS_TRIED && !Arc::ptr_eq(other.upstream(), &refused.upstream) => other,
                 Some(Err(notice)) => return Err(notice),
                 _ => return Err(proxy::no_answer(self, &refused.upstream, &refused.why)),
@@ -145,11 +146,11 @@ impl Front {
     }
 
     /// A backend to send the request to, or what to say instead; `None` where nobody has the name.
-    async fn visit(&self, name: &str) -> Option<Result<Visit, Notice>> {
+    async fn visit(&self, name: &str, is_visit: impl FnOnce() -> bool) -> Option<Result<Visit, Notice>> {
         let found = match self.core.shared.registry.table.find(name) {
             Found::Starting(_) => {
                 self.line.enter(Phase::Own);
-                let found = hold::found(&self.core, name).await;
+                let found = hold::found(&self.core, name, is_visit()).await;
                 self.line.enter(Phase::Upstream);
                 found
             }
@@ -157,7 +158,7 @@ impl Front {
         };
         match found {
             Found::Backend(visit) => Some(Ok(visit)),
-            Found::Starting(_) => Some(Err(Notice::standing(Standing::Starting))),
+            Found::Starting(route) => Some(Err(Notice::standing(route.standing()))),
             Found::Standing(standing) => Some(Err(Notice::standing(standing))),
             Found::Nobody => None,
         }

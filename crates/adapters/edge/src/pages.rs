@@ -86,6 +86,16 @@ impl Notice {
                     "This application is being started. This page asks again by itself, every second.",
                 )
             },
+            Standing::Queued => Self {
+                retry_after: Some(5),
+                waits: true,
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Code::InstanceState,
+                    "It waits for its turn",
+                    "There is no room to start this application just now. It is started when its turn comes, and this page asks again by itself.",
+                )
+            },
             Standing::Stopped => Self {
                 retry_after: Some(60),
                 ..Self::new(
@@ -258,8 +268,8 @@ impl Notice {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
         }
-        if self.waits {
-            headers.insert(REFRESH, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after.filter(|_| self.waits) {
+            headers.insert(REFRESH, HeaderValue::from(u16::from(seconds)));
         }
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
@@ -339,6 +349,7 @@ mod tests {
             Notice::no_tenant("acme.localhost"),
             Notice::no_service(),
             Notice::standing(Standing::Starting),
+            Notice::standing(Standing::Queued),
             Notice::standing(Standing::Stopped),
             Notice::standing(Standing::Down),
             Notice::unknown_host(),

@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    accept,
     body::{RequestBody, Source},
     connect,
     front::Front,
@@ -72,6 +73,10 @@ impl Outgoing {
             repeatable,
             last,
         }
+    }
+
+    pub(crate) fn is_visit(&self) -> bool {
+        accept::is_visit(self.request.method(), self.request.headers())
     }
 }
 

@@ -4,7 +4,7 @@
 use http::HeaderName;
 use std::{
     net::SocketAddr,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -295,14 +295,23 @@ impl Registry {
 
     /// Somebody waits on a route: its owner is told, once for each time that it starts.
     pub(crate) fn want(&self, route: &Route) {
-        if route.asked_for.swap(true, Ordering::Relaxed) {
+        self.tell_owner(route, None);
+    }
+
+    /// Somebody waits on a route still: its owner is told again, but no sooner than this after the last time.
+    pub(crate) fn want_still(&self, route: &Route, pause: Duration) {
+        self.tell_owner(route, Some(pause));
+    }
+
+    fn tell_owner(&self, route: &Route, longer_ago: Option<Duration>) {
+        if !route.is_to_be_told(longer_ago) {
             return;
         }
         let starting = |member: &&Member| member.upstream.is_none() && member.standing == Standing::Starting;
         if let Some(member) = route.members.iter().find(starting)
             && self.wanted.try_send((*member.instance).clone()).is_err()
         {
-            route.asked_for.store(false, Ordering::Relaxed);
+            route.want_again();
         }
     }
 

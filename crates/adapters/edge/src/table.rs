@@ -9,15 +9,15 @@ use parking_lot::Mutex;
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 use wharf_domain::{Attempt, InstanceId};
 use wharf_platform::Standing;
 
-use crate::upstream::{Settings, Upstream, Visit};
+use crate::upstream::{self, Settings, Upstream, Visit};
 
 /// Segments that a prefix may have.
 pub(crate) const DEEPEST_PREFIX: usize = 16;
@@ -42,16 +42,39 @@ pub(crate) struct Route {
     pub(crate) members: Box<[Member]>,
     /// Whose turn it is.
     turn: AtomicUsize,
-    /// The owner was told that somebody waits.
-    pub(crate) asked_for: AtomicBool,
+    /// When the owner was told last that somebody waits, as [`upstream::millis`] counts; 0: it has to be told.
+    asked_at: AtomicU64,
     /// Woken when another value takes this one's place, or a member is proven.
     pub(crate) changed: Notify,
 }
 
 impl Route {
+    /// Whether the owner is to be told now that somebody waits: it was not yet, or longer ago than this. Of several who ask at once, one is to.
+    pub(crate) fn is_to_be_told(&self, longer_ago: Option<Duration>) -> bool {
+        let now = upstream::millis(Instant::now()).max(1);
+        let told = self.asked_at.load(Ordering::Relaxed);
+        let is_old = |ago: Duration| u128::from(now.saturating_sub(told)) >= ago.as_millis();
+        let is_to_be = told == 0 || longer_ago.is_some_and(is_old);
+        is_to_be
+            && self
+                .asked_at
+                .compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// What those are told who have waited in vain: if only for their turn, that.
+    pub(crate) fn standing(&self) -> Standing {
+        let starts = |member: &Member| member.upstream.is_some() || member.standing == Standing::Starting;
+        if self.members.iter().any(starts) {
+            Standing::Starting
+        } else {
+            Standing::Queued
+        }
+    }
+
     /// Nobody came in time: the next one who waits is told of again, for the first may not have been heard.
     pub(crate) fn want_again(&self) {
-        self.asked_for.store(false, Ordering::Relaxed);
+        self.asked_at.store(0, Ordering::Relaxed);
     }
 }
 
@@ -189,7 +212,7 @@ fn resolve(route: Arc<Route>) -> Option<Found> {
         return match &member.upstream {
             Some(upstream) if upstream.is_proven() => upstream.visit().map(Found::Backend),
             Some(_) => Some(Found::Starting(route)),
-            None if member.standing == Standing::Starting => Some(Found::Starting(route)),
+            None if member.standing.is_coming() => Some(Found::Starting(route)),
             None => Some(Found::Standing(member.standing)),
         };
     }
@@ -209,7 +232,7 @@ fn resolve(route: Arc<Route>) -> Option<Found> {
     {
         return upstream.visit().map(Found::Backend);
     }
-    let starts = |member: &Member| member.upstream.is_some() || member.standing == Standing::Starting;
+    let starts = |member: &Member| member.upstream.is_some() || member.standing.is_coming();
     if route.members.iter().any(starts) {
         return Some(Found::Starting(route));
     }

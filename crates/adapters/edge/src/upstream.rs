@@ -175,7 +175,8 @@ impl Upstream {
     }
 }
 
-fn millis(at: Instant) -> u64 {
+/// Milliseconds of this process at a moment.
+pub(crate) fn millis(at: Instant) -> u64 {
     u64::try_from(at.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -115,6 +115,13 @@ pub(crate) static RESPONSE_TIMEOUT: Key<Duration> = Key::new(
     "How long an instance may take until its answer begins.",
 )
 .between(&[MILLISECOND, DAY]);
+pub(crate) static HOLD_TIMEOUT: Key<Duration> = Key::new(
+    "hold_timeout",
+    || Duration::from_secs(10),
+    "How long a request waits for an instance that is starting or waking before it is told to come again. A browser's visit waits for a second, \
+     and gets a page that asks again by itself.",
+)
+.between(&[Duration::ZERO, HOUR]);
 
 pub(crate) static SERVER: Section = Section {
     name: "server",
@@ -136,6 +143,7 @@ pub(crate) static SERVER: Section = Section {
         Leaf(&CONNECTIONS_PER_ADDRESS),
         Leaf(&IDLE_TIMEOUT),
         Leaf(&RESPONSE_TIMEOUT),
+        Leaf(&HOLD_TIMEOUT),
     ],
 };
 

@@ -328,7 +328,7 @@ pub async fn an_announcement_does_not_touch_a_route(fixture: Fixture) {
     let key = host("acme");
     fixture.routes.announce(&owner.instance, &key, Standing::Starting);
     fixture.route(&owner, &key).await;
-    for standing in [Standing::Starting, Standing::Stopped, Standing::Down] {
+    for standing in [Standing::Starting, Standing::Queued, Standing::Stopped, Standing::Down] {
         fixture.routes.announce(&stranger.instance, &key, standing);
     }
     fixture.routes.forget(&stranger.instance, &key);

@@ -14,7 +14,7 @@ use wharf_testkit::contracts::{prober, routes};
 use crate::support::{
     backend::{Server, text},
     client::Client,
-    edge_with,
+    edge_with, hold,
 };
 
 /// The header in which upstreams say whose they are.
@@ -58,7 +58,7 @@ async fn visit(edge: Arc<Edge>, key: RouteKey) -> Option<wharf_domain::InstanceI
 }
 
 async fn make() -> routes::Fixture {
-    let edge = Arc::new(edge_with(|config| config.timeouts.hold = Duration::from_millis(1)));
+    let edge = Arc::new(edge_with(|config| hold(config, Duration::from_millis(1))));
     let (go, gone) = watch::channel(false);
     let (go, servers) = (Arc::new(go), Arc::new(Mutex::new(Vec::new())));
     let (keeps, visited, asked) = (Arc::clone(&servers), Arc::clone(&edge), Arc::clone(&edge));

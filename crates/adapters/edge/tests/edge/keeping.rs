@@ -5,9 +5,12 @@ use super::support::{
     client::Client,
     *,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use tokio::{io::AsyncWriteExt, sync::Notify};
 use wharf_platform::Routes;
@@ -170,7 +173,7 @@ async fn a_later_attempt_never_gets_an_earlier_ones_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_breaks_off_is_a_502_with_a_reference() {
-    let edge = edge();
+    let edge = edge_with(|config| hold(config, Duration::from_millis(10)));
     let server = closing_after(0).await;
     let address = server.address;
     let well = named("well").await;

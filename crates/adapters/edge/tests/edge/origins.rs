@@ -5,6 +5,7 @@ use super::support::{
     client::Client,
     *,
 };
+use std::time::Duration;
 use wharf_platform::Standing;
 
 const JSON: &str = "Accept: application/json\r\n";
@@ -31,11 +32,12 @@ async fn console_tenants_and_services_are_told_apart_by_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_leads_nowhere_is_told_as_a_page_and_as_json() {
-    let edge = edge();
+    let edge = edge_with(|config| hold(config, Duration::from_millis(10)));
     for (name, standing) in [
         ("stopped", Standing::Stopped),
         ("down", Standing::Down),
         ("starting", Standing::Starting),
+        ("waiting", Standing::Queued),
     ] {
         wharf_platform::Routes::announce(&edge, &owner(name.len() as u8, 1).instance, &host(name), standing);
     }
@@ -47,6 +49,7 @@ async fn what_leads_nowhere_is_told_as_a_page_and_as_json() {
         ("stopped.localhost", 503, "instance.state", "stopped"),
         ("down.localhost", 503, "instance.state", "out of service"),
         ("starting.localhost", 503, "instance.state", "starting"),
+        ("waiting.localhost", 503, "instance.state", "no room"),
     ] {
         let page = get(&edge, name, "/").await;
         assert_eq!(page.status, status, "{name}");
@@ -56,7 +59,7 @@ async fn what_leads_nowhere_is_told_as_a_page_and_as_json() {
         assert_eq!(page.headers.contains_key("retry-after"), status == 503, "{name}");
         assert_eq!(
             page.headers.contains_key("refresh"),
-            name == "starting.localhost",
+            ["starting.localhost", "waiting.localhost"].contains(&name),
             "{name}"
         );
         let mut client = Client::connect(edge.local_addr()).await;

@@ -60,7 +60,7 @@ async fn an_open_socket_is_a_use_however_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_lost_who_comes_while_it_falls_asleep_and_wakes() {
     const VISITORS: usize = 8;
-    let edge = Arc::new(edge_with(|config| config.timeouts.hold = PATIENCE));
+    let edge = Arc::new(edge_with(|config| hold(config, PATIENCE)));
     let acme = named("acme").await;
     let (me, key) = (owner(1, 1), host("acme"));
     serve(&edge, backend(&me, key.clone(), acme.address)).await;
@@ -96,7 +96,7 @@ async fn nobody_is_lost_who_comes_while_it_falls_asleep_and_wakes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_told_again_where_nothing_came_of_it() {
-    let edge = edge_with(|config| config.timeouts.hold = Duration::from_millis(1));
+    let edge = edge_with(|config| hold(config, Duration::from_millis(1)));
     let mut wanted = edge.wanted().unwrap();
     let acme = named("acme").await;
     let (me, key) = (owner(1, 1), host("acme"));
@@ -112,7 +112,7 @@ async fn the_owner_is_told_again_where_nothing_came_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_who_wait_for_one_that_sleeps_tell_its_owner_once() {
     let edge = Arc::new(edge_with(|config| {
-        config.timeouts.hold = PATIENCE;
+        hold(config, PATIENCE);
         config.limits.connections_per_address = 2000;
     }));
     let mut wanted = edge.wanted().unwrap();

@@ -174,7 +174,7 @@ async fn a_mail_that_cannot_be_written_is_tried_again_and_fails_nobody() {
 
 #[tokio::test]
 async fn a_stop_that_comes_during_a_heals_pause_outranks_it() {
-    let toml = "[heal]\nbackoff_first = \"1m\"\nbackoff_max = \"1m\"\n";
+    let toml = "[server]\nhold_timeout = \"200ms\"\n[heal]\nbackoff_first = \"1m\"\nbackoff_max = \"1m\"\n";
     let deployment = crate::harness::Setup::new().configured(toml).up().await;
     let id = text(&deployment.ready("acme").await["id"]).to_owned();
     deployment.tasks_of(&id)[0].kill();

@@ -32,7 +32,8 @@ async fn visitors_of_something_that_starts_are_asked_to_wait() {
     let setup = Setup::new();
     let gate = setup.folder().join("gate");
     let app = service::app("health = { interval = \"20ms\" }", &service::runs_behind(&gate));
-    let mut deployment = setup.configured(&app).up().await;
+    let toml = format!("[server]\nhold_timeout = \"200ms\"\n{app}");
+    let mut deployment = setup.configured(&toml).up().await;
     let accepted = deployment.provision("acme").await;
     let page = deployment.tells("acme", 503, "It is starting", "instance.state").await;
     assert_eq!(

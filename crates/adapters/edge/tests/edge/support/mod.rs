@@ -45,6 +45,12 @@ pub(crate) fn edge_with(change: impl FnOnce(&mut EdgeConfig)) -> Edge {
     Edge::bind(config, control(), Handle::current()).unwrap()
 }
 
+/// Whoever waits for something that starts is held for so long, a browser like a program.
+pub(crate) fn hold(config: &mut EdgeConfig, time: Duration) {
+    config.timeouts.hold = time;
+    config.timeouts.hold_programs = time;
+}
+
 pub(crate) fn owner(seed: u8, attempt: u32) -> Owner {
     Owner {
         deployment: DeploymentId::new([0; 10]),
@@ -97,6 +103,16 @@ pub(crate) async fn get(edge: &Edge, host: &str, path: &str) -> Answer {
     let mut client = Client::connect(edge.local_addr()).await;
     client
         .ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+        .await
+}
+
+/// A visit as browsers make it.
+pub(crate) async fn browse(edge: &Edge, host: &str) -> Answer {
+    let mut client = Client::connect(edge.local_addr()).await;
+    client
+        .ask(&format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nAccept: text/html,*/*;q=0.8\r\n\r\n"
+        ))
         .await
 }
 

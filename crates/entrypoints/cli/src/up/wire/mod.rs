@@ -270,6 +270,7 @@ fn edge_config(config: &Config) -> EdgeConfig {
     edge.timeouts.client_header = server.header_timeout;
     edge.timeouts.client_idle = server.idle_timeout;
     edge.timeouts.response_header = server.response_timeout;
+    edge.timeouts.hold_programs = server.hold_timeout;
     edge
 }
 
