@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A start that was granted just after a stop turns `Stopping` to `Restoring`. What somebody used in the moment in which it went to sleep goes straight from
-//! `Sleeping` to `Ready`.
+//! `Sleeping` to `Ready`; what was woken and found no room goes back from `Restoring` to `Sleeping`.
 
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +144,10 @@ impl State {
             (Queued { .. }, Provisioning { .. } | Failed { .. } | Stuck { .. }) => true,
             (Ready { .. }, Restoring { .. } | Sleeping { .. } | Stopping { .. }) => true,
             (Sleeping { .. }, Ready { .. } | Restoring { .. } | Stopping { .. } | Stuck { .. }) => true,
-            (Restoring { .. }, Ready { .. } | Restoring { .. } | Down { .. } | Stopping { .. } | Stuck { .. }) => true,
+            (
+                Restoring { .. },
+                Ready { .. } | Restoring { .. } | Sleeping { .. } | Down { .. } | Stopping { .. } | Stuck { .. },
+            ) => true,
             (Down { .. } | Stopped { .. }, Restoring { .. } | Stopping { .. }) => true,
             (Stopping { .. }, Stopping { .. } | Stuck { .. }) => true,
             (Stopping { end: false, .. }, Stopped { .. } | Restoring { .. }) => true,

@@ -149,6 +149,11 @@ impl Gate {
         }
     }
 
+    /// Whether it stands in the line.
+    pub(crate) fn waits(&self, id: &InstanceId) -> bool {
+        self.limits.is_kept_here() && self.book.lock().waits(id)
+    }
+
     pub(crate) fn place(&self, id: &InstanceId) -> Option<Place> {
         self.book.lock().place(id)
     }

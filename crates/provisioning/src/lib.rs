@@ -17,6 +17,7 @@
 //! | `trial` | instances that are there for a time only: told before its end, ended or stopped then |
 //! | `schedules` | what starts and stops by the clock |
 //! | `repair/` | registry and world compared, and brought together |
+//! | `passwords` | an application's first password, shown once |
 //! | `settings`, `tokens`, `template`, `view`, `watch` | what the others share |
 //!
 //! What must not be here: anything that names an adapter, a protocol or a file format of the entrypoints.
@@ -29,6 +30,7 @@ mod line;
 pub mod mail;
 pub mod message;
 pub mod outbox;
+mod passwords;
 pub mod recovery;
 pub mod repair;
 pub mod sagas;

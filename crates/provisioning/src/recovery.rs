@@ -135,6 +135,7 @@ impl Wharf {
                 let is_proven = is_proven(&record);
                 let counts = line::stock(&record, lost, &survivors).filter(|_| self.gate().is_kept());
                 let instance = record.data;
+                self.made_to_sleep().note(&instance);
                 stock.extend(counts.map(|kind| (instance.clone(), kind)));
                 self.watchers().announce(&instance);
                 match &instance.state {

@@ -1,8 +1,9 @@
 //! Idle sleep: who has been unused for as long as its service says is told to sleep, and who is asked for while it sleeps is told to wake. What that means is decided by the
 //! workflow; how a sleeping instance rests is said by its sagas.
 
+use parking_lot::Mutex;
 use std::{collections::HashMap, time::Duration};
-use wharf_domain::{Code, Failure, InstanceId, State};
+use wharf_domain::{Code, Failure, Instance, InstanceId, State};
 
 use crate::{message::Message, wharf::Wharf};
 
@@ -16,14 +17,33 @@ const AGAIN_FIRST: Duration = Duration::from_millis(50);
 /// How often that is tried. Whoever waits asks again by himself.
 const TRIES: u32 = 6;
 
+/// The shortest time after which one of the instances sleeps that were there at the start: a claim freezes it, and what is configured now may be longer, or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct MadeToSleep(Mutex<Option<Duration>>);
+
+impl MadeToSleep {
+    pub(crate) fn note(&self, instance: &Instance) {
+        if let Some(sleep) = instance.service.sleep {
+            let mut shortest = self.0.lock();
+            *shortest = Some(shortest.map_or(sleep.after, |shortest| shortest.min(sleep.after)));
+        }
+    }
+
+    fn shortest(&self) -> Option<Duration> {
+        *self.0.lock()
+    }
+}
+
 /// After how long without a request those sleep that were looked at; `None`: never. A claim freezes it.
 type Known = HashMap<InstanceId, Option<Duration>>;
 
 impl Wharf {
-    /// Puts to sleep what nobody uses, until the returned future is dropped. Where no service is configured to sleep it ends at once.
+    /// Puts to sleep what nobody uses, until the returned future is dropped. Where neither a service is configured to sleep nor an instance was made when
+    /// its service was, it ends at once. To be begun after [`Wharf::recover`].
     pub async fn let_sleep(&self) {
         let services = self.settings().services.values();
-        let Some(shortest) = services.filter_map(|service| Some(service.sleep?.after)).min() else {
+        let configured = services.filter_map(|service| Some(service.sleep?.after));
+        let Some(shortest) = configured.chain(self.made_to_sleep().shortest()).min() else {
             return;
         };
         let mut known = Known::new();

@@ -89,8 +89,12 @@ impl Watchers {
             return;
         };
         match &instance.state {
+            State::Queued { .. } => self.routes.announce(&instance.id, &key, Standing::Queued),
+            State::Restoring { .. } if self.gate.waits(&instance.id) => {
+                self.routes.announce(&instance.id, &key, Standing::Queued);
+            }
             // Whoever asks for one that sleeps wakes it, and waits like for one that starts.
-            State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } | State::Sleeping { .. } => {
+            State::Provisioning { .. } | State::Restoring { .. } | State::Sleeping { .. } => {
                 self.routes.announce(&instance.id, &key, Standing::Starting);
             }
             State::Down { .. } | State::Stuck { .. } => self.routes.announce(&instance.id, &key, Standing::Down),

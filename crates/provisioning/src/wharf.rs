@@ -1,16 +1,15 @@
 //! The way in: everything that can be asked of Wharf. Entrypoints parse and render; what happens is decided behind here.
 
 use futures::stream::BoxStream;
-use secrecy::{ExposeSecret, SecretString};
 use std::{sync::Arc, time::Duration};
 use wharf_domain::{
     Attempt, Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain, Timestamp,
 };
 use wharf_platform::{LogLine, Owner, Platform, Printer};
 use wharf_saga::{
-    Batch, Clock, CommitError, Driving, Engine, Ids, Record, Step, Store,
+    Clock, Driving, Engine, Ids, Record, Step, Store,
     engine::Parts,
-    store::{Count, Expect, Kind, LeaseChange, Numbered, Query, Release, Stored, Wake},
+    store::{Count, Kind, Numbered, Query, Stored, Wake},
     world::Waker,
 };
 
@@ -20,7 +19,7 @@ use crate::{
     recovery::RestoreQueue,
     repair::Ledger,
     settings::Settings,
-    steps::APP_PASSWORD,
+    sleep::MadeToSleep,
     tokens::TokenKey,
     view::{InstanceView, Queue},
     watch::{Reporter, Watch, Watchers},
@@ -54,6 +53,7 @@ struct Inner {
     restoring: Arc<RestoreQueue>,
     ledger: Ledger,
     gate: Arc<Gate>,
+    made_to_sleep: MadeToSleep,
 }
 
 impl std::fmt::Debug for Wharf {
@@ -155,6 +155,7 @@ impl Wharf {
                 restoring: Arc::default(),
                 ledger: Ledger::default(),
                 gate,
+                made_to_sleep: MadeToSleep::default(),
             }),
         }
     }
@@ -199,6 +200,10 @@ impl Wharf {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.inner.gate
+    }
+
+    pub(crate) fn made_to_sleep(&self) -> &MadeToSleep {
+        &self.inner.made_to_sleep
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -513,44 +518,6 @@ impl Wharf {
         self.platform().logs.read(&printer, lines, follow).await
     }
 
-    /// Whether the link to a first password still works.
-    pub async fn password_waits(&self, token: &str) -> Result<InstanceView, Failure> {
-        let (id, _) = self.reveal_reservation(token).await?;
-        self.show(&id).await
-    }
-
-    /// Shows the first password, once.
-    pub async fn reveal_password(&self, token: &str) -> Result<(InstanceView, SecretString), Failure> {
-        let (id, key) = self.reveal_reservation(token).await?;
-        let secrets = self.platform().secrets.get(&id).await?.unwrap_or_default();
-        let password = secrets.get(APP_PASSWORD).ok_or_else(shown)?;
-        let mut batch = Batch::new(id.clone(), Expect::Anything, LeaseChange::Keep);
-        batch.release.push(Release {
-            kind: Kind::Reveal,
-            key,
-            rest_until: None,
-            must_hold: true,
-        });
-        match self.store().commit(batch).await {
-            Ok(_) => {}
-            Err(CommitError::NotHeld { .. }) => return Err(shown()),
-            Err(CommitError::Store(error)) => return Err(error.failure),
-            Err(error) => return Err(Failure::internal(error.to_string())),
-        }
-        Ok((self.show(&id).await?, SecretString::from(password.expose_secret())))
-    }
-
-    async fn reveal_reservation(&self, token: &str) -> Result<(InstanceId, String), Failure> {
-        let key = StatusToken::parse(token).ok_or_else(shown)?.hash();
-        let reservation = self.store().reservation(Kind::Reveal, &key).await?.ok_or_else(shown)?;
-        let is_over = reservation.resting || reservation.until.is_some_and(|until| until <= self.clock().now());
-        if is_over {
-            Err(shown())
-        } else {
-            Ok((reservation.owner, key))
-        }
-    }
-
     /// The service that a sign-up gets.
     #[must_use]
     pub fn tenant_service(&self) -> Option<&Service> {
@@ -587,12 +554,4 @@ fn wrong_state(instance: &Instance, what: &str) -> Failure {
         format!("{name} is {} and cannot be {what}", instance.state.name()),
     )
     .hint(hint)
-}
-
-fn shown() -> Failure {
-    Failure::new(
-        Code::PasswordShown,
-        "the password was shown already, or its link is too old or not complete",
-    )
-    .hint("ask the operator, who finds it in the `secrets` folder of the data directory")
 }

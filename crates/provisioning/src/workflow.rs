@@ -498,6 +498,9 @@ impl Workflow for Provisioning {
                 },
                 Next::Rest,
             ),
+            (sagas::RESTORE, Ending::Undone { cause }) if self.sleeps_on(instance, cause, now, writes) => {
+                return Next::Rest;
+            }
             (_, Ending::Undone { cause }) => {
                 let demise = match cause.code {
                     // What did not survive its sleep says nothing of what it is like awake.

@@ -274,6 +274,10 @@ impl Book {
         })
     }
 
+    pub(crate) fn waits(&self, id: &InstanceId) -> bool {
+        self.turns.contains_key(id)
+    }
+
     /// The place of one who waits.
     pub(crate) fn place(&self, id: &InstanceId) -> Option<Place> {
         let turn = self.turns.get(id)?;

@@ -1,7 +1,7 @@
 //! The decisions about sleep: who goes to sleep, who wakes with the task that it has and who with a new one, and who does not sleep after all. Pure, like the others.
 
 use wharf_domain::{Code, Failure, Instance, State, Timestamp};
-use wharf_saga::{Decision, Next, Progress, Way};
+use wharf_saga::{Decision, Next, Progress, Way, step::Writes};
 
 use super::{Provisioning, turn_to};
 use crate::sagas;
@@ -31,6 +31,34 @@ impl Provisioning {
             },
             plan,
         )
+    }
+
+    /// There was no room to wake it for as long as that may be waited for: it sleeps on without a task, and whoever asks for it next asks for room again. Says
+    /// whether that is how it is.
+    pub(super) fn sleeps_on(
+        &self,
+        instance: &mut Instance,
+        cause: &Failure,
+        now: Timestamp,
+        writes: &mut Writes,
+    ) -> bool {
+        let was_asleep =
+            matches!(&instance.state, State::Restoring { cause, .. } if cause.code == Code::InstanceAsleep);
+        let Some(url) = self.settings.url(instance).filter(|_| was_asleep) else {
+            return false;
+        };
+        if cause.code != Code::LimitQueue || instance.service.sleep.is_none() || instance.held.task.is_some() {
+            return false;
+        }
+        if let Err(error) = instance.transition(State::Sleeping { since: now, url }) {
+            tracing::error!(instance = %instance.id, %error, "what found no room cannot sleep on");
+            return false;
+        }
+        // It has not woken, and its memory is as free as it was.
+        instance.slept.times = instance.slept.times.saturating_sub(1);
+        instance.slept.freed = instance.service.run.memory().unwrap_or_default();
+        writes.notes.push(format!("it sleeps on: {}", cause.message));
+        true
     }
 
     /// It goes to sleep no more: somebody used it before its route was withdrawn, and it is Ready as it was; or it could not be paused, and goes on.

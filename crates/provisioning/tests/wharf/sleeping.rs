@@ -1,9 +1,13 @@
 //! Idle sleep: who is put to sleep, how it rests, and who wakes it. Nobody who comes is lost, and nothing of it counts as a crash.
 
 use std::time::Duration;
-use wharf_domain::{Attempt, InstanceId, instance::Slept, service::SleepBy};
-use wharf_platform::RouteKey;
-use wharf_provisioning::Message;
+use wharf_domain::{
+    Attempt, InstanceId,
+    instance::Slept,
+    service::{RunSpec, Sleep, SleepBy},
+};
+use wharf_platform::{RouteKey, Standing};
+use wharf_provisioning::{Limits, Message};
 use wharf_testkit::sim::{
     Behaviour, Edge, Mishap, SimWharf, SimWorld, When,
     routes::Visit,
@@ -236,6 +240,97 @@ async fn who_is_paused_by_hand_while_somebody_uses_it_is_brought_back() {
     tokio::time::sleep(MINUTE).await;
     let view = wharf.until(&id, "ready").await;
     assert_eq!(view.attempt, Attempt(2));
+}
+
+/// What there is room for on a machine on which only one at a time has any.
+const ROOM: u64 = 100 << 20;
+
+/// One sleeps, and another has taken its room. Gives both.
+async fn crowded_out() -> (SimWharf, InstanceId, InstanceId) {
+    let service = services::sleeper(SleepBy::Stop);
+    let wharf = SimWharf::with(1, |_, settings| {
+        settings.limits = Limits {
+            memory: Some(ROOM),
+            ..Limits::default()
+        };
+        settings.services.insert(service.name.clone(), service);
+        for service in settings.services.values_mut() {
+            if let RunSpec::Process { memory, .. } = &mut service.run {
+                *memory = Some(ROOM);
+            }
+        }
+    })
+    .await;
+    let sleeper = wharf.ready("acme", "naps").await;
+    assert!(wharf.world.write_row("user_acme", "order", "1"));
+    wharf.until(&sleeper, "sleeping").await;
+    let other = wharf.ready("other", "shop").await;
+    (wharf, sleeper, other)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_room_to_wake_sleeps_on_until_somebody_asks_again() {
+    let (wharf, id, other) = crowded_out().await;
+    let allowed = wharf.wharf().settings().pace.capacity_wait;
+    for tried in 1..=2 {
+        let asked_at = tokio::time::Instant::now();
+        wharf.wharf().asked_for(&id).await;
+        tokio::time::sleep(MINUTE).await;
+        let view = wharf.wharf().show(&id).await.expect("shown");
+        assert_eq!(view.queue.map(|queue| queue.position), Some(1), "{tried}");
+        assert_eq!(wharf.world.visit(&acme()), Visit::Page(Standing::Queued));
+        let view = wharf.until(&id, "sleeping").await;
+        assert!(asked_at.elapsed() >= allowed && asked_at.elapsed() < allowed + MINUTE);
+        assert_eq!(wharf.world.visit(&acme()), Visit::Page(Standing::Starting));
+        assert_eq!((view.cause, view.queue), (None, None));
+        assert_eq!(wharf.world.tasks(&id).len(), 1, "no other task was made");
+        let slept = wharf.record(&id).await.data.slept;
+        assert_eq!((slept.times, slept.freed), (0, ROOM));
+        assert!(wharf.story(&id).await.contains("it sleeps on"), "it is told why");
+    }
+    wharf.wharf().asked_for(&id).await;
+    tokio::time::sleep(MINUTE).await;
+    wharf.wharf().end(&other).await.expect("it can be ended");
+    let view = wharf.until(&id, "ready").await;
+    is_as_before(&wharf, &id, view.attempt.0).await;
+    assert_eq!(wharf.record(&id).await.data.slept.times, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_found_no_room_sleeps_on_over_a_restart_and_is_stopped_and_ended_like_any_other() {
+    let (mut wharf, id, other) = crowded_out().await;
+    wharf.wharf().asked_for(&id).await;
+    tokio::time::sleep(MINUTE).await;
+    wharf.restart().await;
+    wharf.until(&other, "ready").await;
+    wharf.until(&id, "sleeping").await;
+    assert_eq!(wharf.world.live_tasks(&id).len(), 0);
+    wharf.wharf().stop(&id).await.expect("it can be stopped");
+    wharf.until(&id, "stopped").await;
+    // Who starts what was stopped is told that there is no room, and starts it again when he wants.
+    wharf.wharf().start(&id).await.expect("it can be started");
+    wharf.until(&id, "down").await;
+    wharf.wharf().end(&id).await.expect("it can be ended");
+    wharf.until(&id, "ended").await;
+    assert_eq!(wharf.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_made_to_sleep_sleeps_whatever_is_configured_since() {
+    for by in BOTH {
+        for after in [None, Some(100 * SLEEPS_AFTER)] {
+            let (mut wharf, id) = with(by, |_| {}).await;
+            for service in wharf.settings.services.values_mut() {
+                service.sleep = service.sleep.zip(after).map(|(sleep, after)| Sleep { after, ..sleep });
+            }
+            wharf.restart().await;
+            let began = tokio::time::Instant::now();
+            wharf.until(&id, "sleeping").await;
+            assert!(began.elapsed() < SLEEPS_AFTER + MINUTE, "{by:?} {:?}", began.elapsed());
+            wharf.wharf().asked_for(&id).await;
+            wharf.until(&id, "ready").await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
