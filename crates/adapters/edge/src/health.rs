@@ -2,8 +2,9 @@
 //! way.
 //!
 //! Each endpoint is asked at its own interval, a tenth earlier or later, so that those registered together are not asked
-//! together. The number of checks a second is bounded: a thousand idle tenants would otherwise cost more than busy ones.
-//! Beyond it the healthy are asked less often than they said, and those in doubt still are asked as often.
+//! together. One that is well and that nobody uses is asked less and less often, down to an eighth, and as often as before as soon as a check speaks
+//! against it, a request goes wrong, or somebody uses it: many tenants of whom nobody wants anything would otherwise cost more than busy ones.
+//! The number of checks a second is bounded besides. Beyond it the healthy are asked less often than that, and those in doubt still are asked as often.
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::{
@@ -18,7 +19,7 @@ use wharf_domain::Failure;
 use crate::{
     ask::{Question, ask},
     core::Shared,
-    upstream::Upstream,
+    upstream::{CALMEST, Upstream},
 };
 
 /// Checks under way at once.
@@ -26,9 +27,13 @@ const AT_ONCE: usize = 64;
 /// Between two sweeps of idle connections.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// An endpoint and when it is looked at next.
+/// However calm it is, it is looked at as often as this, unless its own interval is longer.
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// An endpoint and when it is looked at next, unless it has a later appointment.
 struct Due {
     at: Instant,
+    appointment: u32,
     upstream: Weak<Upstream>,
 }
 
@@ -44,9 +49,11 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
         let wake = next.unwrap_or(sweep_at).min(sweep_at);
         tokio::select! {
             biased;
-            () = registry.opened.notified() => {}
-            Some(upstream) = running.next(), if !running.is_empty() => {
-                heap.extend(pace.next(&upstream));
+            () = registry.news.notified() => {}
+            Some(Looked { upstream, appointment }) = running.next(), if !running.is_empty() => {
+                if upstream.is_appointed(appointment) {
+                    heap.extend(pace.next(&upstream));
+                }
             }
             () = sleep_until(wake) => {}
         }
@@ -58,24 +65,41 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
                 .filter_map(Weak::upgrade)
                 .filter_map(|upstream| pace.next(&upstream)),
         );
+        let suspects = registry.take_suspects();
+        heap.extend(
+            suspects
+                .iter()
+                .filter_map(Weak::upgrade)
+                .filter_map(|upstream| Pace::soon(&upstream)),
+        );
         if now >= sweep_at {
             registry.sweep(shared.config.timeouts.backend_idle);
             sweep_at = now + SWEEP;
         }
         while running.len() < AT_ONCE && heap.peek().is_some_and(|due| due.at <= now) {
             let Some(due) = heap.pop() else { break };
-            if let Some(upstream) = due.upstream.upgrade().filter(|upstream| !upstream.is_retired()) {
-                running.push(look(Arc::clone(&shared), upstream));
+            let is_due = |upstream: &Arc<Upstream>| !upstream.is_retired() && upstream.is_appointed(due.appointment);
+            if let Some(upstream) = due.upstream.upgrade().filter(is_due) {
+                running.push(look(Arc::clone(&shared), upstream, due.appointment));
             }
         }
     }
 }
 
+/// A check that is over, and the appointment that it kept.
+struct Looked {
+    upstream: Arc<Upstream>,
+    appointment: u32,
+}
+
 /// One look at an endpoint. What comes of it is told to the registry.
-async fn look(shared: Arc<Shared>, upstream: Arc<Upstream>) -> Arc<Upstream> {
+async fn look(shared: Arc<Shared>, upstream: Arc<Upstream>, appointment: u32) -> Looked {
+    let was_used = upstream.begin_check();
     let outcome = check(&shared, &upstream).await;
+    let was_good = outcome.is_ok();
     shared.registry.checked(&upstream, outcome);
-    upstream
+    upstream.end_check(was_good, was_used);
+    Looked { upstream, appointment }
 }
 
 async fn check(shared: &Shared, upstream: &Upstream) -> Result<(), Failure> {
@@ -94,6 +118,23 @@ async fn check(shared: &Shared, upstream: &Upstream) -> Result<(), Failure> {
         identity_header: upstream.settings.identity_header.as_ref(),
     }))
     .await
+}
+
+fn interval(upstream: &Upstream) -> Duration {
+    upstream.settings.check.interval.max(Duration::from_millis(1))
+}
+
+/// Until the next look at one that has been calm for so many.
+fn pause(interval: Duration, calm: u8) -> Duration {
+    (interval * (1 << calm.min(CALMEST))).min(LONGEST.max(interval))
+}
+
+fn due(at: Instant, upstream: &Arc<Upstream>) -> Due {
+    Due {
+        at,
+        appointment: upstream.appoint(),
+        upstream: Arc::downgrade(upstream),
+    }
 }
 
 /// Decides when an endpoint is looked at next.
@@ -119,19 +160,21 @@ impl Pace {
         if upstream.is_retired() {
             return None;
         }
-        let interval = upstream.settings.check.interval.max(Duration::from_millis(1));
         let now = Instant::now();
-        let wished = now + self.jittered(interval);
+        let wished = now + self.jittered(pause(interval(upstream), upstream.calm()));
         let at = if upstream.is_healthy() {
             self.free = self.free.max(now) + self.gap;
             wished.max(self.free)
         } else {
             wished
         };
-        Some(Due {
-            at,
-            upstream: Arc::downgrade(upstream),
-        })
+        Some(due(at, upstream))
+    }
+
+    /// A request to it went wrong: it is looked at as if it had never been calm, and so at once unless its last check is no longer ago than its interval.
+    fn soon(upstream: &Arc<Upstream>) -> Option<Due> {
+        let left = interval(upstream).saturating_sub(upstream.checked_ago());
+        (!upstream.is_retired()).then(|| due(Instant::now() + left, upstream))
     }
 
     /// Between 90 and 110 percent, evenly: multiples of the golden ratio, which never bunch.
@@ -161,3 +204,21 @@ impl PartialEq for Due {
 }
 
 impl Eq for Due {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calmest_are_looked_at_an_eighth_as_often_and_every_eight_seconds_at_least() {
+        let seconds = Duration::from_secs;
+        let one = Duration::from_millis(20);
+        assert_eq!(
+            [0, 1, 2, 3, 200].map(|calm| pause(one, calm)),
+            [1, 2, 4, 8, 8].map(|times| one * times)
+        );
+        assert_eq!(pause(seconds(1), 3), seconds(8));
+        assert_eq!([pause(seconds(5), 0), pause(seconds(5), 1)], [seconds(5), seconds(8)]);
+        assert_eq!(pause(seconds(30), 3), seconds(30));
+    }
+}

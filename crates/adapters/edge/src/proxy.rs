@@ -211,7 +211,7 @@ fn is_io(error: &hyper::Error) -> bool {
 }
 
 /// Where the service sends its identity along, an answer with another's is not passed on, and its connection is closed.
-fn check_identity(front: &Front, upstream: &Upstream, response: &Response<Incoming>) -> Result<(), Notice> {
+fn check_identity(front: &Front, upstream: &Arc<Upstream>, response: &Response<Incoming>) -> Result<(), Notice> {
     let Some(name) = &upstream.settings.identity_header else {
         return Ok(());
     };
@@ -222,6 +222,7 @@ fn check_identity(front: &Front, upstream: &Upstream, response: &Response<Incomi
     };
     let reference = front.core.shared.references.next();
     front.core.counters.backend_errors.add();
+    front.core.shared.registry.suspect(upstream);
     tracing::warn!(reference, instance = %upstream.instance, address = %upstream.address, ?other,
         "another instance answered at this one's address");
     Err(Notice::stranger(reference))
@@ -278,7 +279,7 @@ fn switch(
 }
 
 /// What to say when a request has no answer.
-pub(crate) fn no_answer(front: &Front, upstream: &Upstream, why: &dyn std::fmt::Display) -> Notice {
+pub(crate) fn no_answer(front: &Front, upstream: &Arc<Upstream>, why: &dyn std::fmt::Display) -> Notice {
     if front.line.is_too_large() {
         return Notice::body_too_large(front.core.shared.config.limits.body_bytes.unwrap_or(u64::MAX));
     }
@@ -287,17 +288,19 @@ pub(crate) fn no_answer(front: &Front, upstream: &Upstream, why: &dyn std::fmt::
     }
     let reference = front.core.shared.references.next();
     front.core.counters.backend_errors.add();
+    front.core.shared.registry.suspect(upstream);
     tracing::warn!(reference, instance = %upstream.instance, address = %upstream.address, error = %why,
         "a backend did not answer");
     Notice::no_answer(reference)
 }
 
-fn late(front: &Front, upstream: &Upstream) -> Notice {
+fn late(front: &Front, upstream: &Arc<Upstream>) -> Notice {
     if front.line.is_uploading() && front.line.is_client_awaited() {
         return Notice::slow_client();
     }
     let reference = front.core.shared.references.next();
     front.core.counters.backend_errors.add();
+    front.core.shared.registry.suspect(upstream);
     tracing::warn!(reference, instance = %upstream.instance, address = %upstream.address,
         "a backend did not answer in time");
     Notice::late_answer(reference)

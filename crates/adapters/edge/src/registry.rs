@@ -34,8 +34,8 @@ pub struct HealthChange {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) table: Table,
-    /// There is something open that the health checks do not know yet.
-    pub(crate) opened: Notify,
+    /// There is something that the health checks do not know yet.
+    pub(crate) news: Notify,
     health: broadcast::Sender<HealthChange>,
     wanted: mpsc::Sender<InstanceId>,
 }
@@ -45,7 +45,7 @@ impl Registry {
         let (wanted, receiver) = mpsc::channel(WANTED);
         let registry = Self {
             table: Table::default(),
-            opened: Notify::new(),
+            news: Notify::new(),
             health: broadcast::Sender::new(HEALTH_CHANGES),
             wanted,
         };
@@ -252,7 +252,7 @@ impl Registry {
             writer.newcomers.push(Arc::downgrade(upstream));
             route.changed.notify_waiters();
             self.tell(upstream, None);
-            self.opened.notify_one();
+            self.news.notify_one();
         }
         Ok(())
     }
@@ -260,6 +260,19 @@ impl Registry {
     /// What was opened since the last call, for the health checks.
     pub(crate) fn take_newcomers(&self) -> Vec<Weak<Upstream>> {
         std::mem::take(&mut self.table.writer.lock().newcomers)
+    }
+
+    /// Of which a request went wrong since the last call, for the health checks.
+    pub(crate) fn take_suspects(&self) -> Vec<Weak<Upstream>> {
+        std::mem::take(&mut self.table.writer.lock().suspects)
+    }
+
+    /// A visitor's request went wrong: it is looked at soon, however calm it was.
+    pub(crate) fn suspect(&self, upstream: &Arc<Upstream>) {
+        if !upstream.is_retired() && upstream.suspect() {
+            self.table.writer.lock().suspects.push(Arc::downgrade(upstream));
+            self.news.notify_one();
+        }
     }
 
     /// Takes the outcome of an active check.
@@ -270,7 +283,8 @@ impl Registry {
     }
 
     /// A visitor's connection was refused.
-    pub(crate) fn refused(&self, upstream: &Upstream, why: &str) {
+    pub(crate) fn refused(&self, upstream: &Arc<Upstream>, why: &str) {
+        self.suspect(upstream);
         if upstream.refused() && !upstream.is_retired() {
             let message = format!("{} does not take connections: {why}", upstream.address);
             self.tell(upstream, Some(Failure::new(Code::RouteUnhealthy, message)));
@@ -307,7 +321,7 @@ impl Registry {
         if !route.is_to_be_told(longer_ago) {
             return;
         }
-        let starting = |member: &&Member| member.upstream.is_none() && member.standing == Standing::Starting;
+        let starting = |member: &&Member| member.upstream.is_none() && member.standing.is_coming();
         if let Some(member) = route.members.iter().find(starting)
             && self.wanted.try_send((*member.instance).clone()).is_err()
         {

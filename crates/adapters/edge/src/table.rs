@@ -103,6 +103,8 @@ pub(crate) struct Writer {
     pub(crate) draining: Vec<Draining>,
     /// Opened, and not known to the health checks yet.
     pub(crate) newcomers: Vec<Weak<Upstream>>,
+    /// Those of which a request went wrong, and that are to be checked soon.
+    pub(crate) suspects: Vec<Weak<Upstream>>,
     /// Settings that endpoints share: all instances of a service have the same.
     settings: Vec<Arc<Settings>>,
 }

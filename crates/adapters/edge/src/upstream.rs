@@ -23,6 +23,9 @@ const HELD_BACK: u8 = 1;
 /// Never again.
 const RETIRED: u8 = 2;
 
+/// One that has been calm for so many checks is as calm as it gets.
+pub(crate) const CALMEST: u8 = 3;
+
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) instance: Arc<InstanceId>,
@@ -40,6 +43,14 @@ pub(crate) struct Upstream {
     healthy: AtomicBool,
     /// Checks in a row that spoke against the state it is in.
     against: AtomicU32,
+    /// The last appointment for a check; earlier ones are not kept.
+    appointment: AtomicU32,
+    /// When the last check began.
+    checked_at: AtomicU64,
+    /// Checks in a row that found it well, with nobody who used it in between; up to [`CALMEST`].
+    calm: AtomicU8,
+    /// A request went wrong after the last check.
+    suspected: AtomicBool,
 }
 
 /// What all endpoints of a service have in common; they share one value of it.
@@ -81,6 +92,10 @@ impl Upstream {
             proven: AtomicBool::new(false),
             healthy: AtomicBool::new(true),
             against: AtomicU32::new(0),
+            appointment: AtomicU32::new(0),
+            checked_at: AtomicU64::new(0),
+            calm: AtomicU8::new(0),
+            suspected: AtomicBool::new(false),
         }
     }
 
@@ -162,6 +177,47 @@ impl Upstream {
             return false;
         }
         self.turn(good)
+    }
+
+    /// A new appointment for a check takes the place of any earlier one.
+    pub(crate) fn appoint(&self) -> u32 {
+        self.appointment.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    pub(crate) fn is_appointed(&self, appointment: u32) -> bool {
+        self.appointment.load(Ordering::Relaxed) == appointment
+    }
+
+    /// A check begins. Says whether anybody has used it since the last one.
+    pub(crate) fn begin_check(&self) -> bool {
+        self.suspected.store(false, Ordering::Relaxed);
+        let now = millis(Instant::now());
+        let last = self.checked_at.swap(now, Ordering::Relaxed);
+        self.in_flight() > 0 || self.used_at.load(Ordering::SeqCst) >= last
+    }
+
+    pub(crate) fn end_check(&self, was_good: bool, was_used: bool) {
+        let calm = if was_good && !was_used && self.is_healthy() {
+            self.calm().saturating_add(1).min(CALMEST)
+        } else {
+            0
+        };
+        self.calm.store(calm, Ordering::Relaxed);
+    }
+
+    pub(crate) fn calm(&self) -> u8 {
+        self.calm.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the last check began.
+    pub(crate) fn checked_ago(&self) -> Duration {
+        let last = self.checked_at.load(Ordering::Relaxed);
+        Duration::from_millis(millis(Instant::now()).saturating_sub(last))
+    }
+
+    /// A request to it went wrong. Says whether that is news since the last check.
+    pub(crate) fn suspect(&self) -> bool {
+        !self.suspected.swap(true, Ordering::Relaxed)
     }
 
     /// A connection was refused, which needs no second opinion. Says whether its health changed by it.
@@ -252,6 +308,43 @@ pub(crate) mod tests {
         drop(upstream.visit().expect("it is in service as before"));
         assert!(upstream.retire_if_unused(Duration::ZERO) && upstream.is_retired());
         assert!(upstream.visit().is_none());
+    }
+
+    #[test]
+    fn only_who_is_well_and_unused_is_calm() {
+        let upstream = upstream(1, 1);
+        let check = |was_good| {
+            let was_used = upstream.begin_check();
+            upstream.end_check(was_good, was_used);
+            upstream.calm()
+        };
+        // Times are told in milliseconds: a check in the same one as a use may have come before it.
+        let a_later_check = || {
+            while millis(Instant::now()) <= upstream.used_at.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+            check(true)
+        };
+        assert_eq!(a_later_check(), 0, "it was opened just now");
+        assert_eq!([check(true), check(true), check(true), check(true)], [1, 2, 3, CALMEST]);
+        assert_eq!(check(false), 0);
+        assert_eq!(check(true), 1);
+        let visit = upstream.visit().unwrap();
+        assert_eq!(check(true), 0, "somebody is there");
+        drop(visit);
+        assert_eq!(a_later_check(), 0, "somebody was there");
+        assert_eq!(check(true), 1);
+    }
+
+    #[test]
+    fn a_request_that_goes_wrong_is_news_once_until_the_next_check() {
+        let upstream = upstream(1, 1);
+        assert!(upstream.suspect() && !upstream.suspect());
+        upstream.begin_check();
+        assert!(upstream.suspect());
+        let first = upstream.appoint();
+        assert!(upstream.is_appointed(first));
+        assert!(upstream.is_appointed(upstream.appoint()) && !upstream.is_appointed(first));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Active health checks: who stops answering is told, and who answers again too.
 
 use super::support::{
-    backend::{Server, named, text},
+    backend::{Server, named, read_head, text},
     *,
 };
 use http::StatusCode;
@@ -12,7 +12,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::broadcast::Receiver;
+use tokio::{io::AsyncWriteExt, sync::broadcast::Receiver};
 use wharf_domain::Code;
 use wharf_edge::HealthChange;
 use wharf_platform::{Backend, Routes};
@@ -158,4 +158,47 @@ async fn the_number_of_checks_a_second_is_bounded() {
     // Twenty endpoints every 5 ms would be 4,000 a second.
     let a_second = 40.0 / began.elapsed().as_secs_f64();
     assert!(a_second < 200.0, "{a_second}");
+}
+
+/// A backend that answers until it is told to break off, and counts its checks.
+async fn breaking(breaks: &Arc<AtomicBool>, checks: &Arc<AtomicUsize>) -> Server {
+    let (breaks, checks) = (Arc::clone(breaks), Arc::clone(checks));
+    Server::accept(([127, 0, 0, 1], 0).into(), move |mut stream| {
+        let (breaks, checks) = (Arc::clone(&breaks), Arc::clone(&checks));
+        Box::pin(async move {
+            let head = read_head(&mut stream).await.unwrap_or_default();
+            checks.fetch_add(usize::from(head.contains("wharf-health")), Ordering::SeqCst);
+            if !breaks.load(Ordering::SeqCst) {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(answer).await;
+            }
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_calm_is_looked_at_seldom_and_as_soon_as_a_request_goes_wrong() {
+    let edge = edge();
+    let (breaks, owners) = (Arc::new(AtomicBool::new(false)), [owner(1, 1), owner(2, 1)]);
+    let checks: Vec<_> = owners.iter().map(|_| Arc::new(AtomicUsize::new(0))).collect();
+    let mut changes = edge.health_changes();
+    let mut servers = Vec::new();
+    for (owner, (name, checks)) in owners.iter().zip(["acme", "other"].iter().zip(&checks)) {
+        let server = breaking(&breaks, checks).await;
+        let mut registered = backend(owner, host(name), server.address);
+        registered.health.interval = Duration::from_millis(100);
+        serve(&edge, registered).await;
+        assert!(next(&mut changes).await.healthy);
+        servers.push(server);
+    }
+    // The next ones are not due for eight times the interval then.
+    let are_calm = || checks.iter().all(|checks| checks.load(Ordering::SeqCst) >= 4);
+    until("both are calm", are_calm).await;
+    breaks.store(true, Ordering::SeqCst);
+    assert_eq!(get(&edge, "acme.localhost", "/").await.status, 502);
+    let first = next(&mut changes).await;
+    assert_eq!((&first.instance, first.healthy), (&owners[0].instance, false));
+    let second = next(&mut changes).await;
+    assert_eq!((&second.instance, second.healthy), (&owners[1].instance, false));
 }
