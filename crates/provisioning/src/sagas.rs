@@ -75,6 +75,16 @@ pub fn restore() -> Plan {
     }
 }
 
+/// The same for one of which nothing is left that would have to be taken down: somebody waits, and each step is a commit.
+#[must_use]
+pub fn restore_from_rest() -> Plan {
+    Plan {
+        saga: RESTORE,
+        steps: ways(Way::Run, &["attempt"]).chain(ways(Way::Run, A_TASK)).collect(),
+        on_failure: OnFailure::Unwind,
+    }
+}
+
 /// Leads the route to the task again, which has to answer before it is let through. A failure withdraws it, and brings the instance back with a new attempt.
 #[must_use]
 pub fn reroute() -> Plan {

@@ -257,6 +257,11 @@ impl Tasks for DockerTasks {
     }
 
     async fn unpause(&self, owner: &Owner, task: &TaskRef) -> Result<(), Failure> {
+        // Whose it is was told with its start: somebody waits, and a look would take as long as what he waits for.
+        let is_known = self.world.notices.lock().running.get(&task.id) == Some(owner);
+        if is_known && self.world.docker.unpause_container(&task.id).await.is_ok() {
+            return Ok(());
+        }
         self.set_paused(owner, task, false).await
     }
 

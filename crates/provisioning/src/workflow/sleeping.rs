@@ -17,8 +17,12 @@ impl Provisioning {
 
     /// Somebody asks for what sleeps, or is falling asleep just now: with the task that it has, where that was not told to end.
     pub(super) fn wake(instance: &mut Instance, saga: Option<&Progress>, now: Timestamp) -> Decision {
-        let plan = if instance.held.task.is_some() && !saga.is_some_and(ends_the_task) {
+        let held = &instance.held;
+        let is_at_rest = saga.is_none() && held.task.is_none() && held.endpoint.is_none() && !held.route;
+        let plan = if held.task.is_some() && !saga.is_some_and(ends_the_task) {
             sagas::wake()
+        } else if is_at_rest {
+            sagas::restore_from_rest()
         } else {
             sagas::restore()
         };
