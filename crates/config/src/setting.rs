@@ -26,6 +26,8 @@ pub(crate) struct Complaint {
     pub(crate) span: Option<Range<usize>>,
     /// The name within the value, where it is a table.
     pub(crate) within: Option<String>,
+    /// What was written, where it is none of the numbers that its type can hold: a key that allows fewer says which.
+    pub(crate) beyond: Option<String>,
 }
 
 impl Complaint {
@@ -243,7 +245,10 @@ macro_rules! whole_number {
             const EXAMPLE: &'static str = "";
 
             fn read(raw: &Raw<'_>) -> Result<Self, Vec<Complaint>> {
-                let range = |text: &str| Complaint::new(format!("{text} is not from 0 to {}", <$number>::MAX));
+                let range = |text: &str| Complaint {
+                    beyond: Some(text.to_owned()),
+                    ..Complaint::new(format!("{text} is not from 0 to {}", <$number>::MAX))
+                };
                 match raw {
                     Raw::Toml(value) => {
                         let number = value.get_ref().as_integer().ok_or_else(|| vec![mistyped::<Self>(value)])?;

@@ -149,6 +149,21 @@ impl<T> Key<T> {
     }
 }
 
+impl<T: Setting> Key<T> {
+    /// A value that its type cannot hold is told what this key allows, which may be less.
+    fn in_its_range(&self, complaints: Vec<Complaint>) -> Vec<Complaint> {
+        let Some(range) = self.range() else { return complaints };
+        let say = |complaint: Complaint| match &complaint.beyond {
+            Some(value) => Complaint {
+                message: format!("{value} is not {range}"),
+                ..complaint
+            },
+            None => complaint,
+        };
+        complaints.into_iter().map(say).collect()
+    }
+}
+
 /// A key of whatever type.
 pub(crate) trait AnyKey: Sync {
     fn name(&self) -> &'static str;
@@ -192,16 +207,11 @@ impl<T: Setting> AnyKey for Key<T> {
     }
 
     fn check(&self, raw: &Raw<'_>) -> Result<String, Vec<Complaint>> {
-        let value = T::read(raw)?;
-        if let Some([least, most]) = self.bounds
+        let value = T::read(raw).map_err(|complaints| self.in_its_range(complaints))?;
+        if let Some(([least, most], range)) = self.bounds.zip(self.range())
             && !value.is_between(least, most)
         {
-            let complaint = Complaint::new(format!(
-                "{} is not from {} to {}",
-                value.show(),
-                least.show(),
-                most.show()
-            ));
+            let complaint = Complaint::new(format!("{} is not {range}", value.show()));
             let span = if let Raw::Toml(value) = raw {
                 Some(value.span())
             } else {

@@ -68,7 +68,9 @@ pub(crate) static TENANT_HOST: Key<Option<Host>> = Key::new(
 )
 .default_note("the host of `WHARF_POSTGRES_URL`; of a managed server `127.0.0.1`, for containers Docker's gateway");
 pub(crate) static TENANT_PORT: Key<Option<u16>> =
-    Key::new("tenant_port", || None, "The server's port as tenants see it.").default_note("the port of the server");
+    Key::new("tenant_port", || None, "The server's port as tenants see it.")
+        .between(&[Some(1), Some(u16::MAX)])
+        .default_note("the port of the server");
 pub(crate) static TENANT_QUERY: Key<Option<UrlQuery>> = Key::new(
     "tenant_query",
     || None,

@@ -1,6 +1,6 @@
 //! What may be given away at once: what follows from the machine, and what cannot be.
 
-use crate::common::{each_is_refused, load, loaded, machine};
+use crate::common::{each_is_refused, load, load_with, loaded, machine};
 use std::{collections::BTreeMap, path::Path};
 use wharf_config::{Config, Limits, Machine, Overrides};
 
@@ -87,6 +87,33 @@ fn one_task_that_books_more_than_all_may_is_refused() {
             "from 1 to 100",
         ),
     ]);
+}
+
+#[test]
+fn a_number_that_its_type_cannot_hold_is_told_the_range_of_its_key() {
+    each_is_refused(&[
+        (
+            "[limits]\ninstances_per_email = -1",
+            "limits.instances_per_email",
+            "-1 is not from 1 to 100",
+        ),
+        (
+            "[limits]\nstarts_at_once = 4294967296",
+            "limits.starts_at_once",
+            "4294967296 is not from 1 to 10000",
+        ),
+        (
+            &DOCKER.replace("memory = \"256MiB\"", "memory = -1"),
+            "services.a.docker.memory",
+            "-1 is not from \"6MiB\" to",
+        ),
+    ]);
+    let environment = [("WHARF_LIMITS_INSTANCES_PER_EMAIL", "many")];
+    let problems = load_with("", &environment, &Overrides::default()).expect_err("it is none");
+    assert!(
+        problems.to_string().contains("\"many\" is not from 1 to 100"),
+        "{problems}"
+    );
 }
 
 #[test]
