@@ -2,14 +2,14 @@
 //!
 //! What must not be here: how it is shown.
 
-use bollard::{Docker, models::SystemInfo};
-use std::path::Path;
+use bollard::{Docker, models::SystemInfo, query_parameters::ListContainersOptions};
+use std::{collections::HashMap, path::Path};
 use wharf_domain::{
     Code, Failure, Service,
     service::{DockerTask, Protection, Pull, RunSpec},
 };
 
-use crate::{engine, failure, image, shape};
+use crate::{engine, failure, image, marks, pool::WarmService, shape, slots::Slots};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +32,20 @@ pub enum Checked {
     Bad(Failure),
 }
 
-/// Looks at Docker and at what every service would run on it.
+/// Containers that are started ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct Warm<'a> {
+    pub services: &'a [WarmService],
+    /// Where this deployment tells its own whose they became.
+    pub folder: &'a Path,
+}
+
+/// Looks at Docker, at what every service would run on it, and at what waits there for its owner.
 pub async fn examine<'a>(
     host: &str,
     credentials: Option<&Path>,
     services: impl IntoIterator<Item = &'a Service>,
+    warm: Warm<'_>,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut note = |subject: &str, what: &str, result: Checked| {
@@ -83,7 +92,40 @@ pub async fn examine<'a>(
         note(&subject, "protections", protections(task));
         note(&subject, "memory", limits(task, memory));
     }
+    for service in warm.services {
+        let result = waiting(&engine.docker, service, warm.folder).await;
+        note(
+            &format!("service {}", service.service),
+            "containers started ahead",
+            result,
+        );
+    }
     checks
+}
+
+/// How many containers of a service wait for their owners. Those of another deployment have no folder here.
+async fn waiting(docker: &Docker, service: &WarmService, folder: &Path) -> Checked {
+    let options = ListContainersOptions {
+        filters: Some(HashMap::from([
+            ("label".to_owned(), marks::warm_filter_of(&service.service)),
+            ("status".to_owned(), vec!["running".to_owned()]),
+        ])),
+        ..ListContainersOptions::default()
+    };
+    let found = match docker.list_containers(Some(options)).await {
+        Ok(found) => found,
+        Err(error) => return Checked::Bad(failure::of(&error, "to list the containers that wait")),
+    };
+    let slots = Slots::new(folder.to_owned());
+    let waits = |labels: &HashMap<String, String>| {
+        marks::warm(labels).is_some_and(|(_, slot)| slots.is_there(&slot) && !slots.is_told(&slot))
+    };
+    let count = found
+        .iter()
+        .filter_map(|found| found.labels.as_ref())
+        .filter(|labels| waits(labels))
+        .count();
+    Checked::Good(Some(format!("{count} of {} wait for their owners", service.count)))
 }
 
 fn machine(info: &SystemInfo) -> Vec<(&'static str, Checked)> {

@@ -42,10 +42,12 @@ mod seen;
 mod shape;
 mod slots;
 mod start;
+mod stock;
 mod tasks;
 mod world;
 
 pub use logs::DockerLogs;
 pub use pool::WarmService;
+pub use stock::WarmStock;
 pub use tasks::DockerTasks;
 pub use world::DockerOptions;

@@ -92,6 +92,11 @@ pub(crate) fn warm_filter(deployment: &DeploymentId) -> Vec<String> {
     vec![format!("{DEPLOYMENT}={deployment}"), WARM.to_owned()]
 }
 
+/// The same by service, whatever the deployment.
+pub(crate) fn warm_filter_of(service: &ServiceName) -> Vec<String> {
+    vec![format!("{SERVICE}={service}"), WARM.to_owned()]
+}
+
 /// The mark of what is the deployment's and no instance's.
 pub(crate) fn deployment_label(deployment: &DeploymentId) -> HashMap<String, String> {
     HashMap::from([(DEPLOYMENT.to_owned(), deployment.to_string())])

@@ -43,6 +43,7 @@ use crate::{
     shape,
     slots::Slots,
     start::{self, Made},
+    stock::{Tally, WarmStock},
     world::World,
 };
 
@@ -95,6 +96,7 @@ impl WarmService {
 /// A container that waits.
 #[derive(Clone, Debug)]
 struct Waiting {
+    service: ServiceName,
     name: String,
     slot: String,
 }
@@ -113,6 +115,7 @@ pub(crate) struct Pool {
     services: Vec<WarmService>,
     pub(crate) slots: Slots,
     shelf: Mutex<Shelf>,
+    tally: Tally,
     /// One was taken, or ended.
     wake: Notify,
     /// Docker answers again.
@@ -125,6 +128,7 @@ impl Pool {
             services,
             slots: Slots::new(folder),
             shelf: Mutex::default(),
+            tally: Tally::default(),
             wake: Notify::new(),
             met: Notify::new(),
         }
@@ -147,6 +151,24 @@ impl Pool {
     /// How many containers wait for their owners.
     pub(crate) fn waiting(&self) -> usize {
         self.shelf.lock().ready.values().map(VecDeque::len).sum()
+    }
+
+    /// The same by service, and how those fared who asked for one.
+    pub(crate) fn stock(&self) -> Vec<WarmStock> {
+        let shelf = self.shelf.lock();
+        let stock = self.services.iter().map(|service| {
+            let name = &service.service;
+            let (claims, misses) = self.tally.of(name);
+            let waiting = shelf.ready.values().flatten();
+            WarmStock {
+                service: name.clone(),
+                wanted: service.count,
+                waiting: waiting.filter(|waiting| waiting.service == *name).count(),
+                claims,
+                misses,
+            }
+        });
+        stock.collect()
     }
 
     fn take(&self, mark: &str) -> Option<Waiting> {
@@ -184,11 +206,15 @@ pub(crate) async fn claim(world: &World, spec: &TaskSpec, image: &Image, name: &
         let claimed = claim_one(world, spec, service, image, &waiting, name).await;
         pool.settle(&mark, waiting, matches!(claimed, Ok(Claimed::NameTaken)));
         match claimed? {
-            Claimed::Yes => return Ok(true),
+            Claimed::Yes => {
+                pool.tally.claimed(&service.service);
+                return Ok(true);
+            }
             Claimed::NameTaken => return Ok(false),
             Claimed::NotThere => {}
         }
     }
+    pool.tally.missed(&service.service);
     Ok(false)
 }
 
@@ -378,13 +404,13 @@ async fn sort_out(world: &World, wanted: &[Wanted<'_>], all: Vec<Found>) -> Resu
         let shelf = ready.entry(found.mark.clone()).or_default();
         let is_sound =
             found.state == State::RUNNING && pool.slots.is_there(&found.slot) && !pool.slots.is_told(&found.slot);
-        if is_sound && of.is_some_and(|wanted| shelf.len() < wanted.service.count) {
-            shelf.push_back(Waiting {
+        match of.filter(|wanted| is_sound && shelf.len() < wanted.service.count) {
+            Some(wanted) => shelf.push_back(Waiting {
+                service: wanted.service.service.clone(),
                 name: found.name,
                 slot: found.slot,
-            });
-        } else {
-            unfit.push((found, of));
+            }),
+            None => unfit.push((found, of)),
         }
     }
     {
@@ -482,7 +508,11 @@ async fn start_one(world: &World, wanted: &Wanted<'_>) -> Result<Waiting, Failur
     })
     .await;
     match made {
-        Ok(Made::Running) => Ok(Waiting { name, slot }),
+        Ok(Made::Running) => Ok(Waiting {
+            service: service.service.clone(),
+            name,
+            slot,
+        }),
         Ok(Made::NameTaken) => {
             // By chance, or because Docker was asked before: it is looked at in a moment.
             Err(Failure::new(

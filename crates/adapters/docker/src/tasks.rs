@@ -19,7 +19,7 @@ use wharf_platform::{Owner, PortSource, RouteKey, Stopping, TaskEvent, TaskEvent
 use bollard::query_parameters::StopContainerOptions;
 
 use crate::{
-    DockerOptions, engine, events, failure, image,
+    DockerOptions, WarmStock, engine, events, failure, image,
     logs::DockerLogs,
     marks, pausing, pool,
     seen::{Phase, Seen},
@@ -64,6 +64,12 @@ impl DockerTasks {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.world.pool.waiting()
+    }
+
+    /// The same by service, and how often one that waited was claimed or missed.
+    #[must_use]
+    pub fn stock(&self) -> Vec<WarmStock> {
+        self.world.pool.stock()
     }
 
     /// What its containers print.

@@ -116,6 +116,8 @@ async fn a_container_that_waited_becomes_its_owners_and_keeps_nothing_when_it_en
 
     // Said again, also to another Wharf, it is the same; and the next one waits already.
     until_waiting(&tasks, 1).await;
+    let stock = tasks.stock().remove(0);
+    assert_eq!((stock.wanted, stock.waiting, stock.claims, stock.misses), (1, 1, 1, 0));
     drop(tasks);
     let next = site.again_with(vec![service(task.clone(), 1)]).await;
     until_waiting(&next, 1).await;

@@ -12,7 +12,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
-use wharf_docker::{DockerOptions, DockerTasks};
+use wharf_docker::{DockerOptions, DockerTasks, WarmService};
 use wharf_domain::{
     DeploymentId, Failure, Timestamp,
     service::{DockerTask, RunSpec},
@@ -79,6 +79,11 @@ impl Engine {
     }
 
     pub(crate) async fn open(&self) -> Result<DockerTasks, Failure> {
+        self.open_with(Vec::new()).await
+    }
+
+    /// The same where containers are started ahead.
+    pub(crate) async fn open_with(&self, warm: Vec<WarmService>) -> Result<DockerTasks, Failure> {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         DockerTasks::open(DockerOptions {
             deployment: self.deployment.clone(),
@@ -87,7 +92,7 @@ impl Engine {
             publish: loopback,
             host_address: loopback,
             credentials: Some(self.folder.path().join("config.json")),
-            warm: Vec::new(),
+            warm,
             warm_folder: self.folder.path().join("warm"),
             clock: Arc::new(Still),
             ids: Arc::new(Still),

@@ -6,3 +6,4 @@ mod engine;
 mod meeting;
 mod pulls;
 mod starts;
+mod warm;

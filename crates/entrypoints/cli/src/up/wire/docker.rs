@@ -60,6 +60,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: store.clone(),
         sqlite: Some(store),
         processes: None,
+        docker: Some(tasks),
         managed: databases.managed,
         cloud: None,
         pace: Pace {
@@ -71,7 +72,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
 }
 
 /// What is started ahead.
-fn warm(config: &Config) -> Vec<WarmService> {
+pub(super) fn warm(config: &Config) -> Vec<WarmService> {
     let wanted = config.warm.iter().filter_map(|(name, count)| {
         let ahead = Ahead::of(config.services.get(name)?);
         let Some(RunSpec::Docker(task)) = ahead.run else {

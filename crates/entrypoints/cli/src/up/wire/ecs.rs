@@ -82,6 +82,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: registry.store,
         sqlite: registry.sqlite,
         processes: None,
+        docker: None,
         managed: databases.managed,
         cloud: Some(Cloud {
             clients,

@@ -6,7 +6,10 @@ use wharf_config::{Config, RegistryKind};
 use wharf_docker::doctor::{self as docker, Check, Checked};
 use wharf_local::{OsIds, SystemClock};
 
-use super::docker::credentials;
+use super::{
+    Layout,
+    docker::{credentials, warm},
+};
 
 pub(crate) use wharf_aws::doctor::{Answers, Examination, Finding, Grade};
 
@@ -42,7 +45,12 @@ pub(crate) async fn examine(config: &Config) -> Examination {
 /// Reads only, with a bound on each question.
 pub(crate) async fn examine_docker(config: &Config) -> Vec<Finding> {
     let file = credentials(config);
-    let checks = docker::examine(&config.docker.host, file.as_deref(), config.services.values()).await;
+    let layout = Layout::new(config.server.data_dir.clone());
+    let warm = docker::Warm {
+        services: &warm(config),
+        folder: &layout.warm(),
+    };
+    let checks = docker::examine(&config.docker.host, file.as_deref(), config.services.values(), warm).await;
     checks.into_iter().map(finding).collect()
 }
 

@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wharf_config::{Config, PlatformKind};
+use wharf_docker::DockerTasks;
 use wharf_domain::{Code, DeploymentId, Failure};
 use wharf_edge::{ControlService, Edge, EdgeConfig};
 use wharf_http::HttpState;
@@ -50,6 +51,7 @@ pub(crate) struct Server {
     sqlite: Option<Arc<SqliteStore>>,
     edge: Arc<Edge>,
     processes: Option<Arc<ProcessTasks>>,
+    docker: Option<Arc<DockerTasks>>,
     managed: Option<Managed>,
     cloud: Option<Cloud>,
     stopping: CancellationToken,
@@ -67,6 +69,8 @@ struct Wired {
     sqlite: Option<Arc<SqliteStore>>,
     /// Tasks that end with the server.
     processes: Option<Arc<ProcessTasks>>,
+    /// Containers, some of them started ahead.
+    docker: Option<Arc<DockerTasks>>,
     /// A database server that ends with this one.
     managed: Option<Managed>,
     cloud: Option<Cloud>,
@@ -139,6 +143,7 @@ pub(crate) async fn wire(config: Config, layout: &Layout) -> Result<Server, Fail
         sqlite: wired.sqlite,
         edge,
         processes: wired.processes,
+        docker: wired.docker,
         managed: wired.managed,
         cloud: wired.cloud,
         stopping: CancellationToken::new(),
@@ -164,8 +169,8 @@ impl Server {
             public_url: self.public_url.clone(),
             secure: self.public_url.starts_with("https://"),
             metrics: Box::new({
-                let (edge, store) = (self.edge.clone(), self.sqlite.clone());
-                move |registry| metrics::register(registry, edge, store)
+                let (edge, store, docker) = (self.edge.clone(), self.sqlite.clone(), self.docker.clone());
+                move |registry| metrics::register(registry, edge, store, docker)
             }),
             restoring: Arc::new(move || queue.len()),
             stopping: self.stopping.clone(),

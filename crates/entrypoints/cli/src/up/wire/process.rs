@@ -63,6 +63,7 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         store: store.clone(),
         sqlite: Some(store),
         processes: Some(tasks),
+        docker: None,
         managed: databases.managed,
         cloud: None,
         pace: Pace {
