@@ -44,6 +44,9 @@ pub struct Instance {
     /// When it is stopped, its targets stay registered: whoever asked for that sees to them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_targets: bool,
+    /// Somebody asked for it again after it was stopped or down: when it is back, others are told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_back: bool,
     /// SHA-256 of the request's parsed fields as sent: the same name with the same fields is the same request.
     pub request_hash: String,
     /// SHA-256 of the token that may watch it.

@@ -128,10 +128,24 @@ pub enum Announcement {
     Failed,
     #[serde(rename = "instance.stopped")]
     Stopped,
+    #[serde(rename = "instance.down")]
+    Down,
+    /// Its trial is over before long.
+    #[serde(rename = "instance.ending")]
+    Ending,
+    #[serde(rename = "instance.ended")]
+    Ended,
 }
 
 impl Announcement {
-    pub const ALL: &[Self] = &[Self::Ready, Self::Failed, Self::Stopped];
+    pub const ALL: &[Self] = &[
+        Self::Ready,
+        Self::Failed,
+        Self::Stopped,
+        Self::Down,
+        Self::Ending,
+        Self::Ended,
+    ];
 
     /// The event's type.
     #[must_use]
@@ -140,6 +154,9 @@ impl Announcement {
             Self::Ready => "instance.ready",
             Self::Failed => "instance.failed",
             Self::Stopped => "instance.stopped",
+            Self::Down => "instance.down",
+            Self::Ending => "instance.ending",
+            Self::Ended => "instance.ended",
         }
     }
 }

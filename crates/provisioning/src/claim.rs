@@ -210,6 +210,7 @@ impl Wharf {
             told_of_end: None,
             slept: wharf_domain::instance::Slept::default(),
             keep_targets: false,
+            asked_back: false,
             request_hash: claim.hash.clone(),
             status_token_hash: Some(token.hash()),
         };

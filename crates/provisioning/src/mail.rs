@@ -245,6 +245,7 @@ pub fn preview(settings: &Settings, kind: LetterKind, service: &ServiceName, ten
                 told_of_end: None,
                 slept: wharf_domain::instance::Slept::default(),
                 keep_targets: false,
+                asked_back: false,
                 request_hash: String::new(),
                 status_token_hash: None,
                 service: service.clone(),

@@ -9,7 +9,7 @@ use wharf_domain::{
 };
 use wharf_saga::step::Writes;
 
-use crate::mail;
+use crate::{mail, settings::Settings, webhooks};
 
 /// It is Ready for the first time: from now on its time runs.
 pub(crate) fn begin(instance: &mut Instance, now: Timestamp) {
@@ -27,11 +27,16 @@ pub(crate) fn appointment(instance: &Instance) -> Option<Timestamp> {
 }
 
 /// Does what is due: tells the tenant, or says what comes now that the time is up.
-pub(crate) fn due(instance: &mut Instance, now: Timestamp, writes: &mut Writes) -> Option<AfterTrial> {
+pub(crate) fn due(
+    settings: &Settings,
+    instance: &mut Instance,
+    now: Timestamp,
+    writes: &mut Writes,
+) -> Option<AfterTrial> {
     let (trial, end) = running(instance)?;
     let (notice, then) = (trial.notice, trial.then);
     if is_to_be_told(instance, trial, end) && end.before(notice) <= now {
-        tell(instance, end.max(now + notice), writes);
+        tell(settings, instance, end.max(now + notice), now, writes);
         return None;
     }
     if end > now {
@@ -42,7 +47,13 @@ pub(crate) fn due(instance: &mut Instance, now: Timestamp, writes: &mut Writes) 
 }
 
 /// Gives it another end, or none. Where that is nearer than the notice, its tenant is told at once, and that it is near was somebody's wish.
-pub(crate) fn extend(instance: &mut Instance, until: Option<Timestamp>, now: Timestamp, writes: &mut Writes) {
+pub(crate) fn extend(
+    settings: &Settings,
+    instance: &mut Instance,
+    until: Option<Timestamp>,
+    now: Timestamp,
+    writes: &mut Writes,
+) {
     let Some(trial) = instance.service.trial.clone() else {
         return;
     };
@@ -55,7 +66,7 @@ pub(crate) fn extend(instance: &mut Instance, until: Option<Timestamp>, now: Tim
         && is_to_be_told(instance, &trial, end)
         && end.before(trial.notice) <= now
     {
-        tell(instance, end, writes);
+        tell(settings, instance, end, now, writes);
     }
 }
 
@@ -74,8 +85,11 @@ fn is_to_be_told(instance: &Instance, trial: &Trial, end: Timestamp) -> bool {
     instance.tenant.is_some() && !trial.notice.is_zero() && instance.told_of_end != Some(end)
 }
 
-fn tell(instance: &mut Instance, end: Timestamp, writes: &mut Writes) {
+fn tell(settings: &Settings, instance: &mut Instance, end: Timestamp, now: Timestamp, writes: &mut Writes) {
     instance.expires_at = Some(end);
     instance.told_of_end = Some(end);
     writes.outbox.push(mail::trial(&instance.id, end));
+    writes
+        .outbox
+        .extend(webhooks::announce_end(settings, instance, end, now));
 }

@@ -26,7 +26,7 @@ pub use secrets::{FetchSecret, HookSecrets};
 pub use signature::{Headers, ID, SIGNATURE, STRIPE_SIGNATURE, TIMESTAMP};
 pub(crate) use {
     orders::{CHOICE, Order, used},
-    outgoing::{Told, announce},
+    outgoing::{Told, announce, announce_end},
 };
 
 use data_encoding::HEXLOWER;

@@ -255,6 +255,7 @@ impl Provisioning {
                 instance.crashes.clear();
                 instance.losses.clear();
                 instance.pause_until = None;
+                instance.asked_back = true;
                 let cause = instance
                     .state
                     .cause()
@@ -426,7 +427,7 @@ impl Workflow for Provisioning {
         writes: &mut Writes,
     ) -> Decision {
         if messages.is_empty() {
-            return match trial::due(instance, now, writes) {
+            return match trial::due(&self.settings, instance, now, writes) {
                 Some(AfterTrial::End) => Self::go(instance, true, now),
                 Some(AfterTrial::Stop) => Self::go(instance, false, now),
                 None => Decision::Continue,
@@ -441,7 +442,7 @@ impl Workflow for Provisioning {
                 }
                 Message::Stop | Message::Start | Message::End => instance.keep_targets = false,
                 // Whatever else is decided, and whatever becomes of the other messages.
-                Message::Extend { until } => trial::extend(instance, *until, now, writes),
+                Message::Extend { until } => trial::extend(&self.settings, instance, *until, now, writes),
                 _ => {}
             }
         }

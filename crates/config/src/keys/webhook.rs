@@ -116,8 +116,7 @@ pub(crate) static NOTIFY_SECRET: Key<Option<Secret>> = Key::new(
      Not in the file; it is never shown.",
 )
 .variables(&[Variable::of_service("NOTIFY_SECRET")]);
-pub(crate) static NOTIFY_EVENTS: Key<Vec<Announced>> =
-    Key::new("events", || Announced::ALL.to_vec(), "Which events it gets.");
+pub(crate) static NOTIFY_EVENTS: Key<Vec<Announced>> = Key::new("events", Announced::all, "Which events it gets.");
 
 pub(crate) static NOTIFY: Section = Section {
     name: "notify",

@@ -24,19 +24,21 @@ impl Choice for WebhookForm {
 pub(crate) struct Announced(pub(crate) Announcement);
 
 impl Announced {
-    pub(crate) const ALL: [Self; 3] = [
-        Self(Announcement::Ready),
-        Self(Announcement::Failed),
-        Self(Announcement::Stopped),
-    ];
+    pub(crate) fn all() -> Vec<Self> {
+        Announcement::ALL.iter().copied().map(Self).collect()
+    }
 }
 
 impl Choice for Announced {
-    const TYPE: &'static str = "one of instance.ready, instance.failed, instance.stopped";
+    const TYPE: &'static str =
+        "one of instance.ready, instance.failed, instance.stopped, instance.down, instance.ending, instance.ended";
     const CHOICES: &'static [(&'static str, Self)] = &[
         ("instance.ready", Self(Announcement::Ready)),
         ("instance.failed", Self(Announcement::Failed)),
         ("instance.stopped", Self(Announcement::Stopped)),
+        ("instance.down", Self(Announcement::Down)),
+        ("instance.ending", Self(Announcement::Ending)),
+        ("instance.ended", Self(Announcement::Ended)),
     ];
 }
 
@@ -111,6 +113,14 @@ impl Text for HookUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_event_can_be_asked_for_by_its_own_name() {
+        for announcement in Announcement::ALL {
+            let read = <Announced as Text>::parse(announcement.name());
+            assert_eq!(read.ok(), Some(Announced(*announcement)), "{announcement}");
+        }
+    }
 
     #[test]
     fn events_leave_this_machine_by_https_alone() {

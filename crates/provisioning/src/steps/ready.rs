@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::sync::Arc;
-use wharf_domain::{Code, Failure, Instance, State};
+use wharf_domain::{Failure, Instance, State};
 use wharf_saga::{
     Context, Outcome, Step,
     store::{Kind, Reserve},
@@ -27,16 +27,15 @@ impl Step<Instance> for Ready {
         let Some(url) = self.0.settings.url(instance) else {
             return missing("URL");
         };
-        // A task that was lost is nobody else's business; what somebody was told is stopped, and runs again, is.
-        let was_stopped =
-            matches!(&instance.state, State::Restoring { cause, .. } if cause.code == Code::InstanceState);
         if let Err(error) = instance.transition(State::Ready {
             since: context.now,
             url,
         }) {
             return Outcome::Fail(Failure::internal(error.to_string()));
         }
-        if instance.first_ready_at.is_none() || was_stopped {
+        // A task that was lost is nobody else's business; what somebody was told is stopped or down, and runs again, is.
+        let asked_back = std::mem::take(&mut instance.asked_back);
+        if instance.first_ready_at.is_none() || asked_back {
             let told = webhooks::announce(&self.0.settings, instance, context.now);
             context.writes.outbox.extend(told);
         }

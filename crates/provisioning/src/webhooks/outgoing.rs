@@ -28,6 +28,9 @@ pub(crate) struct Told {
     pub(crate) company_name: Option<String>,
     pub(crate) url: Option<String>,
     pub(crate) cause: Option<Cause>,
+    /// When its trial is over, where that is what is told; milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ends_at: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +56,31 @@ pub(crate) fn announce(settings: &Settings, instance: &Instance, now: Timestamp)
         State::Ready { .. } => Announcement::Ready,
         State::Failed { .. } => Announcement::Failed,
         State::Stopped { .. } => Announcement::Stopped,
+        State::Down { .. } => Announcement::Down,
+        State::Ended { .. } => Announcement::Ended,
         _ => return Vec::new(),
     };
+    let occasion = format!("{}-{}-{}", instance.state.name(), instance.id, instance.attempt.0);
+    messages(settings, event, &occasion, now, &told(settings, instance))
+}
+
+/// The same when its trial ends at this time: once for each end.
+pub(crate) fn announce_end(
+    settings: &Settings,
+    instance: &Instance,
+    end: Timestamp,
+    now: Timestamp,
+) -> Vec<OutboxMail> {
+    let told = Told {
+        ends_at: Some(end.as_millis()),
+        ..told(settings, instance)
+    };
+    let occasion = format!("ending-{}-{}", instance.id, end.as_millis());
+    messages(settings, Announcement::Ending, &occasion, now, &told)
+}
+
+/// One for each receiver that wants it. The same occasion is the same message.
+fn messages(settings: &Settings, event: Announcement, occasion: &str, now: Timestamp, told: &Told) -> Vec<OutboxMail> {
     let receivers = settings
         .notify
         .iter()
@@ -65,15 +91,10 @@ pub(crate) fn announce(settings: &Settings, instance: &Instance, now: Timestamp)
                 to: name.clone(),
                 event,
                 at: now,
-                told: Box::new(told(settings, instance)),
+                told: Box::new(told.clone()),
             };
             OutboxMail {
-                id: format!(
-                    "event-{}-{}-{}-{name}",
-                    instance.state.name(),
-                    instance.id,
-                    instance.attempt.0
-                ),
+                id: format!("event-{occasion}-{name}"),
                 body: letter.body(),
             }
         })
@@ -98,6 +119,7 @@ fn told(settings: &Settings, instance: &Instance) -> Told {
             code: cause.code.to_string(),
             message: cause.message.clone(),
         }),
+        ends_at: None,
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use std::{collections::BTreeSet, time::Duration};
 use wharf_domain::{
     Code, InstanceId,
+    service::{AfterTrial, Trial},
     webhook::{Announcement, FieldPath, WebhookFields, WebhookKind, WebhookRules},
 };
 use wharf_provisioning::{
@@ -641,6 +642,83 @@ async fn others_are_told_signed_of_what_became_ready_was_stopped_and_came_back()
         let expected = BASE64.encode(&mac(&key, &format!("{id}.{at}.{}", post.body)));
         assert_eq!(*signature, format!("v1,{expected}"));
         assert_eq!(post.url, "https://example.com/hooks");
+    }
+}
+
+/// What one receiver was told, in its order.
+fn told(site: &Site) -> Vec<Value> {
+    let posts = site.sim.world.posts();
+    let bodies = posts.iter().map(|post| serde_json::from_str(&post.body));
+    bodies.collect::<Result<_, _>>().expect("JSON")
+}
+
+fn types(told: &[Value]) -> Vec<&str> {
+    told.iter().filter_map(|body| body["type"].as_str()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_are_told_of_what_kept_failing_was_brought_back_and_was_ended() {
+    let site = Site::with(Plan::default(), receiver).await;
+    site.ready("bolt").await;
+    let id = site.sim.wharf().find("bolt").await.expect("it has the name");
+    for _ in 0..=site.sim.settings.heal.limit {
+        site.sim.until(&id, "ready").await;
+        site.sim.world.exit(&id, 7);
+        tokio::time::sleep(Duration::from_mins(2)).await;
+    }
+    site.sim.until(&id, "down").await;
+    // The first attempt of two fails: whoever was told that it is down waits for the second.
+    let world = &site.sim.world;
+    world
+        .faults()
+        .order("tasks.start", When::Nth(1), Mishap::Before(Code::TaskLost));
+    site.sim.wharf().start(&id).await.expect("asked for");
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    site.sim.until(&id, "ready").await;
+    site.sim.wharf().end(&id).await.expect("asked for");
+    site.sim.until(&id, "ended").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let told = told(&site);
+    let expected = ["instance.ready", "instance.down", "instance.ready", "instance.ended"];
+    assert_eq!(types(&told), expected, "{told:#?}");
+    assert_eq!(told[1]["data"]["cause"]["code"], "task.crashed");
+    assert_eq!(told[1]["data"]["url"], Value::Null);
+    assert_eq!(told[3]["data"]["subdomain"], "bolt");
+    assert!(told.iter().all(|body| body["data"].get("ends_at").is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_are_told_before_a_trial_ends_once_for_each_end() {
+    let hours = Duration::from_hours;
+    let site = Site::with(Plan::default(), |world, settings| {
+        receiver(world, settings);
+        for service in settings.services.values_mut() {
+            service.trial = Some(Trial {
+                length: hours(5),
+                notice: hours(2),
+                then: AfterTrial::End,
+            });
+        }
+    })
+    .await;
+    site.ready("bolt").await;
+    let wharf = site.sim.wharf();
+    let id = wharf.find("bolt").await.expect("it has the name");
+    let first = wharf.show(&id).await.expect("shown").expires_at.expect("an end");
+    tokio::time::sleep(hours(4)).await;
+    let second = first + hours(5);
+    wharf.extend(&id, Some(second)).await.expect("extended");
+    tokio::time::sleep(hours(7)).await;
+    site.sim.until(&id, "ended").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let told = told(&site);
+    let expected = ["instance.ready", "instance.ending", "instance.ending", "instance.ended"];
+    assert_eq!(types(&told), expected, "{told:#?}");
+    for (body, end) in [(&told[1], first), (&told[2], second)] {
+        assert_eq!(body["data"]["ends_at"], end.as_millis());
+        assert_eq!(body["data"]["state"], "ready");
+        let left = end.as_millis() - body["timestamp"].as_u64().expect("milliseconds");
+        assert!((7_140_000..=7_200_000).contains(&left), "{left} ms before the end");
     }
 }
 
