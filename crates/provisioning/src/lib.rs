@@ -14,7 +14,7 @@
 //! | `webhooks/` | payments that provision and end, and events for others |
 //! | `outbox`, `mail` | mails, rendered and handed over |
 //! | `sleep` | what nobody uses is put to sleep, and woken when somebody asks for it |
-//! | `trial` | instances that are there for a time only: told before its end, ended or stopped then |
+//! | `trial`, `extend` | instances that are there for a time only: told before its end, ended or stopped then; given another end |
 //! | `schedules` | what starts and stops by the clock |
 //! | `repair/` | registry and world compared, and brought together |
 //! | `passwords` | an application's first password, shown once |
@@ -25,6 +25,7 @@
 pub mod answers;
 pub mod claim;
 pub mod events;
+mod extend;
 pub mod gate;
 mod line;
 pub mod mail;

@@ -2,9 +2,7 @@
 
 use futures::stream::BoxStream;
 use std::{sync::Arc, time::Duration};
-use wharf_domain::{
-    Attempt, Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain, Timestamp,
-};
+use wharf_domain::{Attempt, Code, Failure, Instance, InstanceId, Service, ServiceName, State, StatusToken, Subdomain};
 use wharf_platform::{LogLine, Owner, Platform, Printer};
 use wharf_saga::{
     Clock, Driving, Engine, Ids, Record, Step, Store,
@@ -28,8 +26,6 @@ use crate::{
 
 /// How many instances are driven at once.
 const DRIVERS: usize = 512;
-/// How long whoever asked for another end waits until it stands in the record.
-const TAKEN_UP: Duration = Duration::from_secs(5);
 /// A wake that is so late does not come any more.
 const OVERDUE: Duration = Duration::from_secs(2);
 
@@ -406,40 +402,6 @@ impl Wharf {
         }
     }
 
-    /// Gives a trial another end, or none.
-    pub async fn extend(&self, id: &InstanceId, until: Option<Timestamp>) -> Result<(), Failure> {
-        let instance = self.instance(id).await?;
-        if instance.state.is_final() || instance.first_ready_at.is_none() {
-            return Err(wrong_state(&instance, "given another end"));
-        }
-        if instance.service.trial.is_none() {
-            let why = format!("{} has no end: it was made without a `ttl`", instance.name());
-            return Err(Failure::new(Code::InstanceState, why).hint("`wharf delete` ends it when you want"));
-        }
-        if let Some(until) = until
-            && until <= self.clock().now()
-        {
-            let why = format!("{} is over already", until.in_words());
-            return Err(Failure::new(Code::RequestInvalid, why).hint("`wharf delete` ends an instance now"));
-        }
-        self.send(id, Message::Extend { until }).await?;
-        // Whoever starts it next is measured by the new end. Where a long step is at hand, it is taken up after that.
-        self.watch_until(id, TAKEN_UP, |view| view.expires_at == until).await?;
-        Ok(())
-    }
-
-    fn only_in_time(&self, instance: &Instance) -> Result<(), Failure> {
-        match instance.expires_at {
-            Some(end) if end <= self.clock().now() => {
-                let name = instance.name();
-                let why = format!("the time of {name} was up at {}", end.in_words());
-                let hint = format!("`wharf extend {name} --for 30d` gives it more");
-                Err(Failure::new(Code::InstanceExpired, why).hint(hint))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Takes up what is stuck, where it stands.
     pub async fn resume(&self, id: &InstanceId) -> Result<(), Failure> {
         self.only_stuck(id, "resumed").await?;
@@ -541,7 +503,7 @@ fn unknown(text: &str) -> Failure {
         .hint("`wharf list` shows those that there are")
 }
 
-fn wrong_state(instance: &Instance, what: &str) -> Failure {
+pub(crate) fn wrong_state(instance: &Instance, what: &str) -> Failure {
     let name = instance.name();
     let hint = match instance.state {
         State::Provisioning { .. } | State::Queued { .. } | State::Restoring { .. } | State::Stopping { .. } => {

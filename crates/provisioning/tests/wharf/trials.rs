@@ -194,6 +194,34 @@ async fn what_cannot_be_extended_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_too_late_is_not_promised_another_end() {
+    let wharf = with_trials(AfterTrial::End).await;
+    let id = wharf.ready("acme", "shop").await;
+    let slow = Mishap::Slow(Duration::from_secs(20));
+    wharf.world.faults().order("tasks.stop", When::Nth(1), slow);
+    tokio::time::sleep(TRIAL + Duration::from_secs(5)).await;
+    let is = wharf.wharf().show(&id).await.expect("shown");
+    assert_eq!((is.status.as_str(), is.moving), ("stopping", true));
+    let later = Some(wharf.world.now() + TRIAL);
+    let refused = wharf.wharf().extend(&id, later).await;
+    assert_eq!(code(&refused), Some(Code::InstanceState));
+    wharf.until(&id, "ended").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_an_end_overtakes_is_told_so() {
+    let wharf = with_trials(AfterTrial::End).await;
+    let id = wharf.ready("acme", "shop").await;
+    // Whoever extends sees it as it was before the end was asked for.
+    let slow = Mishap::Slow(Duration::from_secs(1));
+    wharf.world.faults().order("store.append", When::Nth(1), slow);
+    let (extended, ended) = tokio::join!(wharf.wharf().extend(&id, None), wharf.wharf().end(&id));
+    ended.expect("asked for");
+    assert_eq!(code(&extended), Some(Code::InstanceState));
+    wharf.until(&id, "ended").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_and_an_extension_at_once_are_both_done() {
     let wharf = with_trials(AfterTrial::End).await;
     let id = wharf.ready("acme", "shop").await;
