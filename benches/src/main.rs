@@ -25,6 +25,7 @@ mod scratch;
 mod server;
 mod setup;
 mod usage;
+mod wake;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -80,7 +81,7 @@ enum Part {
 
 type Benchmark = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHMARKS: [(&str, Benchmark); 12] = [
+const BENCHMARKS: [(&str, Benchmark); 13] = [
     ("engine", engine::run),
     ("journal", journal::run),
     ("provision", provision::run),
@@ -90,6 +91,7 @@ const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("crowd", crowd::run),
     ("postgres", postgres::run),
     ("docker", docker::run),
+    ("wake", wake::run),
     ("dynamodb", aws::dynamodb::run),
     ("ecs", aws::ecs),
     ("lambda", aws::lambda),

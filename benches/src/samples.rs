@@ -35,6 +35,14 @@ impl Samples {
         }
     }
 
+    /// The value that this part of them does not exceed.
+    pub(crate) fn quantile(&self, part: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let within = (part.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
+        sorted[within.clamp(1, sorted.len()) - 1]
+    }
+
     /// Round by round, so that what slows the machine down for a while slows both sides and falls out.
     pub(crate) fn ratio(&self, other: &Self) -> f64 {
         if self.0.len() == other.0.len() {
@@ -104,6 +112,7 @@ pub(crate) fn interleaved<const N: usize>(rounds: Rounds, sides: &mut [Side<'_>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::Unit;
 
     #[test]
     fn a_slow_round_falls_out_of_the_ratio() {
@@ -119,6 +128,13 @@ mod tests {
                 rounds: 3
             }
         );
+    }
+
+    #[test]
+    fn of_a_hundred_the_last_falls_out_of_99_in_100() {
+        let samples = Samples::new((1..=100).rev().map(f64::from).collect()).expect("values");
+        let found = [0.0, 0.5, 0.99, 1.0].map(|part| Unit::Count.show(samples.quantile(part)));
+        assert_eq!(found, ["1", "50.0", "99.0", "100"]);
     }
 
     #[test]

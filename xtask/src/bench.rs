@@ -32,8 +32,8 @@ struct Need {
 
 /// The benchmark of the function, which is built in a profile of its own.
 const LAMBDA: &str = "lambda";
-/// The benchmark that is given a Docker Engine of its own.
-const DOCKER: &str = "docker";
+/// The benchmarks that are given a Docker Engine of their own.
+const DOCKER: &[&str] = &["docker", "wake"];
 
 const NEEDS: &[Need] = &[
     Need {
@@ -45,7 +45,7 @@ const NEEDS: &[Need] = &[
         tools: &[&PYTHON, &MINISTACK],
     },
     Need {
-        what: &[DOCKER],
+        what: DOCKER,
         tools: &[&DOCKERD, &IPTABLES],
     },
     Need {
@@ -69,9 +69,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool, 
     if is_wanted && !succeeds(&mut workspace.cargo(&["build", "--profile", "lambda", "--package", "wharf-lambda"]))? {
         return Ok(false);
     }
-    let is_wanted = arguments.only.is_empty() || arguments.only.iter().any(|only| only == DOCKER);
+    let is_wanted = arguments.only.is_empty() || arguments.only.iter().any(|only| DOCKER.contains(&only.as_str()));
     let engine = is_wanted.then(|| Engine::start(workspace)).and_then(|started| {
-        let told = |error: &Error| eprintln!("note: {DOCKER} cannot be measured: {error}");
+        let told = |error: &Error| eprintln!("note: no container can be measured: {error}");
         started.inspect_err(told).ok()
     });
     let mut command = workspace.cargo(&["run", "--release", "--package", "wharf-benches", "--"]);

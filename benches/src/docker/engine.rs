@@ -3,6 +3,7 @@
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
+    errors::Error,
     models::{ContainerCreateBody, HostConfig, NetworkCreateRequest},
     query_parameters::{CreateContainerOptions, ListContainersOptions, RemoveContainerOptions},
 };
@@ -22,21 +23,21 @@ const HOST: &str = "WHARF_TEST_DOCKER_HOST";
 const IMAGE: &str = "wharf-bench-shop:1";
 const NETWORK: &str = "wharf-bench";
 /// Where the shop listens in its container.
-pub(super) const PORT: u16 = 8000;
+pub(crate) const PORT: u16 = 8000;
 /// What the shop is told in both cases. Its database is in memory, as its folder is.
-pub(super) const DATABASE: &str = "sqlite:///tmp/shop.db";
+pub(crate) const DATABASE: &str = "sqlite:///tmp/shop.db";
 /// Between two tries to be answered.
 const PAUSE: Duration = Duration::from_micros(500);
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-pub(super) struct Engine {
+pub(crate) struct Engine {
     docker: Docker,
-    pub(super) host: String,
-    pub(super) image: &'static str,
+    pub(crate) host: String,
+    pub(crate) image: &'static str,
 }
 
 impl Engine {
-    pub(super) async fn open(setup: &Setup) -> Result<Self> {
+    pub(crate) async fn open(setup: &Setup) -> Result<Self> {
         let host = std::env::var(HOST)
             .map_err(|_| format!("{HOST} names no Docker: run `cargo xtask bench --only docker`, as root"))?;
         let docker = Docker::connect_with_unix(&host, 60, API_DEFAULT_VERSION)?;
@@ -47,7 +48,11 @@ impl Engine {
             driver: Some("bridge".to_owned()),
             ..NetworkCreateRequest::default()
         };
-        docker.create_network(network).await?;
+        // Another benchmark of this run may have made it.
+        match docker.create_network(network).await {
+            Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(Self {
             docker,
             host,
@@ -55,8 +60,8 @@ impl Engine {
         })
     }
 
-    /// A container with an address of its own, until its first whole 200; and its id.
-    pub(super) async fn bare(&self) -> Result<(Duration, String)> {
+    /// A container with an address of its own, until its first whole 200.
+    pub(crate) async fn bare(&self) -> Result<Started> {
         let environment = [
             format!("PORT={PORT}"),
             "HOST=0.0.0.0".to_owned(),
@@ -81,18 +86,21 @@ impl Engine {
             .await?;
         self.docker.start_container(&made.id, None).await?;
         let address = self.address(&made.id).await?;
-        let mut visitor = Client::new(SocketAddr::from((address, PORT)), "shop");
-        loop {
-            if let Ok(answer) = visitor.get("/").await
-                && answer.status == http::StatusCode::OK
-            {
-                return Ok((began.elapsed(), made.id));
-            }
-            if began.elapsed() > GIVE_UP {
-                return Err("a container that was started bare does not answer".into());
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        until_it_answers(address, began).await?;
+        Ok(Started {
+            took: began.elapsed(),
+            id: made.id,
+        })
+    }
+
+    /// Pauses a container, and then lets it go on until it has answered. Gives the time of the latter.
+    pub(crate) async fn wake(&self, id: &str) -> Result<Duration> {
+        let address = self.address(id).await?;
+        self.docker.pause_container(id).await?;
+        let began = Instant::now();
+        self.docker.unpause_container(id).await?;
+        until_it_answers(address, began).await?;
+        Ok(began.elapsed())
     }
 
     async fn address(&self, id: &str) -> Result<Ipv4Addr> {
@@ -102,7 +110,7 @@ impl Engine {
         Ok(own.ok_or("a container without an address")?.parse()?)
     }
 
-    pub(super) async fn remove(&self, id: &str) -> Result<()> {
+    pub(crate) async fn remove(&self, id: &str) -> Result<()> {
         let options = RemoveContainerOptions {
             v: true,
             force: true,
@@ -112,7 +120,7 @@ impl Engine {
     }
 
     /// Until so many containers wait that are nobody's.
-    pub(super) async fn until_waiting(&self, count: usize) -> Result<()> {
+    pub(crate) async fn until_waiting(&self, count: usize) -> Result<()> {
         let began = Instant::now();
         while self.ids(&["wharf.warm"], "-warm-").await?.len() < count {
             if began.elapsed() > GIVE_UP * 2 {
@@ -124,7 +132,7 @@ impl Engine {
     }
 
     /// Removes what a server has left that has ended.
-    pub(super) async fn clear(&self) -> Result<()> {
+    pub(crate) async fn clear(&self) -> Result<()> {
         for id in self.ids(&["wharf.deployment"], "").await? {
             self.remove(&id).await?;
         }
@@ -143,6 +151,28 @@ impl Engine {
         };
         let found = self.docker.list_containers(Some(options)).await?;
         Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+}
+
+/// A container that was started bare.
+pub(crate) struct Started {
+    pub(crate) id: String,
+    /// From the first call to the first whole answer.
+    pub(crate) took: Duration,
+}
+
+async fn until_it_answers(address: Ipv4Addr, since: Instant) -> Result<()> {
+    let mut visitor = Client::new(SocketAddr::from((address, PORT)), "shop");
+    loop {
+        if let Ok(answer) = visitor.get("/").await
+            && answer.status == http::StatusCode::OK
+        {
+            return Ok(());
+        }
+        if since.elapsed() > GIVE_UP {
+            return Err("a container that was started bare does not answer".into());
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

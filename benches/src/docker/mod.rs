@@ -1,7 +1,7 @@
 //! The main job on Docker: from a sign-up to the first whole answer of the tenant's container, through the real `wharf up`; beside what nobody can do
 //! without, the same image started by the bare Engine API. And what `wharf up` itself costs with many of them.
 
-mod engine;
+pub(crate) mod engine;
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ const MEMORY_MB: f64 = 60.0;
 /// Of one processor.
 const CPU_PERCENT: f64 = 1.0;
 /// What comes after the last sign-up has so long to come to rest, and then it is looked at for as long again.
-const REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let engine = Arc::new(setup.runtime.block_on(Engine::open(setup))?);
@@ -108,9 +108,9 @@ fn started(setup: &Setup, engine: &Arc<Engine>) -> Result<Vec<Figure>> {
     };
     let mut bare = || {
         setup.runtime.block_on(async {
-            let (took, id) = engine.bare().await?;
-            engine.remove(&id).await?;
-            Ok(milliseconds(took))
+            let started = engine.bare().await?;
+            engine.remove(&started.id).await?;
+            Ok(milliseconds(started.took))
         })
     };
     let [ours, apis] = interleaved(setup.rounds(15, WITHIN), &mut [&mut sign_up, &mut bare])?;
@@ -162,7 +162,7 @@ fn at_rest(setup: &Setup, server: &Arc<Server>, there: usize) -> Result<[Figure;
             one(percent)?,
         )
         .goal(Goal::AtMost(CPU_PERCENT))
-        .note("each is asked for its health once a second"),
+        .note("each is asked for its health every eight seconds, for nobody uses it"),
     ])
 }
 
@@ -198,7 +198,7 @@ async fn bare_a_second(engine: &Arc<Engine>, count: usize) -> Result<f64> {
         crowd.spawn(async move {
             let mut started = Vec::new();
             while next.fetch_add(1, Ordering::Relaxed) < count {
-                started.push(engine.bare().await?.1);
+                started.push(engine.bare().await?.id);
             }
             Ok::<_, crate::Error>(started)
         });

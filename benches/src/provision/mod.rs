@@ -2,7 +2,7 @@
 //!
 //! The limit that it is held against is what nobody can do without: starting the same application bare, and a few fsyncs.
 
-mod bare_start;
+pub(crate) mod bare_start;
 
 use std::{
     sync::{
