@@ -1,10 +1,12 @@
 //! A seed becomes a script. How often what happens is decided here, and nothing of what it means.
 
+mod lives;
+
 use std::time::Duration;
 use wharf_domain::{Code, Failure};
 use wharf_testkit::sim::{Answers, Behaviour, Edge, EventManner, Mishap, chance::Chance, waker::Manner};
 
-use crate::script::{Layout, Move, Order, Script, Setting, What};
+use crate::script::{Layout, Move, Offers, Order, Script, Setting, What};
 
 /// Who may sign up.
 const NAMES: &[&str] = &["acme", "bolt", "cafe", "dune", "echo", "fern"];
@@ -108,6 +110,7 @@ pub fn compose(seed: u64) -> Script {
         ]),
         max_instances: if dice.falls(10) { 3 } else { 1000 },
         room: None,
+        offers: Offers::default(),
     };
     // How bad a day it is.
     let (customers, troubles) = dice.one(&[(3, 0), (4, 2), (6, 5), (8, 8), (10, 14), (5, 20)]);
@@ -126,6 +129,8 @@ pub fn compose(seed: u64) -> Script {
     if !matches!(layout, Layout::Fleet(_)) && dice.falls(50) {
         setting.room = Some((1 + dice.below(2) as usize, 1 + dice.below(5)));
     }
+    lives::add(seed, length, &mut setting, &mut moves);
+    moves.sort_by_key(|what| what.at);
     Script { seed, setting, moves }
 }
 

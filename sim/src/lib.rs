@@ -8,7 +8,7 @@
 //! | `script` | a run as data: the setting, and who does what when |
 //! | `compose` | a seed becomes a script |
 //! | `stage` | a script is played: machines live and die, customers ask, faults come and go |
-//! | `rules/` | what must hold: all along (`along`), and at the end (`end`); `ledger` is what they know of each instance |
+//! | `rules/` | what must hold: all along (`along`), at the end (`end`), of those who sleep and of trials (`lives`); `ledger` is what they know of each instance |
 //! | `report` | how a run ended |
 //! | `shrink` | a failing script becomes a short one |
 //!

@@ -30,6 +30,15 @@ pub struct Setting {
     pub max_instances: u64,
     /// How many tasks may be on their way at once, and how many there is memory for; where one machine has no more.
     pub room: Option<(usize, u64)>,
+    pub offers: Offers,
+}
+
+/// What is offered beside services that run until somebody stops them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offers {
+    /// Some sleep when nobody uses them: where the load balancer is Wharf's own, which sees who does.
+    pub sleepers: bool,
+    pub trials: bool,
 }
 
 /// Which machines there are.
@@ -97,6 +106,19 @@ pub enum What {
     Ask {
         name: &'static str,
         order: Order,
+        machine: usize,
+    },
+    /// Visitors come to a tenant's address, one after the other with this pause between them. Each stays for so long once he is in.
+    Visit {
+        name: &'static str,
+        visitors: u8,
+        apart: Duration,
+        stays: Duration,
+    },
+    /// A tenant's trial is to end so much later than now, or never.
+    Extend {
+        name: &'static str,
+        by: Option<Duration>,
         machine: usize,
     },
     /// All instances of a service are stopped.

@@ -2,6 +2,8 @@
 
 mod customers;
 mod machines;
+mod offers;
+mod visitors;
 
 use parking_lot::Mutex;
 use std::{
@@ -10,13 +12,12 @@ use std::{
     sync::{Arc, Once},
     time::Duration,
 };
-use wharf_domain::{
-    Attempt, DeploymentId, InstanceId, Service,
-    service::{RouteRule, RunSpec},
-};
-use wharf_platform::Owner;
+use wharf_domain::{Attempt, DeploymentId, InstanceId};
+use wharf_platform::{Owner, Standing};
 use wharf_provisioning::{Limits, Settings, repair::Subject};
-use wharf_testkit::sim::{EventManner, Flaw, SimStore, SimWorld, services, waker::Manner, wharf::settings};
+use wharf_testkit::sim::{
+    EventManner, Flaw, SimStore, SimWorld, routes::Visit, services, waker::Manner, wharf::settings,
+};
 
 use crate::{
     report::{Report, Violation},
@@ -24,6 +25,8 @@ use crate::{
     script::{Layout, Script, Setting, What},
 };
 use machines::{Machines, repair};
+use offers::{BOOKED, services_of};
+use visitors::Visitors;
 
 /// How long everything may take to come to an end once nothing goes wrong any more. Ended instances are looked at for an hour, and what waits for room waits in rounds.
 const BOUND: Duration = Duration::from_hours(3);
@@ -31,6 +34,10 @@ const BOUND: Duration = Duration::from_hours(3);
 const LOOK: Duration = Duration::from_secs(20);
 /// Nothing has moved for so long: nothing will. Longer than the rounds of all loops, repair's among them.
 const QUIET: Duration = Duration::from_mins(11);
+/// How long a visitor waits at the page, in the middle of whatever goes wrong.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// The same when nothing does. What sleeps by a stop may have to wait for room, and is told in the end that there is none.
+const PATIENCE_IN_PEACE: Duration = Duration::from_hours(1);
 
 /// How a script is played.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,17 +122,20 @@ impl Stage {
             max_instances: setting.max_instances,
             limits: room_of(setting),
             tenant_service: Some(services::shop().name),
-            ..settings(&world, services_of(setting.layout))
+            ..settings(&world, services_of(setting))
         };
         if setting.foreigners {
             plant_foreigners(&world);
         }
         let store = Arc::new(SimStore::new());
-        let apart = setting.skews.iter().max().unwrap_or(&0) - setting.skews.iter().min().unwrap_or(&0);
-        let apart = Duration::from_millis(apart.unsigned_abs());
-        let rules = Rules::watching(&world, &store, &settings, apart);
+        let rules = Rules::watching(&world, &store, &settings, &setting.skews);
         let planted = everything(&world, &store);
+        let mut services = settings.services;
+        for service in services.values_mut() {
+            offers::mistaken(&world, service);
+        }
         let settings = Settings {
+            services,
             limits: if world.has(Flaw::IgnoresTheLine) {
                 Limits::default()
             } else {
@@ -156,10 +166,13 @@ impl Stage {
         let mut states = self.rules.states();
         if self.settle().await {
             self.rules.hold_service();
+            self.rules.hold_lives();
             self.mails_have_arrived().await;
+            self.wake_all().await;
             self.see_to_it().await;
             if self.settle().await {
                 self.rules.hold_service();
+                self.rules.hold_lives();
                 self.rules.hold_promises(&self.client.lock());
                 self.nothing_to_repair().await;
                 states = self.rules.states();
@@ -189,8 +202,24 @@ impl Stage {
             | What::StartService { .. }
             | What::Event { .. }
             | What::Ask { .. }
+            | What::Extend { .. }
             | What::StopService { .. } => {
                 customers::ask(&self.machines, &self.client, what);
+            }
+            What::Visit {
+                name,
+                visitors,
+                apart,
+                stays,
+            } => {
+                let (name, apart, stays) = (*name, *apart, *stays);
+                for nth in 0..u32::from(*visitors) {
+                    let all = self.visitors();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(apart * nth).await;
+                        all.visit(name, PATIENCE, stays).await;
+                    });
+                }
             }
             What::Kill { machine, at_call, down } => self.machines.kill(*machine, *at_call, *down),
             What::Pause { machine, pause } => self.machines.pause(*machine, *pause),
@@ -256,26 +285,57 @@ impl Stage {
     async fn settle(&self) -> bool {
         let since = tokio::time::Instant::now();
         let mut quiet_since = since;
+        let mut written = self.rules.last_written();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = tokio::time::Instant::now();
-            if !(self.rules.is_quiet() && self.machines.are_up()) {
+            let last_written = self.rules.last_written();
+            if !(self.rules.is_quiet() && self.machines.are_up()) || last_written != written {
                 quiet_since = now;
+                written = last_written;
             }
             if now - quiet_since >= QUIET {
                 return true;
             }
             if now - since >= BOUND {
+                let mut restless = self.rules.restless();
+                restless.extend(written.map(|(id, _)| format!("{id} was written last")));
                 self.rules.broken(
                     "ends",
-                    format!(
-                        "it does not come to rest within {BOUND:?}: {}",
-                        self.rules.restless().join(", ")
-                    ),
+                    format!("it does not come to rest within {BOUND:?}: {}", restless.join(", ")),
                 );
                 return false;
             }
         }
+    }
+
+    fn visitors(&self) -> Visitors {
+        Visitors {
+            world: self.world.clone(),
+            machines: self.machines.clone(),
+            rules: self.rules.clone(),
+        }
+    }
+
+    /// Nothing goes wrong, and somebody comes to each who sleeps: he is answered, or told that there is nothing to wait for.
+    async fn wake_all(&self) {
+        self.world.note("move", format_args!("everybody who sleeps is woken"));
+        let asking = self.rules.sleepers().into_iter().map(|name| async move {
+            let told = self.visitors().ask(&name, PATIENCE_IN_PEACE).await;
+            let is_well = match told {
+                Visit::Answered(_) | Visit::Page(Standing::Stopped | Standing::Down) => true,
+                Visit::Page(Standing::Queued) => self.script.setting.room.is_some(),
+                Visit::Page(Standing::Starting) | Visit::BadGateway | Visit::NotFound => false,
+            };
+            if !is_well {
+                let waited = PATIENCE_IN_PEACE;
+                self.rules.broken(
+                    "asleep",
+                    format!("whoever asks for {name} is told after {waited:?}: {told:?}"),
+                );
+            }
+        });
+        futures::future::join_all(asking).await;
     }
 
     /// A person takes up what is stuck, now that its cause is gone, and has removed what calls left behind that landed too late.
@@ -325,9 +385,6 @@ impl Stage {
     }
 }
 
-/// What of each task is booked.
-const BOOKED: u64 = 1 << 20;
-
 /// What the machine has to give away.
 fn room_of(setting: &Setting) -> Limits {
     setting.room.map_or_else(Limits::default, |(starts, tasks)| Limits {
@@ -335,28 +392,6 @@ fn room_of(setting: &Setting) -> Limits {
         memory: Some(tasks * BOOKED),
         ..Limits::default()
     })
-}
-
-/// What is served. Several servers have no load balancer of their own: theirs are target groups.
-fn services_of(layout: Layout) -> Vec<Service> {
-    let mut services = services::all();
-    for service in &mut services {
-        if let RunSpec::Process { memory, .. } = &mut service.run {
-            *memory = Some(BOOKED);
-        }
-    }
-    if matches!(layout, Layout::Fleet(_)) {
-        for service in &mut services {
-            if !matches!(service.route, RouteRule::Direct { .. }) {
-                service.route = RouteRule::TargetGroups {
-                    arns: vec![services::target_group(service.name.as_str())],
-                    rule: None,
-                    url: Some(format!("https://api.example.com/{}", service.name)),
-                };
-            }
-        }
-    }
-    services
 }
 
 fn after(lasts: Duration, then: impl FnOnce() + Send + 'static) {

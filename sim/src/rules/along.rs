@@ -12,6 +12,7 @@ use wharf_testkit::sim::View;
 use super::{
     Book, Rules,
     ledger::{Kept, Ledger},
+    lives::users_are_served,
 };
 
 impl Rules {
@@ -35,6 +36,7 @@ impl Rules {
             book.drivers.insert(holder.clone(), process.to_owned());
         }
         let id = batch.instance.clone();
+        book.last_written = Some((id.clone(), now));
         let before = book.instances.get(&id).cloned();
         if let Some(before) = &before {
             for (rule, what) in self.lease_is_kept(&book, before, process, batch) {
@@ -52,6 +54,7 @@ impl Rules {
         ledger.write(record);
         ledger.lease = committed.lease.clone();
         ledger.written_at = now;
+        let broken = self.hold_life(before.as_ref(), ledger, batch);
         if becomes_ready {
             let ledger = ledger.clone();
             let kept = self.world.view(|view| kept_by(&ledger, view));
@@ -67,6 +70,9 @@ impl Rules {
         }
         if let Some(what) = shared_name(&book) {
             book.broken(&self.world, "names", what);
+        }
+        for (rule, what) in broken {
+            book.broken(&self.world, rule, what);
         }
     }
 
@@ -157,6 +163,7 @@ impl Rules {
             self.routes_are_right(&book, view, &mut broken);
             self.things_are_right(&book, view, &mut broken);
             self.kept_is_there(&book, view, &mut broken);
+            users_are_served(&book, view, &mut broken);
             broken.extend(view.mistakes().iter().map(|what| ("drained", what.clone())));
             broken
         });

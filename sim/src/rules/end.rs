@@ -1,9 +1,10 @@
 //! What must hold once the faults have stopped and everything had its time.
 
 use std::collections::BTreeMap;
-use wharf_domain::{InstanceId, State};
+use wharf_domain::{InstanceId, State, Timestamp};
 use wharf_provisioning::Message;
 use wharf_saga::store::Kind;
+use wharf_testkit::sim::tasks::SimTask;
 
 use super::{Rules, ledger::Ledger};
 
@@ -35,22 +36,22 @@ impl Rules {
     /// Whether nothing moves any more, as far as records say.
     pub(crate) fn is_quiet(&self) -> bool {
         let book = self.book.lock();
-        book.instances.values().all(|ledger| {
-            !ledger.moving
-                && !ledger.instance.state.is_coming()
-                && !matches!(ledger.instance.state, State::Stopping { .. })
-        })
+        book.instances
+            .values()
+            .all(|ledger| !is_moving(ledger) && !self.has_an_end_before_it(ledger))
+    }
+
+    /// Whose record was written last, and when: who changes for a moment again and again does not rest.
+    pub(crate) fn last_written(&self) -> Option<(InstanceId, Timestamp)> {
+        self.book.lock().last_written.clone()
     }
 
     /// Who does not come to an end, for whoever reads.
     pub(crate) fn restless(&self) -> Vec<String> {
         let book = self.book.lock();
-        let restless = book.instances.iter().filter(|(_, ledger)| {
-            ledger.moving
-                || ledger.instance.state.is_coming()
-                || matches!(ledger.instance.state, State::Stopping { .. })
-        });
+        let restless = book.instances.iter();
         restless
+            .filter(|(_, ledger)| is_moving(ledger) || self.has_an_end_before_it(ledger))
             .map(|(id, ledger)| format!("{id} is {}", ledger.instance.state.name()))
             .collect()
     }
@@ -170,6 +171,9 @@ impl Rules {
                     task.reference.id
                 ));
             }
+            if task.is_paused {
+                return Err(format!("{} stands still", task.reference.id));
+            }
             let Some(key) = self.settings.route_key(instance) else {
                 return Ok(());
             };
@@ -194,8 +198,14 @@ impl Rules {
         let is_live = |ledger: &Ledger| !ledger.instance.state.is_final();
         self.world.view(|view| {
             let ours = |owner: &wharf_platform::Owner| owner.deployment == self.settings.deployment;
+            // Paused, its task is there while it sleeps.
+            let rests = |ledger: &Ledger, task: &SimTask| {
+                let sleeps = matches!(ledger.instance.state, State::Sleeping { .. });
+                sleeps && task.is_paused && ledger.instance.held.task.as_ref() == Some(&task.reference)
+            };
             for task in view.live_tasks().filter(|task| ours(&task.owner)) {
-                if !instances.get(&task.owner.instance).is_some_and(runs) {
+                let is_wanted = |ledger: &Ledger| runs(ledger) || rests(ledger, task);
+                if !instances.get(&task.owner.instance).is_some_and(is_wanted) {
                     broken.push((
                         "strays",
                         format!("{} of {} still runs", task.reference.id, task.owner.instance),
@@ -253,6 +263,11 @@ impl Rules {
     }
 }
 
+/// Whether its saga is under way, or its state says that it should be.
+fn is_moving(ledger: &Ledger) -> bool {
+    ledger.moving || ledger.instance.state.is_coming() || matches!(ledger.instance.state, State::Stopping { .. })
+}
+
 /// What was asked for, where that is beyond doubt: several orders at once may come in any order.
 fn is_as_asked(id: &InstanceId, ledger: &Ledger) -> Option<(&'static str, String)> {
     let state = &ledger.instance.state;
@@ -261,10 +276,12 @@ fn is_as_asked(id: &InstanceId, ledger: &Ledger) -> Option<(&'static str, String
         return (!state.is_final()).then(|| ("ending", format!("{id} was to end, and is {is}")));
     }
     match (&ledger.last_order, state) {
-        (Some(Message::Stop | Message::StopKeepingTargets), State::Ready { .. }) if ledger.orders == 1 => {
+        (Some(Message::Stop | Message::StopKeepingTargets), State::Ready { .. } | State::Sleeping { .. })
+            if ledger.orders == 1 =>
+        {
             Some(("stopping", format!("{id} was to stop, and is {is}")))
         }
-        (None | Some(Message::Start), State::Stopped { .. }) if ledger.orders < 2 => {
+        (None | Some(Message::Start), State::Stopped { .. }) if ledger.orders < 2 && !ledger.life.is_over => {
             Some(("stopping", format!("nobody wanted {id} to stop, and it is {is}")))
         }
         _ => None,

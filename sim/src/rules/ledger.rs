@@ -1,7 +1,7 @@
 //! What the rules know of one instance: what its record has said so far, and what was asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use wharf_domain::{Attempt, Instance, Timestamp};
+use wharf_domain::{Attempt, Instance, State, Timestamp};
 use wharf_provisioning::Message;
 use wharf_saga::{Progress, Record, Way, store::Lease};
 
@@ -24,6 +24,22 @@ pub(super) struct Ledger {
     pub(super) moving: bool,
     /// Its saga has started a task, or is about to, and goes on from there.
     pub(super) starts: bool,
+    pub(super) life: Life,
+}
+
+/// What is known of one who sleeps, or is on trial.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life {
+    /// When a visitor was last answered.
+    pub(super) used_at: Option<Timestamp>,
+    /// Somebody asked for it while it slept, that was accepted, and it still sleeps.
+    pub(super) is_wanted: bool,
+    /// By the end of its trial that its tenant was told: when that was written.
+    pub(super) told: BTreeMap<Timestamp, Timestamp>,
+    /// The last end of its trial that somebody wished and was promised, and when.
+    pub(super) wished: Option<(Option<Timestamp>, Timestamp)>,
+    /// Its trial has stopped it.
+    pub(super) is_over: bool,
 }
 
 /// What nothing but an explicit end may take away.
@@ -47,6 +63,7 @@ impl Ledger {
             orders: 0,
             moving: true,
             starts: false,
+            life: Life::default(),
         }
     }
 
@@ -63,6 +80,7 @@ impl Ledger {
             self.begun.insert((record.data.attempt, planned.step.clone()));
         }
         self.instance = record.data;
+        self.life.is_wanted &= matches!(self.instance.state, State::Sleeping { .. });
     }
 
     pub(super) fn has_begun(&self, attempt: Attempt, step: &str) -> bool {
@@ -74,7 +92,7 @@ impl Ledger {
     }
 
     /// A message was put into its inbox.
-    pub(super) fn told(&mut self, body: &str) {
+    pub(super) fn told(&mut self, body: &str, now: Timestamp) {
         let Ok(message) = serde_json::from_str::<Message>(body) else {
             return;
         };
@@ -85,7 +103,10 @@ impl Ledger {
             Message::Stop | Message::StopKeepingTargets | Message::Start => {
                 self.orders += 1;
                 self.last_order = Some(message);
+                self.life.is_over = false;
             }
+            Message::Wake => self.life.is_wanted |= matches!(self.instance.state, State::Sleeping { .. }),
+            Message::Extend { until } => self.life.wished = Some((until, now)),
             _ => {}
         }
     }

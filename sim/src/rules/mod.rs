@@ -4,6 +4,7 @@
 mod along;
 mod end;
 mod ledger;
+mod lives;
 
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -27,6 +28,8 @@ pub(crate) struct Rules {
     settings: Settings,
     /// How far the machines' clocks are apart.
     apart: Duration,
+    /// How far the clock that is worst off shows another time than it is.
+    wrong: Duration,
     book: Mutex<Book>,
 }
 
@@ -37,17 +40,22 @@ struct Book {
     drivers: BTreeMap<String, String>,
     /// By port: who gave it back last, and when.
     released: BTreeMap<String, (InstanceId, Timestamp)>,
+    /// Whose record was written last, and when.
+    last_written: Option<(InstanceId, Timestamp)>,
     violations: Vec<Violation>,
 }
 
 impl Rules {
     /// Rules that watch this world from now on.
-    pub(crate) fn watching(world: &SimWorld, store: &Arc<SimStore>, settings: &Settings, apart: Duration) -> Arc<Self> {
+    pub(crate) fn watching(world: &SimWorld, store: &Arc<SimStore>, settings: &Settings, skews: &[i64]) -> Arc<Self> {
+        let apart = skews.iter().max().unwrap_or(&0) - skews.iter().min().unwrap_or(&0);
+        let wrong = skews.iter().map(|skew| skew.unsigned_abs()).max().unwrap_or_default();
         let rules = Arc::new(Self {
             world: world.clone(),
             store: store.clone(),
             settings: settings.clone(),
-            apart,
+            apart: Duration::from_millis(apart.unsigned_abs()),
+            wrong: Duration::from_millis(wrong),
             book: Mutex::default(),
         });
         world.set_audit(&rules);
@@ -98,7 +106,7 @@ impl Audit for Rules {
 
     fn appended(&self, id: &InstanceId, body: &str) {
         if let Some(ledger) = self.book.lock().instances.get_mut(id) {
-            ledger.told(body);
+            ledger.told(body, self.world.now());
         }
     }
 }

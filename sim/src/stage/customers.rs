@@ -83,6 +83,17 @@ pub(super) fn ask(machines: &Machines, client: &Arc<Mutex<Client>>, what: &What)
                 let ask = move |wharf: Wharf| async move { tell(&wharf, name, order).await }.boxed();
                 insist(&machines, machine, 0, ask).await;
             }
+            What::Extend { name, by, machine } => {
+                let until = by.map(|by| machines.now() + by);
+                let ask = move |wharf: Wharf| {
+                    async move {
+                        let id = wharf.find(name).await?;
+                        wharf.extend(&id, until).await
+                    }
+                    .boxed()
+                };
+                insist(&machines, machine, 0, ask).await;
+            }
             What::StopService { service, machine } => {
                 let ask = move |wharf: Wharf| {
                     async move {

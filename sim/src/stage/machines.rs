@@ -8,7 +8,9 @@ use std::{
     },
     time::Duration,
 };
-use wharf_provisioning::{Settings, Wharf, repair::Class};
+use wharf_domain::{Code, Failure, Timestamp};
+use wharf_platform::Owner;
+use wharf_provisioning::{Message, Settings, Wharf, repair::Class};
 use wharf_testkit::sim::{Edge, Flaw, Process, SimClock, SimStore, SimWaker, SimWorld, waker::Manner, wharf::assemble};
 
 use crate::{
@@ -20,6 +22,8 @@ use crate::{
 const REPAIR: Duration = Duration::from_mins(10);
 /// How soon a machine is back when nobody says otherwise.
 const BACK: Duration = Duration::from_secs(1);
+/// Between two looks at the health of what is behind open routes.
+const CHECKED_EVERY: Duration = Duration::from_secs(5);
 
 /// All of them. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +36,7 @@ struct Inner {
     store: Arc<SimStore>,
     settings: Settings,
     layout: Layout,
+    sleepers: bool,
     rules: Arc<Rules>,
     machines: Vec<Machine>,
     /// Lives begun: tells each from every other.
@@ -84,6 +89,7 @@ impl Machines {
                 store: store.clone(),
                 settings,
                 layout: setting.layout,
+                sleepers: setting.offers.sleepers,
                 rules: rules.clone(),
                 machines: setting.skews.iter().map(machine).collect(),
                 lives: AtomicU32::new(0),
@@ -134,6 +140,9 @@ impl Machines {
                 let wharf = run.wharf.clone();
                 run.keep(async move { wharf.repair_forever(REPAIR, true).await });
             }
+            if inner.sleepers {
+                run.keep(check_health(inner.world.clone(), run.wharf.clone()));
+            }
             process.died().await;
         }
         inner.world.note("world", format_args!("run{number} is dead"));
@@ -160,6 +169,11 @@ impl Machines {
     pub(super) fn wharf(&self, index: usize) -> Option<Wharf> {
         let lives = (0..self.inner.machines.len()).filter_map(|next| self.life(index + next));
         lives.filter(|life| life.serves).map(|life| life.wharf).next()
+    }
+
+    /// The time, as it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.inner.world.now()
     }
 
     pub(super) fn are_up(&self) -> bool {
@@ -212,6 +226,29 @@ impl Machines {
                 life.process.spare();
                 life.process.resume();
             }
+        }
+    }
+}
+
+/// The load balancer's health checks, as far as they matter here: what stands still behind an open route does not answer them, and was told to by a call that came too
+/// late, or by somebody else.
+async fn check_health(world: SimWorld, wharf: Wharf) {
+    loop {
+        tokio::time::sleep(CHECKED_EVERY).await;
+        let silent: Vec<Owner> = world.view(|view| {
+            let stands_still = |owner: &Owner| view.live_tasks().any(|task| task.owner == *owner && task.is_paused);
+            let open = view
+                .routes()
+                .filter(|(_, route)| route.open && route.drains_until.is_none());
+            let owners = open.map(|(_, route)| &route.backend.owner);
+            owners.filter(|owner| stands_still(owner)).cloned().collect()
+        });
+        for owner in silent {
+            let unhealthy = Message::Unhealthy {
+                attempt: owner.attempt,
+                cause: Failure::new(Code::RouteUnhealthy, "it does not answer"),
+            };
+            let _ = wharf.engine().send(&owner.instance, &unhealthy, None).await;
         }
     }
 }

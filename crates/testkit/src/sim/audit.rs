@@ -48,6 +48,11 @@ impl<'a> View<'a> {
         routes.flat_map(|(key, routes)| routes.iter().map(move |route| (key, route)))
     }
 
+    /// Whom each request that is under way has reached.
+    pub fn requests(&self) -> impl Iterator<Item = &'a Owner> + use<'a> {
+        self.state.requests.values().map(|(_, owner)| owner)
+    }
+
     pub fn databases(&self) -> impl Iterator<Item = (&'a str, &'a SimDatabase)> + use<'a> {
         self.state
             .databases

@@ -80,6 +80,20 @@ flaws! {
     RemovesForeign = "removes-foreign",
     /// A task is started though it is not its turn, and though there is no room for it.
     IgnoresTheLine = "ignores-the-line",
+    /// A request does not count as a use.
+    CountsNoUse = "counts-no-use",
+    /// Whoever asks for one that sleeps is heard by nobody.
+    WakesNobody = "wakes-nobody",
+    /// A task counts as paused and goes on.
+    PausesUnconfirmed = "pauses-unconfirmed",
+    /// A trial is shorter than was promised.
+    ShortensTrials = "shortens-trials",
+    /// A trial ends, and nobody was told before.
+    ForgetsNotice = "forgets-notice",
+    /// An extension is acknowledged, and the old end stays.
+    ForgetsExtensions = "forgets-extensions",
+    /// When the time of one that is Ready is up stands nowhere: it is lost with the server that knew of it.
+    ForgetsAppointments = "forgets-appointments",
     /// A mail has another id at every try.
     FreshMailId = "fresh-mail-id",
 }

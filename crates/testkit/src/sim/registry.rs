@@ -124,6 +124,11 @@ impl SimRegistry {
             (Flaw::IgnoresInbox, _) => batch.inbox_at = None,
             (Flaw::SharesNames, _) => batch.reserve.retain(|reserve| reserve.kind != Kind::Name),
             (Flaw::ForgetsKeys, _) => batch.reserve.retain(|reserve| reserve.kind != Kind::Trigger),
+            (Flaw::ForgetsAppointments, _) => {
+                if let Some(record) = batch.record.as_mut().filter(|record| record.index.state == "ready") {
+                    record.wake = None;
+                }
+            }
             (Flaw::NeverRests, _) => batch.release.iter_mut().for_each(|release| release.rest_until = None),
             _ => {}
         }
@@ -252,7 +257,11 @@ impl Store for SimRegistry {
         let what = format!("{id} {body}");
         let (world, store, id) = (self.calls.world.clone(), self.store.clone(), id.clone());
         let nth = self.appended.fetch_add(1, Ordering::Relaxed);
-        let is_lost = world.has(Flaw::LosesMessages) && nth % LOST_OF == LOST_OF - 1;
+        let is_lost = match world.flaw() {
+            Some(Flaw::LosesMessages) => nth % LOST_OF == LOST_OF - 1,
+            Some(Flaw::ForgetsExtensions) => body.contains(r#""message":"extend""#),
+            _ => false,
+        };
         let work = async move {
             let seq = if is_lost {
                 store.load(&id).await?.map(|stored| stored.inbox_head + 1)

@@ -98,6 +98,9 @@ impl State {
     }
 
     fn used(&mut self, key: &RouteKey, owner: &Owner, now: Timestamp) {
+        if self.has(Flaw::CountsNoUse) {
+            return;
+        }
         let routes = self.routes.get_mut(key).map(Vec::as_mut_slice).unwrap_or_default();
         for route in routes.iter_mut().filter(|route| route.backend.owner == *owner) {
             route.used_at = now;
@@ -108,9 +111,8 @@ impl State {
         let owner = &route.backend.owner;
         let mut requests = self.requests.values();
         let is_open = route.open && route.drains_until.is_none();
-        is_open
-            && now.since(route.used_at) >= longer_than
-            && !requests.any(|(route, whose)| route == key && whose == owner)
+        let is_in_use = !self.has(Flaw::CountsNoUse) && requests.any(|(route, whose)| route == key && whose == owner);
+        is_open && now.since(route.used_at) >= longer_than && !is_in_use
     }
 
     fn find_route(&self, owner: &Owner, key: &RouteKey) -> Option<&SimRoute> {
@@ -297,6 +299,15 @@ impl SimWorld {
         }
     }
 
+    /// Whose visitors wait at this route for somebody to answer, as the load balancer tells the server that it lives in.
+    #[must_use]
+    pub fn awaited(&self, key: &RouteKey) -> Option<InstanceId> {
+        match self.state().standings.get(key) {
+            Some((id, standing)) if standing.is_coming() => Some(id.clone()),
+            _ => None,
+        }
+    }
+
     /// The same for a tenant's host.
     #[must_use]
     pub fn visit_host(&self, host: &str) -> Visit {
@@ -320,6 +331,14 @@ impl SimWorld {
         let number = state.requests_begun;
         state.requests.insert(number, (key.clone(), owner));
         Some(Request(number))
+    }
+
+    /// Whether it goes on: it ends with a load balancer that dies, and with the attempt that answers it.
+    #[must_use]
+    pub fn lasts(&self, request: &Request) -> bool {
+        let state = self.state();
+        let request = state.requests.get(&request.0);
+        request.is_some_and(|(key, owner)| state.find_route(owner, key).is_some())
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "a request ends once")]

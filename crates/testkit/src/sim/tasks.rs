@@ -341,12 +341,13 @@ impl State {
     /// Pauses a task, or lets it go on.
     fn set_paused(&mut self, owner: &Owner, task: &TaskRef, is_paused: bool, now: Timestamp) -> Result<(), Failure> {
         let gone = || Failure::new(Code::TaskLost, "the task is gone");
+        let is_unconfirmed = self.has(Flaw::PausesUnconfirmed);
         let found = self.ours(owner, task)?.filter(|task| task.is_there(now));
         let task = found.ok_or_else(gone)?;
         if is_paused && task.behaviour.cannot_be_paused {
             return Err(Failure::new(Code::TaskPause, "the task cannot be paused"));
         }
-        task.is_paused = is_paused;
+        task.is_paused = is_paused && !is_unconfirmed;
         let endpoint = task.endpoint.clone();
         if is_paused && !self.landing {
             self.note_cut(owner, &endpoint);
@@ -509,13 +510,13 @@ impl SimWorld {
         self.state().behaviours.insert(program.to_owned(), behaviour);
     }
 
-    /// From now on every task behaves well, those that are there too: what could not be stopped can.
+    /// From now on every task behaves well, those that are there too: what could not be stopped or paused can.
     pub fn behave_well(&self) {
         let mut state = self.state();
         state.behaviours.clear();
         state.next_behaviours.clear();
         for task in state.tasks.values_mut() {
-            task.behaviour.cannot_be_stopped = false;
+            (task.behaviour.cannot_be_stopped, task.behaviour.cannot_be_paused) = (false, false);
         }
     }
 
