@@ -48,8 +48,8 @@ class Template:
         for name, resource in self.template["Resources"].items():
             properties = resource.get("Properties", {})
             if resource["Type"] == "AWS::IAM::Role":
-                for policy in properties.get("Policies", []):
-                    yield f"{name}.{policy['PolicyName']}", self.value(policy["PolicyDocument"])
+                for policy in self.value(properties.get("Policies", [])):
+                    yield f"{name}.{policy['PolicyName']}", policy["PolicyDocument"]
             elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
                 yield name, self.value(properties["PolicyDocument"])
 

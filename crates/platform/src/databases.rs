@@ -1,4 +1,10 @@
 //! Tenants' databases: one for each instance that wants one, with credentials of its own.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `call` | the same asked of somebody in another network |
+
+pub mod call;
 
 use async_trait::async_trait;
 use secrecy::SecretString;

@@ -1,6 +1,6 @@
 //! A PostgreSQL server of a test's own, with nothing in it: in a temporary folder, on a free port of loopback and a socket of its own.
 //!
-//! `cargo xtask test --suite postgres` installs Debian's and says in `WHARF_TEST_POSTGRES` in which folder its programs are. What must not be here: anything
+//! `cargo xtask test --suite postgres` installs Debian's and says in `WHARF_TEST_POSTGRES` in which folder its programs are; so do other suites that need it. What must not be here: anything
 //! of Wharf's. The server is what an operator would have.
 
 use std::{
@@ -178,6 +178,12 @@ impl Postgres {
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgresql://{ADMIN}:p%40ss%2Fword@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Its administrator's name and password.
+    #[must_use]
+    pub const fn administrator(&self) -> (&'static str, &'static str) {
+        (ADMIN, PASSWORD)
     }
 
     #[must_use]

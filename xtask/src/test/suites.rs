@@ -119,13 +119,19 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "aws",
-        about: "the adapter of AWS against emulated services, and the whole stack deployed in them",
-        needs: &[&NEXTEST, &PYTHON, &MINISTACK, &SAM],
+        about: "the adapter of AWS against emulated services, and the whole stack deployed in them, with a real PostgreSQL",
+        needs: &[&NEXTEST, &PYTHON, &MINISTACK, &SAM, &POSTGRES],
         check: |machine| {
             let ministack = EMULATOR.program(machine.workspace, MINISTACK.program);
+            let programs = postgres::programs()?;
             let stack = Stack::make(machine.workspace)?;
             let [template, package] = stack.variables();
-            let variables = [(MINISTACK_VARIABLE, ministack.get_program()), template, package];
+            let variables = [
+                (MINISTACK_VARIABLE, ministack.get_program()),
+                (POSTGRES_VARIABLE, programs.as_os_str()),
+                template,
+                package,
+            ];
             nextest(machine, EMULATED, &variables)
         },
     },

@@ -2,6 +2,7 @@
 //! open or secret by oversight. Whether AWS would take them, its own tools say: `cargo xtask test --suite deploy`.
 
 mod alarms;
+mod databases;
 mod description;
 mod events;
 mod files;

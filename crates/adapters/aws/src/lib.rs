@@ -1,7 +1,8 @@
-//! Wharf on AWS: tasks on ECS, routes on ELBv2, the registry on DynamoDB, wakes on SQS, secrets in Secrets Manager. The cloud's
-//! types end here.
+//! Wharf on AWS: tasks on ECS, routes on ELBv2, the registry on DynamoDB, wakes on SQS, secrets in Secrets Manager, databases by a Lambda function.
+//! The cloud's types end here.
 
 pub mod clients;
+pub mod databases;
 pub mod doctor;
 pub mod ec2;
 pub mod ecs;
@@ -22,6 +23,7 @@ pub mod sts;
 pub mod waker;
 
 pub use clients::{ClientOptions, Clients, Surroundings};
+pub use databases::FunctionDatabases;
 pub use doctor::Doctor;
 pub use ec2::Ec2;
 pub use ecs::EcsTasks;

@@ -31,6 +31,8 @@ pub enum Part {
     QueueReader,
     /// Instances' secrets, and Wharf's own.
     Secrets,
+    /// The function that makes databases.
+    Databases,
     /// Reading what tasks print.
     Logs,
     /// `wharf doctor`.
@@ -70,6 +72,8 @@ pub enum Scope {
     SecretsOfInstances,
     /// Secrets that are only read: the admin token, the mail provider's key.
     SecretsOfWharf,
+    /// The function that makes databases.
+    DatabasesFunction,
     LogStreams,
     /// The action is for all resources or for none: AWS has no resource type for it.
     Everything,
@@ -290,6 +294,9 @@ operations! {
     SecretsRestoreSecret: Secrets, Write repeatable, [], ["secretsmanager:RestoreSecret" on SecretsOfInstances];
     SecretsDeleteSecret: Secrets, Write repeatable, [], ["secretsmanager:DeleteSecret" on SecretsOfInstances];
     SecretsListSecrets: Secrets, Read repeatable, [], ["secretsmanager:ListSecrets" on Everything];
+
+    /// Whatever it is asked says how things shall be.
+    LambdaInvokeFunction: Databases, Write repeatable, [], ["lambda:InvokeFunction" on DatabasesFunction];
 
     LogsGetLogEvents: Logs, Read repeatable, [LogsGetLogEvents], ["logs:GetLogEvents" on LogStreams];
     LogsDescribeLogGroups: Doctor, Read repeatable, [LogsDescribe], ["logs:DescribeLogGroups" on Everything];

@@ -32,6 +32,8 @@ pub struct Parameters {
     pub instance_secrets: Vec<String>,
     /// ARNs of secrets that Wharf only reads.
     pub own_secrets: Vec<String>,
+    /// Names or ARNs of the functions that make databases.
+    pub database_functions: Vec<String>,
     /// Names.
     pub log_groups: Vec<String>,
 }
@@ -130,6 +132,11 @@ impl Parameters {
                 (secrets.collect(), None)
             }
             Scope::SecretsOfWharf => (self.own_secrets.clone(), None),
+            Scope::DatabasesFunction => {
+                let functions = self.database_functions.iter();
+                let functions = functions.map(|name| self.arn_of("lambda", "function:", name));
+                (functions.collect(), None)
+            }
             Scope::LogStreams => {
                 let groups = self.log_groups.iter();
                 let groups = groups.map(|group| self.arn("logs", &format!("log-group:{group}:log-stream:*")));

@@ -3,12 +3,15 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `own` | [`WharfSecrets`]: what Wharf itself is given in Secrets Manager, read and kept for a while |
+//! | `server` | the URL of a database server that is kept so |
 //!
 //! A secret's name carries deployment and instance, so that nobody else's is ever in its place. What must not be here: making values up.
 
 mod own;
+mod server;
 
 pub use own::WharfSecrets;
+pub use server::postgres_url;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};

@@ -1,12 +1,13 @@
 //! The stack that is deployed, held against what this crate calls and where it keeps things: `deploy/template.yaml` is written by hand, but for
 //! the policy of what the function calls.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use wharf_aws::{
     operations::{Operation, Part, Scope},
     policy::actions_by_scope,
     store::tables::{Attribute, PORTS, REGISTRY, Table, WHARF},
 };
+use wharf_platform::databases::call::{ANSWER_WITHIN, CALL_WITHIN};
 
 const TEMPLATE: &str = include_str!("../../../../deploy/template.yaml");
 
@@ -16,7 +17,7 @@ fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
 }
 
 /// What the function does: all but listening to the queue, which Lambda does for it, and `wharf doctor`.
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part::Tasks,
     Part::StaticPorts,
     Part::Addresses,
@@ -25,6 +26,7 @@ const PARTS: [Part; 9] = [
     Part::Registry,
     Part::Queue,
     Part::Secrets,
+    Part::Databases,
     Part::Logs,
 ];
 
@@ -152,7 +154,15 @@ fn in_template(scope: Scope) -> InTemplate {
             "  - HasResend".to_owned(),
             format!("  - {}", own("secretsmanager", "secret:${ResendSecret}-??????")),
             "  - !Ref AWS::NoValue".to_owned(),
+            "- !If".to_owned(),
+            "  - HasDatabases".to_owned(),
+            format!("  - {}", own("secretsmanager", "secret:${PostgresSecret}-??????")),
+            "  - !Ref AWS::NoValue".to_owned(),
         ]),
+        Scope::DatabasesFunction => InTemplate {
+            only_if: Some("HasDatabases"),
+            ..InTemplate::of(vec!["!GetAtt DatabasesFunction.Arn".to_owned()])
+        },
         Scope::LogStreams => InTemplate::of(each(
             "AllowedLogGroups",
             &[("arn:*:logs:*:*:log-group:", ":log-stream:*")],
@@ -193,10 +203,10 @@ fn statement(scope: Scope, actions: &BTreeSet<&str>) -> Vec<String> {
             .map(|(number, line)| format!("{}{line}", if number == 0 { "- " } else { "  " }))
             .collect()
     };
-    let Some(parameter) = only_if else {
+    let Some(condition) = only_if else {
         return item(lines);
     };
-    let mut choice = vec!["- !If".to_owned(), format!("  - {parameter}")];
+    let mut choice = vec!["- !If".to_owned(), format!("  - {condition}")];
     choice.extend(item(lines).into_iter().map(|line| format!("  {line}")));
     choice.push("  - !Ref AWS::NoValue".to_owned());
     choice
@@ -233,6 +243,14 @@ fn the_functions_policy_is_made_from_the_operations_that_it_calls() {
         between(TEMPLATE, START, END) == made,
         "deploy/template.yaml has another policy than the table of operations makes: WHARF_BLESS=1 writes it anew\n{made}"
     );
+}
+
+#[test]
+fn the_function_of_databases_outlasts_its_work_and_is_outwaited() {
+    let section = between(TEMPLATE, "\n  DatabasesFunction:\n", "\n\n");
+    let seconds = between(section, "\n      Timeout: ", "\n").parse().expect("seconds");
+    let timeout = Duration::from_secs(seconds);
+    assert!(ANSWER_WITHIN < timeout && timeout < CALL_WITHIN);
 }
 
 /// A table as the template writes it.

@@ -60,6 +60,28 @@ impl PostgresDatabases {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, Failure> {
+        let mut databases = Self::at_rest(admin, options, clock, ids)?;
+        databases.background = vec![
+            tokio::spawn({
+                let spares = databases.spares.clone();
+                async move { spares.tend().await }
+            }),
+            tokio::spawn({
+                let removals = databases.removals.clone();
+                async move { removals.carry_out().await }
+            }),
+        ];
+        Ok(databases)
+    }
+
+    /// The same with nothing in the background, for a process that is stopped between two calls: each database is made when it is wanted, and
+    /// [`drop_due`](Self::drop_due) drops what was removed.
+    pub fn at_rest(
+        admin: AdminAddress,
+        options: PostgresOptions,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, Failure> {
         let PostgresOptions {
             deployment,
             tenant,
@@ -78,16 +100,6 @@ impl PostgresDatabases {
             settings.clone(),
             clock.clone(),
         ));
-        let background = vec![
-            tokio::spawn({
-                let spares = spares.clone();
-                async move { spares.tend().await }
-            }),
-            tokio::spawn({
-                let removals = removals.clone();
-                async move { removals.carry_out().await }
-            }),
-        ];
         Ok(Self {
             server,
             spares,
@@ -97,8 +109,13 @@ impl PostgresDatabases {
             settings,
             clock,
             ids,
-            background,
+            background: Vec::new(),
         })
+    }
+
+    /// Drops what was removed and has been kept long enough.
+    pub async fn drop_due(&self) -> Result<(), Failure> {
+        self.removals.carry_out_due().await
     }
 
     /// How many databases are ready before anybody wants one.

@@ -82,7 +82,7 @@ impl Removals {
     }
 
     /// Each by itself: one that cannot be dropped holds up no other.
-    async fn carry_out_due(&self) -> Result<(), Failure> {
+    pub(crate) async fn carry_out_due(&self) -> Result<(), Failure> {
         let mut first = Ok(());
         for waiting in catalogue::waiting(&self.server, &self.deployment).await? {
             let is_due =

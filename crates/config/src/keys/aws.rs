@@ -93,6 +93,24 @@ pub(crate) static RESEND_SECRET: Key<Option<String>> = Key::new(
     "The same of the API key of Resend. `RESEND_API_KEY` outranks it.",
 );
 
+pub(crate) static POSTGRES_SECRET: Key<Option<String>> = Key::new(
+    "postgres_secret",
+    || None,
+    "The same of the PostgreSQL server that instances' databases are made on: its URL, or a JSON object with `username` and `password`, and \
+     `host`, `port` and `dbname` where it has them, as RDS keeps it. `WHARF_POSTGRES_URL` outranks it.",
+);
+pub(crate) static POSTGRES_ADDRESS: Key<Option<String>> = Key::new(
+    "postgres_address",
+    || None,
+    "That server's host, and its port behind a colon, where its secret does not say them.",
+);
+pub(crate) static DATABASES_FUNCTION: Key<Option<String>> = Key::new(
+    "databases_function",
+    || None,
+    "The name or the ARN of the Lambda function that makes databases, where only a function in the server's own network reaches it. The Lambda \
+     function that starts instances has it do so; a server connects by itself unless this is set.",
+);
+
 pub(crate) static AWS: Section = Section {
     name: "aws",
     doc: "What Wharf itself needs of AWS. Credentials and endpoints are found as the AWS command line finds them; \
@@ -106,5 +124,8 @@ pub(crate) static AWS: Section = Section {
         Leaf(&ADMIN_TOKEN_SECRET),
         Leaf(&TOKEN_KEY_SECRET),
         Leaf(&RESEND_SECRET),
+        Leaf(&POSTGRES_SECRET),
+        Leaf(&POSTGRES_ADDRESS),
+        Leaf(&DATABASES_FUNCTION),
     ],
 };

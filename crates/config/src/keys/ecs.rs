@@ -115,7 +115,7 @@ pub(crate) static SECRETS: Key<SecretsForm> = Key::new(
     "secrets",
     || SecretsForm::Values,
     "How the container is given its secrets. `values`: each in the variable of its name. `arn`: it reads them itself, from Secrets \
-     Manager, under the ARN in `WHARF_SECRETS_ARN`.",
+     Manager, under the ARN in `WHARF_SECRETS_ARN`; `DATABASE_URL` has no password in it then, which is `DATABASE_PASSWORD` there.",
 );
 pub(crate) static HOST_ADDRESS: Key<Option<IpAddr>> = Key::new(
     "host_address",

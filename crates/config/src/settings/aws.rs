@@ -70,6 +70,12 @@ pub struct Aws {
     pub admin_token_secret: Option<String>,
     pub token_key_secret: Option<String>,
     pub resend_secret: Option<String>,
+    /// The PostgreSQL server of instances' databases: its URL, or who comes to it.
+    pub postgres_secret: Option<String>,
+    /// Where that server is, if the secret does not say it.
+    pub postgres_address: Option<String>,
+    /// The function that makes databases, by name or ARN.
+    pub databases_function: Option<String>,
 }
 
 impl Aws {
@@ -83,6 +89,9 @@ impl Aws {
             admin_token_secret: from.get(PATH, &keys::ADMIN_TOKEN_SECRET),
             token_key_secret: from.get(PATH, &keys::TOKEN_KEY_SECRET),
             resend_secret: from.get(PATH, &keys::RESEND_SECRET),
+            postgres_secret: from.get(PATH, &keys::POSTGRES_SECRET),
+            postgres_address: from.get(PATH, &keys::POSTGRES_ADDRESS),
+            databases_function: from.get(PATH, &keys::DATABASES_FUNCTION),
         }
     }
 }

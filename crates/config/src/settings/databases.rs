@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    keys::databases as keys,
+    keys::{aws, databases as keys},
     resolved::Resolved,
     setting::Setting,
     values::{DatabaseKind, DatabaseName, Host, PlatformKind, Secret, UrlQuery, UrlScheme},
@@ -50,15 +50,18 @@ impl DatabaseSettings {
         let url = from.get(PATH, &keys::URL);
         let url_file = from.optional_path(PATH, &keys::URL_FILE);
         let managed = from.get(PATH, &keys::MANAGED);
-        let kind = if from.machine.lambda {
+        let has_function = from.get("aws", &aws::DATABASES_FUNCTION).is_some();
+        let kind = if from.machine.lambda && !has_function {
             from.force(
                 "databases.kind",
                 &DatabaseKind::None,
-                "AWS Lambda reaches no database server",
+                "AWS Lambda reaches a database server by a function in its network alone, and aws.databases_function names none",
             );
             DatabaseKind::None
         } else {
-            let has_server = url.is_some() || url_file.is_some() || managed;
+            let is_ecs = from.platform == PlatformKind::Ecs;
+            let has_secret = is_ecs && from.get("aws", &aws::POSTGRES_SECRET).is_some();
+            let has_server = url.is_some() || url_file.is_some() || managed || has_secret;
             let kind = from.get(PATH, &keys::KIND).unwrap_or(match from.platform {
                 _ if has_server => DatabaseKind::Postgres,
                 PlatformKind::Process => DatabaseKind::Files,

@@ -4,7 +4,7 @@ use crate::common::{
     FIVE, GROUP as ARN, each_is_refused, load, load_with, loaded, one, problems, service, source, task, variable,
 };
 use std::{net::IpAddr, time::Duration};
-use wharf_config::{Overrides, PlatformKind, RegistryKind, Source};
+use wharf_config::{DatabaseKind, Overrides, PlatformKind, RegistryKind, Source};
 use wharf_domain::{
     Code, ServiceName,
     service::{CapacityProvider, EcsTask, Launch, ListenerRule, PortRule, RouteRule, RunSpec, SecretsAs},
@@ -199,6 +199,26 @@ fn a_database_for_each_instance_is_refused_by_its_own_code() {
         (problem.key.as_str(), problem.code),
         ("services.a.database", Code::DatabaseUnsupported)
     );
+}
+
+#[test]
+fn a_secret_tells_of_the_database_server_on_aws_and_nowhere_else() {
+    let secret = "[aws]\npostgres_secret = \"wharf/postgres\"\n";
+    let service = "[services.a]\ndatabase = true\necs = { cluster = \"c\", task_definition = \"t\" }\nprocess = { command = [\"./a\"] }\n";
+    let kind = |platform: &str| {
+        let file = format!("platform.kind = \"{platform}\"\n{service}{secret}");
+        load(&file)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .databases
+            .kind
+    };
+    assert_eq!(kind("ecs"), DatabaseKind::Postgres);
+    assert_eq!(kind("process"), DatabaseKind::Files);
+    each_is_refused(&[(
+        &format!("platform.kind = \"ecs\"\n{service}[databases]\nkind = \"postgres\"\n"),
+        "databases.kind",
+        "name a secret that holds the URL as postgres_secret",
+    )]);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::common::{FIVE, GROUP as ARN, machine, task};
 use std::{collections::BTreeMap, path::Path};
-use wharf_config::{Config, Machine, MailKind, Overrides, PlatformKind, Problems, RegistryKind, Source};
+use wharf_config::{Config, DatabaseKind, Machine, MailKind, Overrides, PlatformKind, Problems, RegistryKind, Source};
 use wharf_domain::{
-    ServiceName,
+    Code, ServiceName,
     service::{PortRule, RouteRule, RunSpec},
 };
 
@@ -218,4 +218,48 @@ fn the_file_that_is_deployed_is_sound_here_and_on_a_server() {
     let file = Some((Path::new("wharf.toml"), text));
     let on_a_server = Config::load(file, &BTreeMap::new(), &Overrides::default(), machine());
     assert_eq!(on_a_server.map(|config| config.services.len()), Ok(6));
+}
+
+const WITH_DATABASE: &str = "[services.a]\ntenant = true\ndatabase = true\necs = { cluster = \"c\", task_definition = \"t\", port = 8000, route = { kind = \"direct\" } }";
+
+/// What the stack tells the function where it has the parameter PostgresSecret.
+const BY_THE_STACK: [(&str, &str); 3] = [
+    ("WHARF_AWS_POSTGRES_SECRET", "wharf/dev/postgres"),
+    ("WHARF_AWS_POSTGRES_ADDRESS", "10.0.0.5:5432"),
+    ("WHARF_AWS_DATABASES_FUNCTION", "start-engines-databases-dev"),
+];
+
+#[test]
+fn databases_are_made_by_the_function_that_the_stack_names() {
+    let config = on_lambda(Some(WITH_DATABASE), &BY_THE_STACK).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.databases.kind, DatabaseKind::Postgres);
+    assert_eq!(
+        config.aws.databases_function.as_deref(),
+        Some("start-engines-databases-dev")
+    );
+    for missing in [0, 2] {
+        let mut variables = BY_THE_STACK;
+        variables[missing].1 = "";
+        let problems = on_lambda(Some(WITH_DATABASE), &variables).expect_err("nobody makes them");
+        let problem = problems.iter().next().expect("one");
+        assert_eq!(problem.code, Code::DatabaseUnsupported, "{problem}");
+        assert!(
+            problem
+                .hint
+                .as_ref()
+                .is_some_and(|hint| hint.contains("PostgresSecret")),
+            "{problem}"
+        );
+    }
+    let none = on_lambda(None, &[("ECS_CLUSTER", "c"), ("TASK_DEFINITION", "t")]);
+    let none = none.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(none.databases.kind, DatabaseKind::None);
+}
+
+#[test]
+fn a_function_makes_no_archive() {
+    let file = format!("{WITH_DATABASE}\n[databases]\narchive = \"/backup\"\nkeep = \"30d\"\n");
+    let problems = on_lambda(Some(&file), &BY_THE_STACK).expect_err("it has no pg_dump");
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["databases.archive"]);
 }

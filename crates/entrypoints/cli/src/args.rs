@@ -363,6 +363,9 @@ pub(crate) struct Deploy {
     /// The function as somebody built it, in place of building it
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
+    /// The function that makes databases, as somebody built it [default: `databases` beside the other one]
+    #[arg(long, value_name = "FILE", requires = "bootstrap")]
+    pub(crate) databases: Option<PathBuf>,
     /// Wharf's source tree, which the function is built from [default: the one around the current folder]
     #[arg(long, value_name = "FOLDER", conflicts_with = "bootstrap")]
     pub(crate) source: Option<PathBuf>,

@@ -6,14 +6,14 @@ use futures::{FutureExt, future::BoxFuture};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wharf_aws::{
-    AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, Governor, SqsWaker, Tables,
-    WharfSecrets,
+    AwsSecrets, ClientOptions, Clients, DirectProber, DynamoStore, EcsTasks, ElbRoutes, FunctionDatabases, Governor,
+    SqsWaker, Tables, WharfSecrets, secrets::postgres_url,
 };
-use wharf_config::{Config, MailKind, RepairApply};
+use wharf_config::{Config, DatabaseKind, MailKind, RepairApply};
 use wharf_domain::{Code, DeploymentId, Failure, InstanceId, Timestamp};
 use wharf_local::{OsIds, SystemClock};
 use wharf_mail::ResendKey;
-use wharf_platform::{Mail, MailError, Mailer, NoDatabases, Platform};
+use wharf_platform::{Databases, Mail, MailError, Mailer, NoDatabases, Platform};
 use wharf_provisioning::{Pace, Settings, tokens::TokenKey, webhooks::FetchSecret};
 use wharf_saga::{Clock, Seen, Waker};
 use wharf_webhooks::WebhookPoster;
@@ -124,7 +124,7 @@ fn parts(config: &Config, aws: &Aws, tokens: TokenKey) -> Result<Parts, Failure>
             deployment.clone(),
             ids.clone(),
         )),
-        databases: Arc::new(NoDatabases),
+        databases: databases(config, aws),
         secrets: Arc::new(AwsSecrets::new(clients.clone(), governor.clone(), deployment.clone())),
         mailer: mailer(config, aws)?,
         poster: Arc::new(WebhookPoster::default()),
@@ -199,6 +199,34 @@ fn settings(config: &Config, deployment: DeploymentId, has_queue: bool, aws: &Aw
         ..settings.pace
     };
     Settings { pace, ..settings }
+}
+
+/// Another function makes them: this one is not in the database server's network, and what is would need a way out of it for all else.
+fn databases(config: &Config, aws: &Aws) -> Arc<dyn Databases> {
+    let (DatabaseKind::Postgres, Some(function)) = (config.databases.kind, &config.aws.databases_function) else {
+        return Arc::new(NoDatabases);
+    };
+    let (config, secrets) = (Arc::new(config.clone()), aws.secrets.clone());
+    let server = move || -> BoxFuture<'static, _> {
+        let (config, secrets) = (config.clone(), secrets.clone());
+        async move {
+            let url = match (&config.databases.url, &config.aws.postgres_secret) {
+                (Some(url), _) => SecretString::from(url.expose().to_owned()),
+                (None, Some(name)) => postgres_url(&secrets.get(name).await?, config.aws.postgres_address.as_deref())?,
+                (None, None) => return Err(Failure::internal("a PostgreSQL server that nobody named")),
+            };
+            let deployment = config.registry.deployment.clone();
+            Ok(wharf_wiring::database_server(&config, deployment, url))
+        }
+        .boxed()
+    };
+    Arc::new(FunctionDatabases::new(
+        aws.clients.clone(),
+        aws.governor.clone(),
+        Arc::new(SystemClock),
+        function.clone(),
+        Arc::new(server),
+    ))
 }
 
 fn mailer(config: &Config, aws: &Aws) -> Result<Arc<dyn Mailer>, Failure> {

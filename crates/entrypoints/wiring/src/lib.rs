@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use wharf_config::{Config, Secret};
 use wharf_domain::{DeploymentId, WebhookName};
 use wharf_http::{Rate, SignupLimits};
+use wharf_platform::databases::call::DatabaseServer;
 use wharf_provisioning::{
     Addresses, Letters, Limits, Pace, ServiceLetters, Settings,
     settings::Heal,
@@ -26,6 +27,25 @@ const LOSSES: usize = 20;
 #[must_use]
 pub fn settings(config: &Config, deployment: DeploymentId, port: Option<u16>) -> Settings {
     settings_with(config, deployment, port, None)
+}
+
+/// The PostgreSQL server behind this URL, as one is told of it who makes databases elsewhere.
+#[must_use]
+pub fn database_server(config: &Config, deployment: DeploymentId, url: SecretString) -> DatabaseServer {
+    let settings = &config.databases;
+    DatabaseServer {
+        url,
+        deployment,
+        tenant_scheme: settings.scheme.to_string(),
+        tenant_host: settings.tenant_host.as_ref().map(ToString::to_string),
+        tenant_port: settings.tenant_port,
+        tenant_query: settings.tenant_query.as_ref().map(ToString::to_string),
+        connection_limit: settings.connection_limit,
+        statement_timeout: settings.statement_timeout,
+        template: settings.template.to_string(),
+        extensions: settings.extensions.iter().map(ToString::to_string).collect(),
+        kept: settings.keep,
+    }
 }
 
 /// Gives a secret of Secrets Manager by its name or ARN, where there is an account to ask.
@@ -74,6 +94,7 @@ pub fn settings_with(config: &Config, deployment: DeploymentId, port: Option<u16
         restore_parallel: RESTORE_PARALLEL,
         pace: Pace {
             capacity_wait: config.platform.capacity_wait,
+            database_wait: config.databases.wait,
             ..Pace::default()
         },
     }

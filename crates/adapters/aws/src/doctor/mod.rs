@@ -43,6 +43,8 @@ pub struct Deployment<'a> {
     pub tables: Option<Tables>,
     /// The queue of wakes and events, where there is one.
     pub queue_url: Option<&'a str>,
+    /// The function that makes databases, where it is not this machine that connects.
+    pub databases_function: Option<&'a str>,
     /// What each secret of Wharf's own is, such as `admin token`, and its name or ARN.
     pub secrets: Vec<(&'a str, &'a str)>,
 }

@@ -164,6 +164,7 @@ fn parameters(account: &str, who: &Who, deployment: &Deployment<'_>, cases: &[Ca
     part(deployment.tables.is_some(), Part::Registry);
     part(deployment.queue_url.is_some(), Part::Queue);
     part(!deployment.secrets.is_empty(), Part::Secrets);
+    part(deployment.databases_function.is_some(), Part::Databases);
     part(cases.iter().any(|case| !case.arns.is_empty()), Part::Targets);
     part(cases.iter().any(|case| case.rule.is_some()), Part::ListenerRules);
     part(cases.iter().any(|case| !case.is_awsvpc()), Part::Addresses);
@@ -205,6 +206,7 @@ fn parameters(account: &str, who: &Who, deployment: &Deployment<'_>, cases: &[Ca
             .map(|(_, name)| (*name).to_owned())
             .filter(|name| name.starts_with("arn:"))
             .collect(),
+        database_functions: deployment.databases_function.into_iter().map(str::to_owned).collect(),
         log_groups: each(groups.collect()),
     }
 }

@@ -30,6 +30,8 @@ use crate::{Governor, failure, governor::CallError, operations::Operation};
 const OVERRIDES_MAX: usize = 8_192;
 /// What is kept as an instance's secrets, and reaches the container as a value or not at all.
 const SECRETS: &[&str] = &["APP_PASSWORD"];
+/// A URL with a password in it that is kept as one of an instance's secrets, too.
+const DATABASE_URL: &str = "DATABASE_URL";
 
 /// What RunTask came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,11 +217,30 @@ fn environment(spec: &TaskSpec, task: &EcsTask, port: u16, definition: &str) -> 
     environment.insert("PORT".to_owned(), SecretString::from(port.to_string()));
     if task.secrets == SecretsAs::Arn {
         environment.retain(|name, _| !SECRETS.contains(&name.as_str()));
+        if let Some(url) = environment.get_mut(DATABASE_URL) {
+            *url = SecretString::from(without_password(url.expose_secret()));
+        }
         if let Some(arn) = secrets_arn(&spec.owner, definition) {
             environment.insert("WHARF_SECRETS_ARN".to_owned(), SecretString::from(arn));
         }
     }
     environment
+}
+
+/// A URL whose user says no password: whoever may describe a task can read it.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    // What ends the authority cannot be in a password that is percent-encoded, as Wharf's are.
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}{path}")
+        }
+        None => url.to_owned(),
+    }
 }
 
 /// The ARN under which GetSecretValue finds the instance's secrets: without the six characters that Secrets Manager appends, which need not be given.
@@ -279,6 +300,24 @@ mod tests {
         let task = task(SecretsAs::Values);
         let environment = environment(&spec(&task), &task, 8000, DEFINITION);
         assert_eq!(texts(&environment), [("APP_PASSWORD", "hush"), ("PORT", "8000")]);
+    }
+
+    #[test]
+    fn who_reads_secrets_by_itself_has_no_password_in_its_databases_url() {
+        let with_database = |secrets: SecretsAs| {
+            let task = task(secrets);
+            let mut spec = spec(&task);
+            let url = "postgresql+asyncpg://user_acme:s%40cret@10.0.0.5:5432/user_acme?sslmode=require";
+            spec.environment
+                .insert(DATABASE_URL.to_owned(), SecretString::from(url));
+            let environment = environment(&spec, &task, 8000, DEFINITION);
+            environment[DATABASE_URL].expose_secret().to_owned()
+        };
+        assert_eq!(
+            with_database(SecretsAs::Arn),
+            "postgresql+asyncpg://user_acme@10.0.0.5:5432/user_acme?sslmode=require"
+        );
+        assert!(with_database(SecretsAs::Values).contains(":s%40cret@"));
     }
 
     #[test]

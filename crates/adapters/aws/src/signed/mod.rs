@@ -1,5 +1,5 @@
 //! Calls of those APIs for which no SDK is linked, since they are few and it would be large: requests signed by hand (Signature Version 4),
-//! over the same TLS. What is asked and what the answer says is the business of `ec2`, `logs` and `sts`.
+//! over the same TLS. What is asked and what the answer says is the business of `databases`, `ec2`, `logs` and `sts`.
 
 mod credentials;
 
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 use tokio::time::{Instant, timeout};
-use wharf_domain::Failure;
+use wharf_domain::{Code, Failure};
 use wharf_saga::Clock;
 
 use crate::{
@@ -57,20 +57,39 @@ pub(crate) const LOGS: Service = Service {
     id: "CloudWatch Logs",
 };
 pub(crate) const STS: Service = Service { name: "sts", id: "STS" };
+pub(crate) const LAMBDA: Service = Service {
+    name: "lambda",
+    id: "Lambda",
+};
 /// It has one place for all regions, and is signed for [`IAM_REGION`].
 pub(crate) const IAM: Service = Service { name: "iam", id: "IAM" };
 pub(crate) const IAM_REGION: &str = "us-east-1";
 
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) service: Service,
     /// Another region than the configured one.
     pub(crate) region: Option<String>,
+    /// What follows the service's address and a slash.
+    pub(crate) path: String,
     pub(crate) content_type: &'static str,
     /// `X-Amz-Target` of an awsJson API.
     pub(crate) target: Option<String>,
     pub(crate) body: String,
+    /// An answer that has not come by then is taken for lost.
+    pub(crate) timeout: Duration,
+}
+
+/// A function's payload may have secrets in it.
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question")
+            .field("service", &self.service.name)
+            .field("path", &self.path)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Question {
@@ -86,9 +105,11 @@ impl Question {
         Self {
             service,
             region: None,
+            path: String::new(),
             content_type: "application/x-www-form-urlencoded; charset=utf-8",
             target: None,
             body,
+            timeout: TRY_TIMEOUT,
         }
     }
 
@@ -97,9 +118,27 @@ impl Question {
         Self {
             service,
             region: None,
+            path: String::new(),
             content_type: "application/x-amz-json-1.1",
             target: Some(target.to_owned()),
             body: body.to_string(),
+            timeout: TRY_TIMEOUT,
+        }
+    }
+
+    /// A function, by name or ARN, with what it is given; its answer is waited for so long.
+    pub(crate) fn invocation(function: &str, payload: String, timeout: Duration) -> Self {
+        let mut path = "2015-03-31/functions/".to_owned();
+        percent_encode(function, &mut path);
+        path.push_str("/invocations");
+        Self {
+            service: LAMBDA,
+            region: None,
+            path,
+            content_type: "application/json",
+            target: None,
+            body: payload,
+            timeout,
         }
     }
 }
@@ -128,6 +167,8 @@ pub(crate) enum SignedError {
         code: String,
         message: String,
     },
+    /// A function was invoked, and ended without an answer of its own: it crashed, or its time was over.
+    FunctionFailed(String),
 }
 
 impl Refusal for SignedError {
@@ -136,7 +177,9 @@ impl Refusal for SignedError {
             Self::Answered { status, code, .. } if *status == 429 || is_throttling(code) => Verdict::Throttled,
             Self::Answered { status, .. } if *status >= 500 => Verdict::Broken,
             Self::Broken(_) => Verdict::Broken,
-            Self::NoCredentials(_) | Self::NotSent(_) | Self::Answered { .. } => Verdict::Final,
+            Self::NoCredentials(_) | Self::NotSent(_) | Self::Answered { .. } | Self::FunctionFailed(_) => {
+                Verdict::Final
+            }
         }
     }
 }
@@ -148,7 +191,18 @@ impl SignedError {
             Self::NoCredentials(why) => failure::answered("MissingAuthenticationToken", &why, 403, &call),
             Self::NotSent(why) => Failure::internal(format!("{call} could not be asked for: {why}")),
             Self::Broken(why) => failure::unavailable(&call, &why),
+            // A function that nobody has called for weeks has lost its place in the network, and gets it back by the first call.
+            Self::Answered { code, message, .. }
+                if operation == Operation::LambdaInvokeFunction && code == "ResourceConflictException" =>
+            {
+                failure::unavailable(&call, &message)
+            }
             Self::Answered { status, code, message } => failure::answered(&code, &message, status, &call),
+            Self::FunctionFailed(why) => Failure::new(
+                Code::AwsUnavailable,
+                format!("{call} failed within the function: {why}"),
+            )
+            .hint("its own log says why; it is tried again by itself"),
         }
     }
 }
@@ -217,21 +271,30 @@ impl Transport for Sender {
                 .await
                 .map_err(|error| SignedError::Broken(failure::chain(&error)))?;
             let status = answer.status().as_u16();
+            let header = |name: &str| answer.headers().get(name).map(str::to_owned);
+            let (kind, function_error) = (header("x-amzn-errortype"), header("x-amz-function-error"));
             let body = Limited::new(answer.into_body(), LARGEST_ANSWER)
                 .collect()
                 .await
                 .map_err(|error| SignedError::Broken(error.to_string()))?;
             let body = String::from_utf8(body.to_bytes().into())
                 .map_err(|_| SignedError::Broken("the answer is not UTF-8".to_owned()))?;
-            Ok((status, body))
+            Ok((status, kind, function_error, body))
         };
-        let (status, body) = timeout(TRY_TIMEOUT, exchange)
+        let (status, kind, function_error, body) = timeout(question.timeout, exchange)
             .await
             .map_err(|_| SignedError::Broken("no answer came in time".to_owned()))??;
         if (200..300).contains(&status) {
-            return Ok(body);
+            return match function_error {
+                None => Ok(body),
+                Some(_) => Err(SignedError::FunctionFailed(function_failure(&body))),
+            };
         }
-        let (code, message) = refusal(&body);
+        let (mut code, message) = refusal(&body);
+        // An API of the protocol restJson says its code in a header, with a URL behind it.
+        if let Some(kind) = kind.filter(|_| code.is_empty()) {
+            kind.split(':').next().unwrap_or_default().clone_into(&mut code);
+        }
         Err(SignedError::Answered { status, code, message })
     }
 }
@@ -266,7 +329,7 @@ impl Sender {
         let identity = credentials.into();
 
         let not_sent = |error: &dyn fmt::Display| SignedError::NotSent(error.to_string());
-        let url = endpoint(config, question.service, &region);
+        let url = endpoint(config, question.service, &region) + &question.path;
         let mut request = http::Request::post(&url).header(http::header::CONTENT_TYPE, question.content_type);
         if let Some(target) = &question.target {
             request = request.header("x-amz-target", target);
@@ -338,6 +401,15 @@ fn refusal(body: &str) -> (String, String) {
         node.and_then(|node| node.text()).unwrap_or_default().to_owned()
     };
     (text("Code"), text("Message"))
+}
+
+/// What Lambda says of a function that did not end well. Its stack is left out.
+fn function_failure(body: &str) -> String {
+    let said: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |name: &str| said.get(name).and_then(serde_json::Value::as_str);
+    let (kind, message) = (text("errorType"), text("errorMessage"));
+    let words: Vec<&str> = kind.into_iter().chain(message).collect();
+    words.join(": ").chars().take(300).collect()
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(crate) fn run(global: &Global, on: OnPlatform) -> Result<ExitCode, Failure> 
                 .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
             report
                 .checks
-                .extend(runtime.block_on(wire::databases::examine(&config)));
+                .extend(runtime.block_on(wire::examine::examine_databases(&config)));
             if let Some((what, found)) = runtime.block_on(wire::mail::examine(&config)) {
                 report.checks.push(check(what, found));
             }

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
+use wharf_aws::{ClientOptions, Clients};
 use wharf_aws_simulator::{
     Fault, Inventory, Mishap, Options, SECURITY_GROUP, SUBNETS, Simulator, TargetGroup, TaskSeen,
 };
-use wharf_testkit::emulator::Emulator;
+use wharf_testkit::{emulator::Emulator, postgres::Postgres};
 
 use crate::harness::{Deployment, Setup, eventually, text};
 
@@ -18,12 +19,16 @@ struct Site {
     emulator: Emulator,
 }
 
-/// A server of its own, with a registry of its own, by the shipped configuration.
-async fn server(simulator: &Simulator, emulator: &Emulator) -> Deployment {
+fn shipped() -> String {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/wharf.toml");
+    fs::read_to_string(shipped).expect("the shipped configuration")
+}
+
+/// A server of its own, with a registry of its own.
+fn setup(simulator: &Simulator, emulator: &Emulator, configuration: &str) -> Setup {
     let simulated = simulator.url();
     Setup::new()
-        .configured(&fs::read_to_string(shipped).expect("the shipped configuration"))
+        .configured(configuration)
         .with("WHARF_PLATFORM", "ecs")
         .with("AWS_REGION", "us-east-2")
         .with("AWS_ACCESS_KEY_ID", "test")
@@ -37,27 +42,36 @@ async fn server(simulator: &Simulator, emulator: &Emulator) -> Deployment {
         .with("SUBNETS", SUBNETS[0])
         .with("SECURITY_GROUPS", SECURITY_GROUP)
         .with("TASK_POLL_INTERVAL", "1")
-        .up()
-        .await
+}
+
+/// By the shipped configuration, and running.
+async fn server(simulator: &Simulator, emulator: &Emulator) -> Deployment {
+    setup(simulator, emulator, &shipped()).up().await
+}
+
+/// The documented account.
+async fn account() -> (Simulator, Emulator) {
+    let simulator = Simulator::start(Options {
+        region: "us-east-2".to_owned(),
+        ..Options::following(SPEED)
+    })
+    .await
+    .expect("a simulator");
+    let documented = Inventory::parse(Inventory::DOCUMENTED).expect("the documented account");
+    simulator.put(&documented).expect("the documented account");
+    // A load balancer that looks often, and drains no longer than it must: the server waits in real time.
+    let group = TargetGroup::ip("auth-lb", 8080)
+        .id("0123456789abcdef")
+        .health_check("/healthz", Duration::from_secs(1), 2)
+        .deregistration_delay(Duration::from_secs(2));
+    simulator.target_group(&group);
+    let emulator = Emulator::start(&[("MINISTACK_REGION", "us-east-2")]).await;
+    (simulator, emulator)
 }
 
 impl Site {
     async fn new() -> Self {
-        let simulator = Simulator::start(Options {
-            region: "us-east-2".to_owned(),
-            ..Options::following(SPEED)
-        })
-        .await
-        .expect("a simulator");
-        let documented = Inventory::parse(Inventory::DOCUMENTED).expect("the documented account");
-        simulator.put(&documented).expect("the documented account");
-        // A load balancer that looks often, and drains no longer than it must: the server waits in real time.
-        let group = TargetGroup::ip("auth-lb", 8080)
-            .id("0123456789abcdef")
-            .health_check("/healthz", Duration::from_secs(1), 2)
-            .deregistration_delay(Duration::from_secs(2));
-        simulator.target_group(&group);
-        let emulator = Emulator::start(&[("MINISTACK_REGION", "us-east-2")]).await;
+        let (simulator, emulator) = account().await;
         let deployment = server(&simulator, &emulator).await;
         Self {
             deployment,
@@ -108,6 +122,63 @@ async fn a_tenant_on_ecs_is_provisioned_stopped_started_and_deleted_by_the_comma
     site.deployment.wharf(&["delete", "acme"]).await.exits(0);
     site.live(0).await;
     site.says_that_registry_and_world_agree().await;
+    site.deployment.end().await;
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_database_on_a_server_that_a_secret_tells_of() {
+    let (simulator, emulator) = account().await;
+    let postgres = Postgres::start(&[]);
+    let secret = json!({"username": postgres.administrator().0, "password": postgres.administrator().1});
+    let clients = Clients::new(ClientOptions {
+        region: Some("us-east-2".to_owned()),
+        ..ClientOptions::emulator(emulator.url())
+    });
+    let keeping = clients.secretsmanager().await.create_secret();
+    let kept = keeping
+        .name("wharf/postgres")
+        .secret_string(secret.to_string())
+        .send()
+        .await;
+    kept.expect("a secret");
+    let own_data = "[services.crownmercado.environment]\nDATABASE_URL = \"sqlite:///data/shop.db\"\n";
+    let configuration = shipped().replace(own_data, "").replace(
+        "[services.crownmercado]\n",
+        "[services.crownmercado]\ndatabase = true\n",
+    );
+    let deployment = setup(&simulator, &emulator, &configuration)
+        .with("WHARF_AWS_POSTGRES_SECRET", "wharf/postgres")
+        .with("WHARF_AWS_POSTGRES_ADDRESS", &format!("127.0.0.1:{}", postgres.port()))
+        .up()
+        .await;
+    let mut site = Site {
+        deployment,
+        simulator,
+        emulator,
+    };
+    let doctor = site.deployment.wharf(&["doctor"]).await;
+    assert!(doctor.stdout.contains("a superuser"), "{}", doctor.stdout);
+    site.provision("acme").await;
+    let task = site.live(1).await.remove(0);
+    let url = &task.environment["DATABASE_URL"];
+    let said = postgres.try_ask(url, "", "SELECT current_user || '@' || current_database()");
+    assert_eq!(said.as_deref(), Ok(["user_acme@user_acme".to_owned()].as_slice()));
+    site.says_that_registry_and_world_agree().await;
+    site.deployment.wharf(&["delete", "acme"]).await.exits(0);
+    site.live(0).await;
+    eventually("the end of its database", async || {
+        let left = postgres.ask(
+            "postgres",
+            "SELECT count(*) FROM pg_database WHERE datname LIKE '%acme%'",
+        );
+        (left == ["0"]).then_some(())
+    })
+    .await;
+    let log = site.deployment.log();
+    assert!(
+        !log.contains(postgres.administrator().1) && !log.contains("p%40ss"),
+        "a password is in the log"
+    );
     site.deployment.end().await;
 }
 

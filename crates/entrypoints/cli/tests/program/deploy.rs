@@ -218,7 +218,7 @@ async fn the_function_is_built_from_the_source() {
     place.sam(SAM);
     let built = place.bootstrap(ARM);
     let script = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$TEST_FOLDER/cargo-lambda\"\nwhile [ \"$1\" != --lambda-dir ]; do shift; done\n/bin/cp '{}' \"$2/bootstrap/bootstrap\"\n",
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$TEST_FOLDER/cargo-lambda\"\nwhile [ \"$1\" != --lambda-dir ]; do shift; done\nfor name in bootstrap databases; do /bin/cp '{}' \"$2/$name/bootstrap\"; done\n",
         built.display()
     );
     executable(&place.folder().join("bin/cargo-lambda"), &script);
@@ -240,6 +240,60 @@ async fn the_function_is_built_from_the_source() {
     let ran = place.deployment.wharf(&other).await.exits(1);
     assert!(ran.stderr.contains("was built for arm64"), "{}", ran.stderr);
     assert_eq!(place.calls().len(), before);
+}
+
+#[tokio::test]
+async fn where_tenants_have_databases_the_function_that_makes_them_is_deployed_too() {
+    let own_data = "[services.crownmercado.environment]\nDATABASE_URL = \"sqlite:///data/shop.db\"\n";
+    assert!(CONFIGURATION.contains(own_data));
+    let configuration = CONFIGURATION.replace(own_data, "").replace(
+        "[services.crownmercado]\n",
+        "[services.crownmercado]\ndatabase = true\n",
+    );
+    let place = Place::new(&configuration).await;
+    place.sam(SAM);
+    place.bootstrap(ARM);
+    let nowhere = place
+        .deployment
+        .wharf(&["deploy", "--bootstrap", "built"])
+        .await
+        .exits(1);
+    assert!(nowhere.stderr.contains("PostgresSecret"), "{}", nowhere.stderr);
+
+    let configured = format!(
+        "{configuration}\n[aws]\npostgres_secret = \"wharf/dev/postgres\"\npostgres_address = \"10.0.0.5:5432\"\n"
+    );
+    let place = Place::with(
+        &configured,
+        &[("WHARF_POSTGRES_URL", "postgresql://admin:hunter2@db/postgres")],
+    )
+    .await;
+    place.sam(SAM);
+    let built = place.bootstrap(ARM);
+    let deploy = ["deploy", "--bootstrap", "built", "--out", "rendered", "--json"];
+    let plan = place.deployment.wharf(&deploy).await.exits(0).json();
+    let obstacles = plan["obstacles"].to_string();
+    assert!(obstacles.contains("--databases FILE"), "{plan}");
+    let set = |name: &str| {
+        let parameters = plan["parameters"].as_array().expect("parameters");
+        let found = parameters.iter().find(|parameter| parameter["name"] == name);
+        found.map(|parameter| parameter["value"].clone()).unwrap_or_default()
+    };
+    assert_eq!(set("PostgresSecret"), "wharf/dev/postgres");
+    assert_eq!(set("PostgresAddress"), "10.0.0.5:5432");
+    assert!(!plan.to_string().contains("hunter2"), "{plan}");
+
+    fs::copy(built, place.folder().join("databases")).expect("a program beside");
+    let plan = place.deployment.wharf(&deploy).await.exits(0).json();
+    assert_eq!(plan["obstacles"], json!([]), "{plan}");
+    let read = |name: &str| fs::read(place.folder().join("rendered").join(name)).expect(name);
+    assert_eq!(read("databases/bootstrap"), program_for(ARM));
+    assert!(
+        !place.folder().join("rendered/databases/wharf.toml").exists(),
+        "it has no configuration"
+    );
+    let template = String::from_utf8(read("template.yaml")).expect("text");
+    assert!(template.contains("CodeUri: databases/\n"));
 }
 
 #[tokio::test]

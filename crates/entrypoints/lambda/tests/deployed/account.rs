@@ -15,7 +15,7 @@ use std::{
 };
 use tempfile::TempDir;
 use wharf_aws_simulator::{Inventory, Options, Simulator, Subscriber, TargetGroup, TargetPlan, TaskPlan};
-use wharf_testkit::emulator::Emulator;
+use wharf_testkit::{emulator::Emulator, postgres::Postgres};
 
 use crate::{
     api::{Answer, Api, decoded},
@@ -37,6 +37,13 @@ const WAKE_DEAD_LETTERS: &str = "start-engines-wake-dlq-dev";
 const STATE_MACHINE: &str = "arn:aws:states:us-east-2:123456789012:stateMachine:start-engines-dev";
 /// The secret with the key of the mail provider, which is there before the stack.
 const RESEND_SECRET: &str = "resend";
+/// The same with the administrator of the database server.
+const POSTGRES_SECRET: &str = "wharf/dev/postgres";
+/// The function that makes databases.
+const DATABASES_FUNCTION: &str = "start-engines-databases-dev";
+/// Where it is to be placed. The emulator does not mind.
+const DATABASE_SUBNETS: &str = "subnet-0a1b2c3d4e5f60001,subnet-0a1b2c3d4e5f60002";
+const DATABASE_SECURITY_GROUP: &str = "sg-0a1b2c3d4e5f60001";
 /// Simulated seconds in a real one: a task on Fargate takes 24 s to run.
 const SPEED: f64 = 10.0;
 /// AWS checks a target's health each five seconds at most; the function waits in real time.
@@ -64,12 +71,24 @@ pub(crate) struct Account {
 pub(crate) struct Setup {
     parameters: Vec<(&'static str, String)>,
     configuration: Option<String>,
+    /// Whose the database server is, as Secrets Manager has it.
+    administrator: Option<Value>,
 }
 
 impl Setup {
     pub(crate) fn with(mut self, parameter: &'static str, value: &str) -> Self {
         self.parameters.push((parameter, value.to_owned()));
         self
+    }
+
+    /// Tenants' databases are on this server, whose address the stack is told, and whose administrator a secret has.
+    pub(crate) fn with_databases_on(mut self, server: &Postgres) -> Self {
+        let (user, password) = server.administrator();
+        self.administrator = Some(json!({"username": user, "password": password}));
+        self.with("PostgresSecret", POSTGRES_SECRET)
+            .with("PostgresAddress", &format!("127.0.0.1:{}", server.port()))
+            .with("DatabaseSubnets", DATABASE_SUBNETS)
+            .with("DatabaseSecurityGroups", DATABASE_SECURITY_GROUP)
     }
 
     /// `wharf.toml`, in place of the shipped one.
@@ -106,6 +125,10 @@ impl Setup {
             sandboxes,
         };
         account.upload().await;
+        account.secret(RESEND_SECRET, KEY).await;
+        if let Some(administrator) = &self.administrator {
+            account.secret(POSTGRES_SECRET, &administrator.to_string()).await;
+        }
         account.create_stack(&self.parameters).await;
         let policy = account.policy("operations").await;
         account
@@ -152,7 +175,11 @@ impl Account {
         let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/statemachine.asl.json");
         self.put("/definition.json", fs::read(machine).expect("the state machine"))
             .await;
-        let secret = json!({"Name": RESEND_SECRET, "SecretString": KEY, "ClientRequestToken": "resend-0123456789-0123456789-0123456789"});
+    }
+
+    /// A secret that is there before the stack.
+    async fn secret(&self, name: &str, value: &str) {
+        let secret = json!({"Name": name, "SecretString": value, "ClientRequestToken": "before-0123456789-0123456789-0123456789"});
         self.api
             .call("secretsmanager", "secretsmanager.CreateSecret", &secret)
             .await;
@@ -442,6 +469,11 @@ impl Account {
         .await
     }
 
+    /// What both functions have logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.sandboxes.path("log")).expect("a log")
+    }
+
     /// The sandbox that is at work is killed, whatever it does.
     pub(crate) fn kill_sandboxes(&self) {
         self.sandboxes.kill();
@@ -491,6 +523,14 @@ impl Sandboxes {
         let script = [
             "#!/bin/sh".to_owned(),
             format!("echo $$ >> {}", self.path("processes")),
+            // It is told nothing of AWS: where it is nobody else is reached.
+            format!("if [ \"$AWS_LAMBDA_FUNCTION_NAME\" = {DATABASES_FUNCTION} ]; then"),
+            format!(
+                "    exec {} >> {} 2>&1",
+                env!("CARGO_BIN_EXE_databases"),
+                self.path("log")
+            ),
+            "fi".to_owned(),
             format!("export LAMBDA_TASK_ROOT={}", root.display()),
             format!("export AWS_ENDPOINT_URL={}", api.url),
             format!("export AWS_ENDPOINT_URL_ECS={simulated} AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2={simulated}"),
@@ -508,9 +548,10 @@ impl Sandboxes {
     fn living(&self) -> BTreeSet<u32> {
         let started = fs::read_to_string(self.path("processes")).unwrap_or_default();
         let started = started.lines().filter_map(|line| line.parse().ok());
+        let programs = [env!("CARGO_BIN_EXE_bootstrap"), env!("CARGO_BIN_EXE_databases")];
         let is_ours = |id: &u32| {
             fs::read_link(format!("/proc/{id}/exe"))
-                .is_ok_and(|program| program == Path::new(env!("CARGO_BIN_EXE_bootstrap")))
+                .is_ok_and(|program| programs.iter().any(|ours| program == Path::new(ours)))
         };
         started.filter(is_ours).collect()
     }

@@ -1,10 +1,11 @@
 //! The whole of it, deployed: the shipped template in emulated AWS, the real `bootstrap`, and a simulator of ECS, ELBv2 and EC2 behind it.
 //!
-//! `cargo xtask test --suite aws` runs these tests: it installs the emulator, expands the template and packs the function.
+//! `cargo xtask test --suite aws` runs these tests: it installs the emulator and PostgreSQL, expands the template and packs the function.
 //!
 //! | file | what it proves |
 //! |---|---|
 //! | `events` | from an event on the bus to a healthy target, once, and back |
+//! | `databases` | a tenant's database on a real PostgreSQL, made by the function beside, and a server that is down |
 //! | `direct` | whoever waits for the answer gets it in the documented form |
 //! | `killed` | a function that is killed in the middle leaves nothing twice |
 //! | `machine` | the shipped state machine, to its success and to its failure |
@@ -21,6 +22,7 @@
 
 mod account;
 mod api;
+mod databases;
 mod direct;
 mod events;
 mod killed;

@@ -9,18 +9,18 @@ use crate::{
     wait::eventually,
 };
 
-fn acme() -> Value {
+pub(crate) fn acme() -> Value {
     json!({"subdomain": "acme", "admin_email": "admin@acme.example", "company_name": "Acme Inc."})
 }
 
 /// What follows the host in a URL.
-fn path(url: &Value) -> String {
+pub(crate) fn path(url: &Value) -> String {
     let url = url.as_str().expect("a URL");
     let (_, rest) = url.split_once("://").expect("a scheme");
     rest.find('/').map_or("/", |at| &rest[at..]).to_owned()
 }
 
-async fn provisioned(account: &Account) -> Value {
+pub(crate) async fn provisioned(account: &Account) -> Value {
     let accepted = account
         .operate(Method::POST, "/provision", Some(&acme()))
         .await

@@ -26,7 +26,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use wharf_config::{Config, Machine, Overrides};
+use wharf_config::{Config, DatabaseKind, Machine, Overrides};
 use wharf_domain::{Code, Failure};
 
 use self::{
@@ -42,7 +42,7 @@ use crate::{
     up::wire::account::Account,
 };
 
-/// What the function's crate is called, and where it is in the source tree.
+/// What the functions' crate is called, and where it is in the source tree.
 const CRATE: &str = "wharf-lambda";
 const CRATE_MANIFEST: &str = "crates/entrypoints/lambda/Cargo.toml";
 
@@ -64,11 +64,11 @@ pub(crate) async fn run(global: &Global, options: &Options) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the function comes from.
+/// Where the functions come from.
 #[derive(Debug)]
 enum Function {
-    /// A program that somebody built.
-    Given(PathBuf),
+    /// Programs that somebody built, by what each is called in the folder.
+    Given(Vec<(&'static str, PathBuf)>),
     /// The source tree, with the words that cargo-lambda is given.
     Built(PathBuf, Vec<String>),
     /// Nowhere, and why.
@@ -109,6 +109,7 @@ impl Deployment {
         if !schedules.is_empty() {
             parameters.options("[schedules]", [("ConfiguredSchedules".to_owned(), "true".to_owned())]);
         }
+        parameters.databases(&config, &environment);
         parameters.unheard(&template, &config, &environment);
         parameters.reach(&config);
 
@@ -146,15 +147,27 @@ impl Deployment {
         match &function {
             Function::None(failure) => obstacles.push(failure.clone()),
             Function::Built(..) => obstacles.extend(CARGO_LAMBDA.find().err()),
-            Function::Given(_) => {}
+            Function::Given(programs) => {
+                if config.databases.kind == DatabaseKind::Postgres && programs.len() < template::PACKAGES.len() {
+                    obstacles.push(no_databases());
+                }
+            }
         }
         obstacles.extend(SAM.find().err());
 
         let words = sam_words(&stack, region.as_deref(), &parameters);
         let build = match &function {
-            Function::Given(file) => format!("cp {} {}", file.display(), package(&folder).display()),
+            Function::Given(programs) => {
+                let copies = programs.iter();
+                let copies =
+                    copies.map(|(name, file)| format!("cp {} {}", file.display(), package(&folder, name).display()));
+                copies.collect::<Vec<_>>().join(" && ")
+            }
             Function::Built(source, words) => format!("cd {} && {}", source.display(), shown("cargo", words)),
-            Function::None(_) => format!("# build the function, and put it at {}", package(&folder).display()),
+            Function::None(_) => format!(
+                "# build the function, and put it at {}",
+                package(&folder, template::PACKAGES[0]).display()
+            ),
         };
         let commands = vec![build, format!("cd {} && {}", folder.display(), shown("sam", &words))];
         let (account_id, arn) = identity.map(|identity| (identity.account, identity.arn)).unzip();
@@ -188,31 +201,43 @@ impl Deployment {
         })
     }
 
-    /// Writes the folder, with the function where it was given.
+    /// The functions that there are programs of.
+    fn programs(&self) -> Vec<&'static str> {
+        match &self.function {
+            Function::Given(programs) => programs.iter().map(|(name, _)| *name).collect(),
+            Function::Built(..) | Function::None(_) => template::PACKAGES.to_vec(),
+        }
+    }
+
+    /// Writes the folder, with the functions where they were given.
     fn render(&mut self) -> Result<(), Failure> {
-        template::write(&self.plan.folder, self.configuration.as_deref(), &self.schedules)?;
-        if let Function::Given(file) = &self.function {
-            let target = package(&self.plan.folder);
-            let copied =
-                fs::copy(file, &target).and_then(|_| fs::set_permissions(&target, fs::Permissions::from_mode(0o755)));
-            copied.map_err(|error| {
-                Failure::new(
-                    Code::DeployFailed,
-                    format!("{} cannot be copied: {error}", file.display()),
-                )
-            })?;
+        let (folder, programs) = (&self.plan.folder, self.programs());
+        template::write(folder, self.configuration.as_deref(), &self.schedules, &programs)?;
+        if let Function::Given(programs) = &self.function {
+            for (name, file) in programs {
+                let target = package(folder, name);
+                let copied = fs::copy(file, &target)
+                    .and_then(|_| fs::set_permissions(&target, fs::Permissions::from_mode(0o755)));
+                copied.map_err(|error| {
+                    Failure::new(
+                        Code::DeployFailed,
+                        format!("{} cannot be copied: {error}", file.display()),
+                    )
+                })?;
+            }
         }
         self.plan.done = Done::Rendered;
         Ok(())
     }
 
-    /// Builds the function where it is not given, deploys, and reads what came of it.
+    /// Builds the functions where they are not given, deploys, and reads what came of it.
     fn apply(&mut self) -> Result<(), Failure> {
         if let Function::Built(source, words) = &self.function {
             CARGO_LAMBDA.run(words, source)?;
         }
-        let program = package(&self.plan.folder);
-        examine(&program, self.plan.architecture)?;
+        for name in self.programs() {
+            examine(&package(&self.plan.folder, name), self.plan.architecture)?;
+        }
         SAM.run(&self.words, &self.plan.folder)?;
         self.plan.done = Done::Applied;
         match outputs(&self.plan) {
@@ -224,9 +249,28 @@ impl Deployment {
     }
 }
 
-/// Where the program is in a folder.
-fn package(folder: &Path) -> PathBuf {
-    folder.join(template::PACKAGE).join("bootstrap")
+/// Where a function's program is in a folder.
+fn package(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).join("bootstrap")
+}
+
+/// The function that makes databases as it was said, or beside the other one: where cargo puts it, or cargo-lambda.
+fn beside(options: &Options, bootstrap: &Path) -> Option<PathBuf> {
+    if let Some(file) = &options.databases {
+        return Some(std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+    }
+    let folder = bootstrap.parent()?;
+    let [_, databases] = template::PACKAGES;
+    let places = [folder.join(databases), package(folder.parent()?, databases)];
+    places.into_iter().find(|file| file.is_file())
+}
+
+fn no_databases() -> Failure {
+    Failure::new(
+        Code::DeployFailed,
+        "tenants are to have databases, and the function that makes them is not there",
+    )
+    .hint("name it with --databases FILE: it is the program `databases` of the package wharf-lambda")
 }
 
 /// The configuration as the function will see it: its file, and the variables that the stack gives it.
@@ -238,9 +282,13 @@ fn load(variables: &BTreeMap<String, String>, file: Option<&(PathBuf, String)>) 
 fn function(options: &Options, folder: &Path) -> Function {
     if let Some(file) = &options.bootstrap {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        return match examine(&file, options.arch.name()) {
-            Ok(()) => Function::Given(file),
-            Err(failure) => Function::None(failure),
+        let [bootstrap, databases] = template::PACKAGES;
+        let mut programs = vec![(bootstrap, file.clone())];
+        programs.extend(beside(options, &file).map(|file| (databases, file)));
+        let mut examined = programs.iter().map(|(_, file)| examine(file, options.arch.name()));
+        return match examined.find_map(Result::err) {
+            None => Function::Given(programs),
+            Some(failure) => Function::None(failure),
         };
     }
     let source = match &options.source {
@@ -271,6 +319,8 @@ fn function(options: &Options, folder: &Path) -> Function {
         CRATE,
         "--bin",
         "bootstrap",
+        "--bin",
+        "databases",
         target,
         "--lambda-dir",
         &folder,
@@ -301,7 +351,7 @@ fn examine(file: &Path, architecture: &str) -> Result<(), Failure> {
             Code::DeployFailed,
             format!("{} is no program for Linux on x86_64 or arm64", file.display()),
         )
-        .hint("it is the file `bootstrap` that cargo-lambda builds of the package wharf-lambda")),
+        .hint("it is a file `bootstrap` that cargo-lambda builds of the package wharf-lambda")),
     }
 }
 

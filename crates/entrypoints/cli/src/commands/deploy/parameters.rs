@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_aws::ecs::Needs;
-use wharf_config::Config;
+use wharf_config::{Config, DatabaseKind};
 use wharf_domain::{
     Code, Failure, Service,
     service::{EcsTask, RouteRule, RunSpec},
@@ -108,6 +108,33 @@ impl Parameters {
         Ok(())
     }
 
+    /// Where tenants' databases are made. A password is never handed on.
+    pub(super) fn databases(&mut self, config: &Config, environment: &BTreeMap<String, String>) {
+        let aws = &config.aws;
+        for (name, value) in [
+            ("PostgresSecret", &aws.postgres_secret),
+            ("PostgresAddress", &aws.postgres_address),
+        ] {
+            if let Some(value) = value {
+                self.set(name, value, "configuration");
+            }
+        }
+        let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+        if is_set("WHARF_POSTGRES_URL") && !self.has("PostgresSecret") {
+            self.notes.push(
+                "WHARF_POSTGRES_URL is not handed on: keep it in Secrets Manager, and name it with --parameter PostgresSecret=NAME"
+                    .to_owned(),
+            );
+        }
+        if config.databases.kind == DatabaseKind::Postgres && !self.has("DatabaseSubnets") {
+            self.notes.push(
+                "DatabaseSubnets is not set: the function that makes databases keeps those that it has, or is outside of every network, and reaches servers \
+                 that are reached from anywhere"
+                    .to_owned(),
+            );
+        }
+    }
+
     /// What the function is allowed to touch: what the configuration names, and no more.
     pub(super) fn reach(&mut self, config: &Config) {
         let reach = Reach::of(config);
@@ -177,6 +204,10 @@ impl Parameters {
             .or_insert_with(|| "https://api.execute-api.us-east-1.amazonaws.com".to_owned());
         let host = url.rsplit('/').next().unwrap_or_default().to_owned();
         variables.insert("WHARF_SERVER_CONSOLE_HOST".to_owned(), host);
+        let function = || "start-engines-databases".to_owned();
+        variables
+            .entry("WHARF_AWS_DATABASES_FUNCTION".to_owned())
+            .or_insert_with(function);
         if variables.get("WHARF_SIGNUP_OPEN").is_some_and(|open| open == "true") {
             variables.insert("WHARF_SIGNUP_VERIFY_EMAIL".to_owned(), "false".to_owned());
         }

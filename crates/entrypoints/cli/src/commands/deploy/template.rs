@@ -24,11 +24,12 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// The stack's template within a folder.
 pub(super) const STACK_FILE: &str = "template.yaml";
-/// What the function is made of, within the same folder. cargo-lambda gives it the program's name.
-pub(super) const PACKAGE: &str = "bootstrap";
+/// What the functions are made of, within the same folder: the one that has the configuration, and the one that makes databases. cargo-lambda gives them
+/// their programs' names.
+pub(super) const PACKAGES: [&str; 2] = ["bootstrap", "databases"];
 
-/// Where the source tree has the package, as the template says it.
-const CODE_URI: &str = "CodeUri: ../target/lambda/bootstrap/";
+/// Where the source tree has the packages, as the template says it.
+const CODE_URI: &str = "CodeUri: ../target/lambda/";
 /// Where the template has room for the schedules of a configuration.
 const SCHEDULES: &str = "  # Here stand the schedules of a configuration, in what `wharf deploy` renders.\n";
 
@@ -130,19 +131,26 @@ fn text(node: &Yaml<'_>) -> String {
     }
 }
 
-/// Writes everything that is deployed into a folder, but for the program itself: the package has `wharf.toml` in it, if there is one. `schedules` are resources that the
-/// stack has beside its own.
-pub(super) fn write(folder: &Path, configuration: Option<&str>, schedules: &str) -> Result<(), Failure> {
-    let package = folder.join(PACKAGE);
+/// Writes everything that is deployed into a folder, but for the programs themselves: the first package has `wharf.toml` in it, if there is one. `schedules` are
+/// resources that the stack has beside its own, `programs` the packages that there will be.
+pub(super) fn write(
+    folder: &Path,
+    configuration: Option<&str>,
+    schedules: &str,
+    programs: &[&str],
+) -> Result<(), Failure> {
+    let [main, _] = PACKAGES;
+    let package = folder.join(main);
     let put = || -> io::Result<()> {
-        fs::create_dir_all(&package)?;
         fs::create_dir_all(folder.join("taskdef"))?;
-        fs::write(
-            folder.join(STACK_FILE),
-            STACK
-                .replace(CODE_URI, &format!("CodeUri: {PACKAGE}/"))
-                .replace(SCHEDULES, schedules),
-        )?;
+        let mut stack = STACK.replace(SCHEDULES, schedules);
+        for name in PACKAGES {
+            // SAM packs what a function is made of also where a condition keeps it from being made: then it is what there is already.
+            let there = if programs.contains(&name) { name } else { main };
+            fs::create_dir_all(folder.join(there))?;
+            stack = stack.replace(&format!("{CODE_URI}{name}/"), &format!("CodeUri: {there}/"));
+        }
+        fs::write(folder.join(STACK_FILE), stack)?;
         fs::write(folder.join("statemachine.asl.json"), STATE_MACHINE)?;
         for (name, text) in BESIDE {
             fs::write(folder.join(name), text)?;
@@ -181,7 +189,9 @@ mod tests {
         assert_eq!(of("AUTH_TARGET_GROUP_ARN").as_deref(), Some("AuthTargetGroupArn"));
         assert_eq!(of("TABLE_NAME").as_deref(), Some("ExistingPortsTable"));
         assert_eq!(of("WHARF_SERVER_PUBLIC_URL").as_deref(), Some("PublicUrl"));
+        assert_eq!(of("WHARF_AWS_POSTGRES_SECRET").as_deref(), Some("PostgresSecret"));
         assert_eq!(of("WHARF_QUEUE_URL"), None, "that is the stack's own");
+        assert_eq!(of("WHARF_AWS_DATABASES_FUNCTION"), None, "and that");
         assert!(template.variables.len() > 40, "{}", template.variables.len());
     }
 
@@ -200,15 +210,24 @@ mod tests {
     fn what_is_rendered_finds_its_package_beside_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let schedules = "  Schedulea1:\n    Type: AWS::Scheduler::Schedule\n\n";
-        write(folder.path(), Some("# mine"), schedules).expect("written");
+        write(folder.path(), Some("# mine"), schedules, &PACKAGES).expect("written");
         let rendered = fs::read_to_string(folder.path().join(STACK_FILE)).expect("a template");
-        assert!(rendered.contains("      CodeUri: bootstrap/\n") && !rendered.contains(CODE_URI));
+        for name in PACKAGES {
+            assert!(rendered.contains(&format!("      CodeUri: {name}/\n")), "{name}");
+        }
+        assert!(!rendered.contains(CODE_URI));
         assert!(STACK.contains(SCHEDULES) && rendered.contains(schedules) && !rendered.contains(SCHEDULES));
         let documents = Yaml::load_from_str(&rendered).expect("it is YAML");
         assert!(entries(&documents[0], &["Resources"]).any(|(name, _)| name == "Schedulea1"));
         let own = folder.path().join("bootstrap/wharf.toml");
         assert_eq!(fs::read_to_string(&own).expect("it is there"), "# mine");
-        write(folder.path(), None, "").expect("written again");
+        write(folder.path(), None, "", &["bootstrap"]).expect("written again");
         assert!(!own.exists());
+        let rendered = fs::read_to_string(folder.path().join(STACK_FILE)).expect("a template");
+        assert_eq!(
+            rendered.matches("CodeUri: bootstrap/\n").count(),
+            2,
+            "what is not there is not packed"
+        );
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct WiredDatabases {
 }
 
 impl WiredDatabases {
-    fn of(databases: impl Databases) -> Self {
+    pub(super) fn of(databases: impl Databases) -> Self {
         Self {
             databases: Arc::new(databases),
             managed: None,
@@ -48,26 +48,36 @@ pub(super) async fn wire(
     match settings.kind {
         DatabaseKind::None => Ok(WiredDatabases::of(NoDatabases)),
         DatabaseKind::Files => FileDatabases::new(layout.root(), deployment.clone()).map(WiredDatabases::of),
-        DatabaseKind::Postgres => postgres(settings, layout, deployment, gateways).await,
+        DatabaseKind::Postgres if settings.managed => managed(settings, layout, deployment, gateways).await,
+        DatabaseKind::Postgres => {
+            let gateway = gateways.first().map(|gateway| gateway.address.to_string());
+            connect(settings, deployment, admin(settings)?, gateway).map(WiredDatabases::of)
+        }
     }
 }
 
-async fn postgres(
+async fn managed(
     settings: &DatabaseSettings,
     layout: &Layout,
     deployment: &DeploymentId,
     gateways: Vec<Gateway>,
 ) -> Result<WiredDatabases, Failure> {
     let gateway = gateways.first().map(|gateway| gateway.address.to_string());
-    let managed = if settings.managed {
-        Some(Managed::start(managed_options(settings, layout.root(), gateways)).await?)
-    } else {
-        None
-    };
-    let admin = match &managed {
-        Some(managed) => managed.admin().clone(),
-        None => admin(settings)?,
-    };
+    let managed = Managed::start(managed_options(settings, layout.root(), gateways)).await?;
+    let databases = connect(settings, deployment, managed.admin().clone(), gateway)?;
+    Ok(WiredDatabases {
+        managed: Some(managed),
+        ..WiredDatabases::of(databases)
+    })
+}
+
+/// `gateway` is where tenants find this machine, if the server is on it.
+pub(super) fn connect(
+    settings: &DatabaseSettings,
+    deployment: &DeploymentId,
+    admin: AdminAddress,
+    gateway: Option<String>,
+) -> Result<PostgresDatabases, Failure> {
     let host = match (&settings.tenant_host, admin.host()) {
         (Some(host), _) => host.to_string(),
         (None, Some(host)) if !is_loopback(host) => host.to_owned(),
@@ -83,11 +93,7 @@ async fn postgres(
         },
         settings: of_each(settings),
     };
-    let databases = PostgresDatabases::new(admin, options, Arc::new(SystemClock), Arc::new(OsIds))?;
-    Ok(WiredDatabases {
-        databases: Arc::new(databases),
-        managed,
-    })
+    PostgresDatabases::new(admin, options, Arc::new(SystemClock), Arc::new(OsIds))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -117,7 +123,12 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
             found.map_or_else(Verdict::Bad, Verdict::Good),
         )];
     }
-    match admin(settings) {
+    examine_server(settings, admin(settings)).await
+}
+
+/// Connects to it, if it is known where it is.
+pub(super) async fn examine_server(settings: &DatabaseSettings, admin: Result<AdminAddress, Failure>) -> Vec<Finding> {
+    match admin {
         Ok(admin) => {
             let findings = wharf_postgres::examine::examine(admin, &of_each(settings)).await;
             findings
@@ -129,7 +140,7 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     }
 }
 
-fn finding(what: &str, verdict: Verdict) -> Finding {
+pub(super) fn finding(what: &str, verdict: Verdict) -> Finding {
     let (grade, found, hint) = match verdict {
         Verdict::Good(found) => (Grade::Ok, found, None),
         Verdict::Doubtful { found, hint } => (Grade::Warning, found, Some(hint)),

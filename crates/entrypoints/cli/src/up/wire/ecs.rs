@@ -19,7 +19,7 @@ use wharf_saga::{Clock, Store};
 use wharf_sqlite::SqliteStore;
 use wharf_webhooks::WebhookPoster;
 
-use super::{Keys, Layout, Wired, account, databases, mail, routes::ByKey};
+use super::{Keys, Layout, Wired, account, databases_on_aws::OnAws, mail, routes::ByKey};
 
 /// Messages of the queue that are dealt with at once.
 const AT_ONCE: usize = 64;
@@ -54,7 +54,8 @@ pub(super) async fn wire(config: &Config, layout: &Layout, edge: &Arc<Edge>) -> 
         Arc::new(SystemClock),
     ));
     let target_groups = ElbRoutes::new(clients.clone(), governor.clone(), deployment.clone(), Arc::new(OsIds));
-    let databases = databases::wire(config, layout, &deployment, Vec::new()).await?;
+    let databases = OnAws::new(clients.clone(), governor.clone());
+    let databases = databases.wire(config, layout, &deployment).await?;
     let platform = Platform {
         tasks: tasks.clone(),
         events: tasks.clone(),

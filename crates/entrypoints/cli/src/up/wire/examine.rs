@@ -1,29 +1,48 @@
-//! What `wharf doctor` looks at on AWS and on Docker: the configuration, as the adapters' examinations take it. How it is shown is the command's business.
+//! What `wharf doctor` looks at on AWS and on Docker, and of databases: the configuration, as the adapters' examinations take it. How it is shown is the
+//! command's business.
 
 use std::sync::Arc;
-use wharf_aws::{ClientOptions, Clients, Doctor, Tables, doctor::Deployment};
-use wharf_config::{Config, RegistryKind};
+use wharf_aws::{ClientOptions, Clients, Doctor, Governor, Tables, doctor::Deployment};
+use wharf_config::{Config, PlatformKind, RegistryKind};
 use wharf_docker::doctor::{self as docker, Check, Checked};
 use wharf_local::{OsIds, SystemClock};
 
 use super::{
-    Layout,
+    Layout, databases,
+    databases_on_aws::OnAws,
     docker::{credentials, warm},
 };
 
 pub(crate) use wharf_aws::doctor::{Answers, Examination, Finding, Grade};
 
-/// Reads only; it ends within `wharf_aws::doctor::TIME_LIMIT`.
-pub(crate) async fn examine(config: &Config) -> Examination {
-    let clients = Clients::new(ClientOptions {
+/// The databases of whichever platform. Reads only, with a bound on each question.
+pub(crate) async fn examine_databases(config: &Config) -> Vec<Finding> {
+    match config.platform.kind {
+        PlatformKind::Process | PlatformKind::Docker => databases::examine(config).await,
+        PlatformKind::Ecs => {
+            let governor = Governor::new(wharf_wiring::one_of(config.aws.share), Arc::new(OsIds));
+            let on_aws = OnAws::new(Arc::new(clients(config)), Arc::new(governor));
+            on_aws.examine(config).await
+        }
+    }
+}
+
+fn clients(config: &Config) -> Clients {
+    Clients::new(ClientOptions {
         region: config.aws.region.clone(),
         ..ClientOptions::default()
-    });
+    })
+}
+
+/// Reads only; it ends within `wharf_aws::doctor::TIME_LIMIT`.
+pub(crate) async fn examine(config: &Config) -> Examination {
+    let clients = clients(config);
     let (names, aws) = (&config.registry, &config.aws);
     let secrets = [
         ("admin token", &aws.admin_token_secret),
         ("key of status tokens", &aws.token_key_secret),
         ("API key of Resend", &aws.resend_secret),
+        ("PostgreSQL server", &aws.postgres_secret),
     ];
     let deployment = Deployment {
         services: config.services.values().collect(),
@@ -33,6 +52,7 @@ pub(crate) async fn examine(config: &Config) -> Examination {
             registry: names.users_table.to_string(),
         }),
         queue_url: aws.queue_url.as_deref(),
+        databases_function: aws.databases_function.as_deref(),
         secrets: secrets
             .into_iter()
             .filter_map(|(what, name)| Some((what, name.as_deref()?)))

@@ -3,6 +3,7 @@
 
 pub(crate) mod account;
 pub(crate) mod databases;
+mod databases_on_aws;
 mod docker;
 mod ecs;
 pub(crate) mod examine;
