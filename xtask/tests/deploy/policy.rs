@@ -126,6 +126,14 @@ fn secrets_are_kept_for_instances_and_its_own_only_read() {
 }
 
 #[test]
+fn what_a_role_may_it_may_from_its_beginning() {
+    // Lambda asks for the right to place interfaces when it makes a function, and a policy beside the role may be made after that.
+    for name in ["template.yaml", "ec2-host.yaml", "alb.yaml"] {
+        assert!(Template::read(name).of_kind("AWS::IAM::Policy").is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn the_place_of_the_operations_is_marked() {
     let text = crate::files::text("template.yaml");
     assert_eq!(
