@@ -30,6 +30,11 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// However calm it is, it is looked at as often as this, unless its own interval is longer.
 const LONGEST: Duration = Duration::from_secs(8);
 
+/// Those that are looked at seldom are looked at together with others, so often: to wake up for a single one costs more than its check.
+const GATHER: Duration = Duration::from_millis(250);
+/// What is due after less than this is not made to wait for others.
+const SELDOM: Duration = Duration::from_secs(2);
+
 /// An endpoint and when it is looked at next, unless it has a later appointment.
 struct Due {
     at: Instant,
@@ -129,6 +134,13 @@ fn pause(interval: Duration, calm: u8) -> Duration {
     (interval * (1 << calm.min(CALMEST))).min(LONGEST.max(interval))
 }
 
+/// The next moment at which they gather.
+fn gathered(began: Instant, at: Instant) -> Instant {
+    let over = at.saturating_duration_since(began).as_nanos() % GATHER.as_nanos();
+    let left = GATHER.as_nanos() - over;
+    at + Duration::from_nanos(u64::try_from(left).unwrap_or_default())
+}
+
 fn due(at: Instant, upstream: &Arc<Upstream>) -> Due {
     Due {
         at,
@@ -143,6 +155,8 @@ struct Pace {
     gap: Duration,
     /// The earliest time for the next one of those.
     free: Instant,
+    /// From when on they gather.
+    began: Instant,
     /// Where the jitter is.
     jitter: u32,
 }
@@ -152,6 +166,7 @@ impl Pace {
         Self {
             gap: Duration::from_secs(1) / checks_per_second.max(1),
             free: Instant::now(),
+            began: Instant::now(),
             jitter: 0,
         }
     }
@@ -161,7 +176,12 @@ impl Pace {
             return None;
         }
         let now = Instant::now();
-        let wished = now + self.jittered(pause(interval(upstream), upstream.calm()));
+        let pause = self.jittered(pause(interval(upstream), upstream.calm()));
+        let wished = if pause < SELDOM {
+            now + pause
+        } else {
+            gathered(self.began, now + pause)
+        };
         let at = if upstream.is_healthy() {
             self.free = self.free.max(now) + self.gap;
             wished.max(self.free)
@@ -220,5 +240,15 @@ mod tests {
         assert_eq!(pause(seconds(1), 3), seconds(8));
         assert_eq!([pause(seconds(5), 0), pause(seconds(5), 1)], [seconds(5), seconds(8)]);
         assert_eq!(pause(seconds(30), 3), seconds(30));
+    }
+
+    #[test]
+    fn those_that_are_looked_at_seldom_gather() {
+        let began = Instant::now();
+        let after = |millis| gathered(began, began + Duration::from_millis(millis)) - began;
+        assert_eq!(
+            [1, 249, 250, 3_999].map(after),
+            [250, 250, 500, 4_000].map(Duration::from_millis)
+        );
     }
 }
