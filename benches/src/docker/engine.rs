@@ -48,9 +48,12 @@ impl Engine {
             driver: Some("bridge".to_owned()),
             ..NetworkCreateRequest::default()
         };
-        // Another benchmark of this run may have made it.
-        match docker.create_network(network).await {
-            Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => {}
+        // Another benchmark of this run may have made it, and older Engines make a second one of the same name.
+        match docker.inspect_network(NETWORK, None).await {
+            Ok(_) => {}
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                docker.create_network(network).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(Self {
