@@ -56,7 +56,11 @@ async fn exchange(question: Question<'_>) -> Result<Response<()>, Failure> {
         } else {
             format!("{address} cannot be reached: {error}")
         };
-        unhealthy(what).hint("the task has to listen on the port that it finds in PORT")
+        unhealthy(what).hint(if address.ip().is_loopback() {
+            "the task has to listen on the port that it finds in PORT"
+        } else {
+            "the task has to listen on the port that it finds in PORT, and on its container's address: 0.0.0.0, not 127.0.0.1"
+        })
     })?;
     let broken = |error: hyper::Error| {
         let what = if error.is_incomplete_message() || error.is_closed() {

@@ -1,15 +1,21 @@
 //! The server's own log: on standard error, as text for people or as JSON for machines. No secret and no tenant's mail address is ever put into it.
 
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    prelude::*,
+};
 use wharf_config::{Log, LogFormat};
 
 pub(crate) fn init(log: &Log) {
-    let level = log.level.as_str();
-    // What libraries say below a warning is of no use to an operator.
-    let filter = EnvFilter::new(format!(
-        "warn,aws_config=error,wharf={level},wharf_aws={level},wharf_config={level},wharf_docker={level},wharf_domain={level},wharf_edge={level},wharf_http={level},wharf_local={level},wharf_mail={level},wharf_provisioning={level},wharf_saga={level},wharf_sqlite={level}"
-    ));
+    let level = log.level.as_str().parse().unwrap_or(LevelFilter::INFO);
+    // What libraries say below a warning is of no use to an operator. That a connection broke is told by whoever needed it, with the reason.
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("aws_config", LevelFilter::ERROR)
+        .with_target("deadpool.postgres", LevelFilter::ERROR)
+        .with_target("wharf", level);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match log.format {
         LogFormat::Json => registry
