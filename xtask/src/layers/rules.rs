@@ -74,7 +74,7 @@ pub(crate) const LAYERS: &[Layer] = &[
         name: "adapter",
         folder: "crates/adapters/*",
         names: &["domain", "saga", "platform"],
-        tests_name: &["testkit", "aws-simulator"],
+        tests_name: &["testkit", "aws-simulator", "harness"],
         reason: "an adapter answers to the traits alone, so that each can be replaced without the others noticing",
     },
     Layer {

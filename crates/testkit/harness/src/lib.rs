@@ -7,6 +7,7 @@
 //! | `processes` | which processes there are, and whose |
 //! | `ports` | ports that no other test uses |
 //! | `shop` | a customer of the bundled storefront |
+//! | `dockerd` | a Docker Engine that may be taken away |
 //! | `disk` | a file system that is small, and what fills it |
 //! | `seed` | chance that repeats |
 //! | `wait` | waiting for facts |
@@ -17,6 +18,7 @@
 
 mod client;
 pub mod disk;
+pub mod dockerd;
 mod events;
 mod ports;
 pub mod processes;

@@ -39,8 +39,8 @@ pub fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// The processes whose environment `wanted` takes.
-fn find(wanted: impl Fn(&Process) -> bool) -> Vec<Process> {
+/// The processes that `wanted` takes.
+pub(crate) fn find(wanted: impl Fn(&Process) -> bool) -> Vec<Process> {
     fs::read_dir("/proc")
         .expect("/proc")
         .filter_map(|entry| read(entry.ok()?.file_name().to_str()?.parse().ok()?))

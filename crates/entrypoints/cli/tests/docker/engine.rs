@@ -1,14 +1,12 @@
-//! A Docker Engine as its own command line shows it; and one that a test may take away.
+//! A Docker Engine as its own command line shows it.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::SystemTime,
 };
-use tempfile::TempDir;
-
-use crate::harness::eventually;
+use wharf_harness::dockerd::Engine;
 
 const HOST_VARIABLE: &str = "WHARF_TEST_DOCKER_HOST";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharf");
@@ -26,6 +24,11 @@ impl Docker {
         let host = std::env::var(HOST_VARIABLE)
             .unwrap_or_else(|_| panic!("{HOST_VARIABLE} says no Docker: run `cargo xtask test --suite docker`"));
         Self { host }
+    }
+
+    /// One of the test's own.
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self { host: engine.host() }
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -141,150 +144,4 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     let words = text.split_whitespace();
     words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
-}
-
-/// An engine of the test's own, with a containerd of its own, as a system's services are: it outlives a Docker that is killed.
-pub(crate) struct Engine {
-    folder: TempDir,
-    options: &'static [&'static str],
-    containerd: Child,
-    dockerd: Option<Child>,
-}
-
-/// It does not touch the firewall: there is one for all engines of a machine, and each takes it for its own.
-const BESIDE_OTHERS: &[&str] = &["--iptables=false", "--ip-masq=false"];
-
-impl Engine {
-    /// One of several on this machine.
-    pub(crate) async fn new() -> Self {
-        Self::with(BESIDE_OTHERS).await
-    }
-
-    pub(crate) async fn with(options: &'static [&'static str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        let containerd = Command::new("containerd")
-            .arg("--root")
-            .arg(at("containers"))
-            .arg("--state")
-            .arg(at("state"))
-            .arg("--address")
-            .arg(at("containerd"))
-            .stdout(Stdio::null())
-            .stderr(log(folder.path()))
-            .spawn()
-            .expect("containerd, which the suite installs");
-        let mut engine = Self {
-            folder,
-            options,
-            containerd,
-            dockerd: None,
-        };
-        engine.start().await;
-        engine
-    }
-
-    pub(crate) fn docker(&self) -> Docker {
-        Docker {
-            host: format!("unix://{}/socket", self.folder.path().display()),
-        }
-    }
-
-    pub(crate) async fn start(&mut self) {
-        let at = |name: &str| self.folder.path().join(name);
-        let docker = self.docker();
-        let child = Command::new("dockerd")
-            .arg("--data-root")
-            .arg(at("data"))
-            .arg("--exec-root")
-            .arg(at("exec"))
-            .arg("--pidfile")
-            .arg(at("pid"))
-            .arg("--containerd")
-            .arg(at("containerd"))
-            .args(["--host", &docker.host, "--bridge", "none"])
-            .args(["--default-address-pool", &addresses()])
-            .args(self.options)
-            .stdout(Stdio::null())
-            .stderr(log(self.folder.path()))
-            .spawn()
-            .expect("dockerd, which the suite installs");
-        self.dockerd = Some(child);
-        eventually("Docker answers", async || docker.try_run(&["version"])).await;
-    }
-
-    /// As a crash, or as `systemctl stop docker`.
-    pub(crate) fn end(&mut self, crash: bool) {
-        let Some(mut child) = self.dockerd.take() else { return };
-        if crash {
-            let _ = child.kill();
-        } else {
-            ask_to_end(&child);
-        }
-        let _ = child.wait();
-        // The next one does not start over what looks like a living one.
-        let _ = fs::remove_file(self.folder.path().join("pid"));
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            let last: Vec<&str> = log.lines().rev().take(20).collect();
-            eprintln!("Docker's log, from its end: {last:#?}");
-        }
-        self.end(false);
-        ask_to_end(&self.containerd);
-        let _ = self.containerd.wait();
-        end_shims(self.folder.path());
-        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-        let inside = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        let mut inside: Vec<&str> = inside
-            .filter(|mount| Path::new(mount).starts_with(self.folder.path()))
-            .collect();
-        inside.reverse();
-        for mount in inside {
-            let _ = Command::new("umount").arg("--lazy").arg(mount).status();
-        }
-    }
-}
-
-/// Addresses that no other engine of this machine gives.
-fn addresses() -> String {
-    format!("base=10.{}.0.0/16,size=24", 200 + std::process::id() % 50)
-}
-
-fn log(folder: &Path) -> File {
-    let mut options = File::options();
-    options
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .expect("a log")
-}
-
-/// What a Docker that was not there any more could not end: its containers' keepers, and what they keep.
-fn end_shims(folder: &Path) {
-    let Some(folder) = folder.to_str() else { return };
-    let pids: Vec<u32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for pid in pids {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words).into_owned();
-        if !(words.contains("containerd-shim") && words.contains(folder)) {
-            continue;
-        }
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        for pid in children.split_whitespace().chain([pid.to_string().as_str()]) {
-            let _ = Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status();
-        }
-    }
-}
-
-fn ask_to_end(child: &Child) {
-    let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
 }

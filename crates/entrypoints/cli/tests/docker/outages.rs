@@ -1,15 +1,17 @@
 //! Docker away for a while: under running tenants, in the middle of a provision, at Wharf's start.
 
+use wharf_harness::dockerd::{BESIDE_OTHERS, Engine};
+
 use crate::{
-    engine::Engine,
+    engine::Docker,
     harness::{eventually, text},
     site::{DIFFERENCES, Site},
 };
 
 #[tokio::test]
 async fn docker_restarted_under_running_tenants_and_in_the_middle_of_a_provision_is_survived() {
-    let mut engine = Engine::new().await;
-    let site = Site::on(engine.docker()).await;
+    let mut engine = Engine::with(BESIDE_OTHERS).await;
+    let site = Site::on(Docker::of(&engine)).await;
     let before = site.ready("acme").await;
     for crash in [false, true] {
         let now = site.show("acme").await;

@@ -13,6 +13,7 @@ use std::{
     path::PathBuf,
     process::Command,
 };
+use wharf_harness::dockerd::Engine;
 use wharf_testkit::{
     certificate::CERTIFICATE,
     exim::{Exim, Manner, PASSWORD, USER},
@@ -20,7 +21,7 @@ use wharf_testkit::{
 };
 
 use crate::{
-    engine::{Docker, Engine},
+    engine::Docker,
     harness::{Deployment, Setup, eventually, plain, text},
 };
 
@@ -79,7 +80,7 @@ impl Machine {
     pub(crate) async fn prepare() -> Self {
         enter_a_network();
         let engine = Engine::with(DOCKER).await;
-        let docker = engine.docker();
+        let docker = Docker::of(&engine);
         docker.run(&["tag", &docker.shop(), IMAGE]);
         let mail = Exim::start(Manner {
             has_tls: true,
